@@ -1,0 +1,130 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* The tree writer of text.h: one walk, shown as indented text or as JSON. */
+#include <assert.h>
+#include <string.h>
+
+#include "conflux/text.h"
+
+static void
+line_start(struct report *r, const char *name)
+{
+	if (r->json) {
+		if (r->level[r->depth].comma)
+			text_add_char(r->out, ',');
+		r->level[r->depth].comma = true;
+		if (name) {
+			text_add_json(r->out, name, strlen(name));
+			text_add_char(r->out, ':');
+		}
+		return;
+	}
+	for (unsigned i = 1; i < r->depth; i++)
+		text_add(r->out, r->level[i].list ? "" : "  ");
+	text_add(r->out, name ? name : r->level[r->depth].name);
+}
+
+static void
+push(struct report *r, const char *name, bool list)
+{
+	assert(r->depth + 1 < REPORT_DEPTH);
+	r->depth++;
+	r->level[r->depth].name = name;
+	r->level[r->depth].list = list;
+	r->level[r->depth].comma = false;
+}
+
+void
+report_begin(struct report *r, struct text *out, bool json)
+{
+	*r = (struct report){.out = out, .json = json};
+	if (json)
+		text_add_char(out, '{');
+	push(r, NULL, false);
+}
+
+void
+report_end(struct report *r)
+{
+	if (r->json)
+		text_add(r->out, "}\n");
+	r->depth--;
+	assert(r->depth == 0);
+}
+
+void
+report_open(struct report *r, const char *name)
+{
+	line_start(r, name);
+	text_add(r->out, r->json ? "{" : "\n");
+	push(r, name, false);
+}
+
+void
+report_close(struct report *r)
+{
+	if (r->json)
+		text_add_char(r->out, '}');
+	r->depth--;
+}
+
+void
+report_list(struct report *r, const char *name)
+{
+	if (r->json) {
+		line_start(r, name);
+		text_add_char(r->out, '[');
+	}
+	push(r, name, true);
+}
+
+void
+report_item(struct report *r)
+{
+	line_start(r, NULL);
+	text_add(r->out, r->json ? "{" : "\n");
+	push(r, NULL, false);
+}
+
+void
+report_end_list(struct report *r)
+{
+	if (r->json)
+		text_add_char(r->out, ']');
+	r->depth--;
+}
+
+void
+report_uint(struct report *r, const char *name, uint64_t value)
+{
+	line_start(r, name);
+	if (!r->json)
+		text_add_char(r->out, ' ');
+	text_add_uint(r->out, value);
+	if (!r->json)
+		text_add_char(r->out, '\n');
+}
+
+void
+report_text(struct report *r, const char *name, const char *value)
+{
+	line_start(r, name);
+	if (r->json) {
+		text_add_json(r->out, value, strlen(value));
+		return;
+	}
+	text_add_char(r->out, ' ');
+	text_add(r->out, value);
+	text_add_char(r->out, '\n');
+}
+
+void
+report_bool(struct report *r, const char *name, bool value)
+{
+	line_start(r, name);
+	if (!r->json)
+		text_add_char(r->out, ' ');
+	text_add(r->out, value ? "true" : "false");
+	if (!r->json)
+		text_add_char(r->out, '\n');
+}
