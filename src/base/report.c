@@ -19,7 +19,7 @@ line_start(struct report *r, const char *name)
 		}
 		return;
 	}
-	for (unsigned i = 1; i < r->depth; i++)
+	for (unsigned i = 2; i <= r->depth; i++)
 		text_add(r->out, r->level[i].list ? "" : "  ");
 	text_add(r->out, name ? name : r->level[r->depth].name);
 }
