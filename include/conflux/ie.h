@@ -1,0 +1,225 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Information Elements (RFC 7012) and their registry. The IANA elements are a
+ * constant table made from xml/ipfix-elements.xml at build time; a registry
+ * adds the elements of the user's files, those learnt from RFC 5610 options,
+ * and a nameless element (octets) for each unknown (PEN, id) that is met.
+ * An element is immutable and lives as long as its registry. One registry per
+ * worker, so there is no locking.
+ */
+#ifndef CONFLUX_IE_H
+#define CONFLUX_IE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Abstract data types with the numbers of RFC 5610 section 3.1. */
+enum ie_type {
+	IE_OCTET_ARRAY = 0,
+	IE_UNSIGNED8 = 1,
+	IE_UNSIGNED16 = 2,
+	IE_UNSIGNED32 = 3,
+	IE_UNSIGNED64 = 4,
+	IE_SIGNED8 = 5,
+	IE_SIGNED16 = 6,
+	IE_SIGNED32 = 7,
+	IE_SIGNED64 = 8,
+	IE_FLOAT32 = 9,
+	IE_FLOAT64 = 10,
+	IE_BOOLEAN = 11,
+	IE_MAC_ADDRESS = 12,
+	IE_STRING = 13,
+	IE_DATE_TIME_SECONDS = 14,
+	IE_DATE_TIME_MILLISECONDS = 15,
+	IE_DATE_TIME_MICROSECONDS = 16,
+	IE_DATE_TIME_NANOSECONDS = 17,
+	IE_IPV4_ADDRESS = 18,
+	IE_IPV6_ADDRESS = 19,
+	IE_BASIC_LIST = 20,
+	IE_SUB_TEMPLATE_LIST = 21,
+	IE_SUB_TEMPLATE_MULTI_LIST = 22,
+	IE_UNSIGNED256 = 23,
+};
+
+/* Semantics with the numbers of RFC 5610 section 3.2. */
+enum ie_semantics {
+	IE_DEFAULT = 0,
+	IE_QUANTITY = 1,
+	IE_TOTAL_COUNTER = 2,
+	IE_DELTA_COUNTER = 3,
+	IE_IDENTIFIER = 4,
+	IE_FLAGS = 5,
+	IE_LIST = 6,
+	IE_SNMP_COUNTER = 7,
+	IE_SNMP_GAUGE = 8,
+};
+
+enum {
+	IE_PEN_REVERSE = 29305, /* RFC 5103 section 6.1 */
+	IE_VARIABLE = 65535,    /* length of a variable-length field */
+};
+
+struct ie {
+	uint32_t pen; /* 0: IANA */
+	uint16_t id;
+	uint16_t length; /* natural length in octets, or IE_VARIABLE */
+	uint8_t type;    /* enum ie_type */
+	uint8_t semantics;
+	uint8_t units; /* IANA "IPFIX Information Element Units" number */
+	bool reversible;
+	bool deprecated;
+	bool unknown;      /* nothing but (PEN, id) is known */
+	const char *name;  /* "octetDeltaCount"; unknown: "e12345id678" */
+	const char *description; /* of learnt and user elements, or NULL */
+	uint64_t range_min, range_max; /* both 0: no range */
+	const struct ie *forward; /* of a reverse element, else NULL */
+};
+
+/* Ids that code refers to; the rest is in the table. */
+enum ie_id {
+	IE_octetDeltaCount = 1,
+	IE_packetDeltaCount = 2,
+	IE_deltaFlowCount = 3,
+	IE_protocolIdentifier = 4,
+	IE_ipClassOfService = 5,
+	IE_tcpControlBits = 6,
+	IE_sourceTransportPort = 7,
+	IE_sourceIPv4Address = 8,
+	IE_sourceIPv4PrefixLength = 9,
+	IE_ingressInterface = 10,
+	IE_destinationTransportPort = 11,
+	IE_destinationIPv4Address = 12,
+	IE_destinationIPv4PrefixLength = 13,
+	IE_egressInterface = 14,
+	IE_flowEndSysUpTime = 21,
+	IE_flowStartSysUpTime = 22,
+	IE_sourceIPv6Address = 27,
+	IE_destinationIPv6Address = 28,
+	IE_sourceIPv6PrefixLength = 29,
+	IE_destinationIPv6PrefixLength = 30,
+	IE_samplingInterval = 34,
+	IE_exportedMessageTotalCount = 41,
+	IE_exportedFlowRecordTotalCount = 42,
+	IE_sourceIPv4Prefix = 44,
+	IE_destinationIPv4Prefix = 45,
+	IE_sourceMacAddress = 56,
+	IE_ipVersion = 60,
+	IE_destinationMacAddress = 80,
+	IE_interfaceName = 82,
+	IE_octetTotalCount = 85,
+	IE_packetTotalCount = 86,
+	IE_exporterIPv4Address = 130,
+	IE_exporterIPv6Address = 131,
+	IE_flowEndReason = 136,
+	IE_observationPointId = 138,
+	IE_meteringProcessId = 143,
+	IE_exportingProcessId = 144,
+	IE_templateId = 145,
+	IE_flowId = 148,
+	IE_observationDomainId = 149,
+	IE_flowStartSeconds = 150,
+	IE_flowEndSeconds = 151,
+	IE_flowStartMilliseconds = 152,
+	IE_flowEndMilliseconds = 153,
+	IE_flowStartMicroseconds = 154,
+	IE_flowEndMicroseconds = 155,
+	IE_flowStartNanoseconds = 156,
+	IE_flowEndNanoseconds = 157,
+	IE_flowStartDeltaMicroseconds = 158,
+	IE_flowEndDeltaMicroseconds = 159,
+	IE_systemInitTimeMilliseconds = 160,
+	IE_flowDurationMilliseconds = 161,
+	IE_flowDurationMicroseconds = 162,
+	IE_ignoredPacketTotalCount = 164,
+	IE_notSentFlowTotalCount = 166,
+	IE_notSentPacketTotalCount = 167,
+	IE_notSentOctetTotalCount = 168,
+	IE_sourceIPv6Prefix = 170,
+	IE_destinationIPv6Prefix = 169,
+	IE_flowKeyIndicator = 173,
+	IE_paddingOctets = 210,
+	IE_collectorIPv4Address = 211,
+	IE_collectorIPv6Address = 212,
+	IE_collectorTransportPort = 216,
+	IE_exporterTransportPort = 217,
+	IE_biflowDirection = 239,
+	IE_collectionTimeMilliseconds = 258,
+	IE_basicList = 291,
+	IE_subTemplateList = 292,
+	IE_subTemplateMultiList = 293,
+	IE_selectorId = 302,
+	IE_informationElementId = 303,
+	IE_selectorAlgorithm = 304,
+	IE_samplingPacketInterval = 305,
+	IE_samplingPacketSpace = 306,
+	IE_informationElementDataType = 339,
+	IE_informationElementDescription = 340,
+	IE_informationElementName = 341,
+	IE_informationElementRangeBegin = 342,
+	IE_informationElementRangeEnd = 343,
+	IE_informationElementSemantics = 344,
+	IE_informationElementUnits = 345,
+	IE_privateEnterpriseNumber = 346,
+	IE_layer2OctetDeltaCount = 352,
+	IE_layer2OctetTotalCount = 353,
+	IE_originalExporterIPv4Address = 403,
+	IE_originalExporterIPv6Address = 404,
+	IE_originalObservationDomainId = 405,
+};
+
+struct ie_registry;
+
+/* max_added bounds user, learnt and unknown elements together. */
+struct ie_registry *ie_registry_new(uint32_t max_added);
+void ie_registry_free(struct ie_registry *registry);
+
+/* The element, or NULL if it is not known. PEN 29305 gives reverse elements. */
+const struct ie *ie_find(const struct ie_registry *registry, uint32_t pen,
+			 uint16_t id);
+
+/*
+ * The element; an unknown one is added as a nameless octetArray. NULL only if
+ * the registry is full or there is no memory.
+ */
+const struct ie *ie_get(struct ie_registry *registry, uint32_t pen,
+			uint16_t id);
+
+/* By name, exactly ("reverseOctetDeltaCount" included), or NULL. */
+const struct ie *ie_by_name(const struct ie_registry *registry,
+			    const char *name);
+
+/* The name nearest to one that is not known, for messages; may be NULL. */
+const char *ie_nearest_name(const struct ie_registry *registry,
+			    const char *name);
+
+/*
+ * Adds (or makes known an unknown) element; strings are copied. A known one
+ * stays as it is: 0 if it agrees in type, else -EEXIST. -ENOSPC: full.
+ * An unknown element that was handed out before stays valid: shapes made with
+ * it keep it, new ones get the known one.
+ */
+int ie_add(struct ie_registry *registry, const struct ie *ie);
+
+/*
+ * Names of a type or of semantics as in the IANA registry ("unsigned64"), and
+ * back (-EINVAL). ie_type_length gives the natural length of a type.
+ */
+const char *ie_type_name(uint8_t type);
+const char *ie_semantics_name(uint8_t semantics);
+int ie_type_parse(const char *name);
+int ie_semantics_parse(const char *name);
+uint16_t ie_type_length(uint8_t type);
+
+/* Name of a unit number ("octets"), "" for none; and back (-EINVAL). */
+const char *ie_units_name(uint8_t units);
+int ie_units_parse(const char *name);
+
+/* May a field of this element have this length (RFC 7011 6.2)? */
+bool ie_length_ok(const struct ie *ie, uint16_t length);
+
+/* Iterates over all elements in no particular order; *at starts at 0. */
+const struct ie *ie_next(const struct ie_registry *registry, uint32_t *at);
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whole messages in and out over UDP, TCP and files; later SCTP, TLS and DTLS
+ * behind the same two types (net_in, net_out). Knows nothing of the content:
+ * framing is a function that the user gives. Runs on a libevent base; all
+ * callbacks come from its loop, in its thread.
+ */
+#ifndef CONFLUX_NET_H
+#define CONFLUX_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conflux/addr.h"
+#include "conflux/transport.h"
+
+struct event_base;
+
+/* Length of the message at p: > 0, 0: more octets needed, < 0: no message. */
+typedef int (*net_frame)(const uint8_t *p, size_t have);
+
+/* ---- in ---------------------------------------------------------------- */
+
+/*
+ * One Transport Session: a TCP connection, a file, or the datagrams of one
+ * (remote, local) address and port pair over UDP.
+ */
+struct net_session {
+	enum transport transport;
+	struct addr remote, local;
+	const char *file;         /* TRANSPORT_FILE: its name */
+	uint64_t start_ms;        /* wall clock */
+	uint64_t last_ms;         /* wall clock, last message */
+	uint64_t messages, octets;
+	void *user;               /* of the receiver of the callbacks */
+};
+
+struct net_in_ops {
+	/* A new session. != 0: refuse it (it is closed or its data dropped). */
+	int (*opened)(void *arg, struct net_session *session);
+	/*
+	 * A whole message (a whole datagram over UDP, however it looks).
+	 * Return != 0 to close a stream session that can't be understood.
+	 */
+	int (*message)(void *arg, struct net_session *session,
+		       const uint8_t *message, size_t length);
+	/*
+	 * The session is over. reason: NULL for a regular end, else constant
+	 * text. lost_octets: of a message that was cut off.
+	 */
+	void (*closed)(void *arg, struct net_session *session,
+		       const char *reason, size_t lost_octets);
+	/*
+	 * May more be read from sources that can wait (TCP, file)? NULL: yes.
+	 * Asked before each read; after "no" again within 2 ms.
+	 */
+	bool (*ready)(void *arg);
+	/* Datagrams that the kernel dropped since the last call. May be NULL. */
+	void (*dropped)(void *arg, uint64_t datagrams);
+	/* All files have been read to their end (net_in of files only). */
+	void (*finished)(void *arg);
+};
+
+struct net_in_conf {
+	enum transport transport;
+	const struct addr *local; /* addresses to listen at, port included */
+	unsigned local_count;     /* 0: all IPv6 and IPv4 addresses */
+	uint16_t port;            /* used when local_count is 0 */
+	const char *const *files; /* TRANSPORT_FILE, "-" is standard input */
+	unsigned file_count;
+	uint32_t max_sessions;
+	uint32_t session_idle_ms; /* UDP: a session ends after that silence */
+	uint32_t idle_ms;         /* TCP: close after that silence, 0: never */
+	uint32_t receive_buffer;  /* SO_RCVBUF, 0: the largest we may have */
+	unsigned worker, workers; /* of UDP steering (SO_REUSEPORT) */
+	net_frame frame;          /* streams and files */
+};
+
+struct net_in;
+
+/* On error *error is a message for the user (to be freed). conf is copied. */
+int net_in_open(struct event_base *base, const struct net_in_conf *conf,
+		const struct net_in_ops *ops, void *arg, struct net_in **out,
+		char **error);
+/* Ends all sessions (closed is called for each). NULL is legal. */
+void net_in_close(struct net_in *in);
+/* The first port it listens at (for port 0 in tests). */
+uint16_t net_in_port(const struct net_in *in);
+/* Iterates over the sessions; *at starts at 0. */
+struct net_session *net_in_next(const struct net_in *in, uint32_t *at);
+
+/* ---- out --------------------------------------------------------------- */
+
+/*
+ * One Transport Session to a destination. The exporter keeps its own queue and
+ * pushes while net_out_send takes messages; "writable" tells when to go on.
+ */
+struct net_out_ops {
+	/* A session is up: send templates first. Called again after each
+	 * reconnect (reliable transports); UDP and files: once. */
+	void (*up)(void *arg);
+	/*
+	 * It is down; reason is text for people. unsent: messages that were
+	 * taken by net_out_send but not yet given to the kernel whole.
+	 */
+	void (*down)(void *arg, const char *reason, size_t unsent_messages);
+	void (*writable)(void *arg);
+};
+
+struct net_out_conf {
+	enum transport transport;
+	struct addr remote;       /* address and port */
+	struct addr local;        /* version 0: any */
+	const char *interface;    /* bind to this interface, or NULL */
+	const char *file;         /* TRANSPORT_FILE: "/path" or "-": stdout */
+	uint32_t send_buffer;     /* SO_SNDBUF, 0: system default */
+	uint32_t reconnect_min_ms, reconnect_max_ms;
+	uint64_t rate_octets;     /* per second, 0: no limit */
+};
+
+struct net_out;
+
+int net_out_open(struct event_base *base, const struct net_out_conf *conf,
+		 const struct net_out_ops *ops, void *arg,
+		 struct net_out **out, char **error);
+
+/*
+ * 0: taken. -EAGAIN: not now, wait for writable. -ENOTCONN: no session.
+ * -EMSGSIZE: larger than the path takes (UDP). Other errors: not sent, for
+ * example -ENOSPC of a file. Over UDP an ICMP error that an earlier datagram
+ * caused is no error of this one: it is logged, and the message is sent.
+ */
+int net_out_send(struct net_out *out, const uint8_t *message, size_t length);
+
+/* Messages and octets given to the kernel, session start, peer addresses. */
+struct net_out_stats {
+	bool up;
+	uint64_t messages, octets, discarded;
+	uint64_t start_ms; /* wall clock of the present session, 0: never up */
+	struct addr local, remote;
+};
+void net_out_stats(const struct net_out *out, struct net_out_stats *stats);
+
+/* Is everything that was taken with the kernel? (Before an orderly end.) */
+bool net_out_drained(const struct net_out *out);
+/* Closes in order (TCP: what was taken is sent within linger_ms). */
+void net_out_close(struct net_out *out, unsigned linger_ms);
+
+#endif

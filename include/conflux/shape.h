@@ -1,0 +1,74 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A shape is an ordered list of fields: the layout of a Data Record. Shapes are
+ * hash-consed, so equal field lists are one object and are compared by
+ * pointer. An IPFIX Template is a shape with an id; so are the rows of a meter
+ * read by SNMP and the records that a cache exports. One table per worker.
+ */
+#ifndef CONFLUX_SHAPE_H
+#define CONFLUX_SHAPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conflux/ie.h"
+
+enum {
+	SHAPE_FIELDS_MAX = 4096,  /* hard bound; configuration asks for less */
+	FIELD_NO_OFFSET = 0xffff, /* behind a variable-length field */
+};
+
+struct field {
+	const struct ie *ie;
+	uint16_t length; /* octets on the wire, or IE_VARIABLE */
+	uint16_t offset; /* from the start of the record, or FIELD_NO_OFFSET */
+};
+
+struct shape {
+	uint32_t hash;
+	uint32_t holds;       /* reference count, see shape_hold */
+	uint32_t serial;      /* unique in its table, never used again */
+	uint16_t count;       /* fields */
+	uint16_t scope_count; /* leading scope fields; 0: not options */
+	uint32_t min_length;  /* octets of the shortest record */
+	bool variable;        /* has a variable-length field */
+	struct shape_table *table;
+	struct field field[];
+};
+
+struct shape_table;
+
+/* max_shapes bounds the shapes alive at one time. */
+struct shape_table *shape_table_new(uint32_t max_shapes);
+/* All shapes must have been released. */
+void shape_table_free(struct shape_table *table);
+
+/*
+ * Finds or makes the shape with these fields (offset is ignored and computed)
+ * and holds it for the caller. *out is set on success. -EINVAL: count 0, over
+ * SHAPE_FIELDS_MAX, scope_count > count, or a shortest record of 0 or of more
+ * than 65515 octets; -ENOSPC; -ENOMEM.
+ */
+int shape_get(struct shape_table *table, const struct field *fields,
+	      uint16_t count, uint16_t scope_count, const struct shape **out);
+
+/* Each hold needs one release; the last one frees the shape. NULL is legal. */
+const struct shape *shape_hold(const struct shape *shape);
+void shape_release(const struct shape *shape);
+
+/*
+ * Index of the n-th (from 0) field with this element, or -1: the same element
+ * may appear several times (RFC 7011 section 8).
+ */
+int shape_find(const struct shape *shape, uint32_t pen, uint16_t id,
+	       unsigned n);
+
+/*
+ * The length of the record at p, of which left octets may be read, or -EBADMSG
+ * if it does not end there. Walks variable-length fields.
+ */
+int shape_record_length(const struct shape *shape, const uint8_t *p,
+			uint32_t left);
+
+#endif

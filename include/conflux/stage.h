@@ -1,0 +1,130 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Batches of records, and the stages they run through.
+ *
+ * A batch is up to BATCH_MAX Data Records of one shape from one scope, in the
+ * wire format of IPFIX (network byte order, RFC 7011 section 6). It is valid
+ * only during the call; who wants to keep a record copies it, who wants to
+ * keep the shape holds it (shape_hold).
+ *
+ * All stages of a worker run in its thread. One indirect call per batch.
+ */
+#ifndef CONFLUX_STAGE_H
+#define CONFLUX_STAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conflux/addr.h"
+#include "conflux/ledger.h"
+#include "conflux/shape.h"
+#include "conflux/text.h"
+#include "conflux/transport.h"
+
+enum { BATCH_MAX = 128 };
+
+/*
+ * Where records come from: one Observation Domain of one Transport Session,
+ * one meter, one cache. Owned by the stage that makes the batches, alive until
+ * it has called stage_scope_end on its next stages. The serial is never used
+ * again.
+ */
+struct scope {
+	uint64_t serial;
+	uint32_t domain;         /* observationDomainId */
+	enum transport transport;
+	struct addr exporter;    /* of the Transport Session or the meter */
+	struct addr collector;   /* our end */
+	bool has_init;           /* system_init_ms is known (NetFlow, options) */
+	uint64_t system_init_ms; /* for sysUpTime-relative times */
+};
+
+struct batch {
+	const struct shape *shape;
+	const struct scope *scope;
+	const uint8_t *base;
+	uint32_t count;          /* 1 to BATCH_MAX */
+	uint32_t stride;         /* octets per record; 0: see offset */
+	const uint32_t *offset;  /* count + 1 entries when stride is 0: record
+				  * i is base + offset[i] to offset[i + 1] */
+	uint64_t export_ms;      /* Export Time of the message, ms since 1970 */
+	uint64_t received_ms;    /* wall clock at its arrival */
+	uint64_t flow_keys;      /* bit i: field i is a flow key; 0: unknown */
+};
+
+static inline const uint8_t *
+batch_record(const struct batch *batch, uint32_t i, uint32_t *length)
+{
+	if (batch->stride) {
+		*length = batch->stride;
+		return batch->base + (size_t)i * batch->stride;
+	}
+	*length = batch->offset[i + 1] - batch->offset[i];
+	return batch->base + batch->offset[i];
+}
+
+struct stage;
+
+struct stage_ops {
+	/* Takes a batch. Whatever happens to a record is in the ledger. */
+	void (*run)(struct stage *stage, const struct batch *batch);
+	/* Every 100 ms or so. Monotonic milliseconds. May be NULL. */
+	void (*tick)(struct stage *stage, uint64_t now_ms);
+	/* No more records of this scope will come. May be NULL. */
+	void (*scope_end)(struct stage *stage, const struct scope *scope);
+	/*
+	 * The end: pass on or send everything that is held. Called from the
+	 * sources to the sinks. May be NULL.
+	 */
+	void (*flush)(struct stage *stage);
+	/*
+	 * True while a source that can wait (file, TCP) should not deliver
+	 * more. May be NULL: then true if one of the next stages is congested.
+	 */
+	bool (*congested)(const struct stage *stage);
+	/* True when nothing is held that still has to be sent. NULL: true. */
+	bool (*drained)(const struct stage *stage);
+	/* Adds the fields of its state to the open object. May be NULL. */
+	void (*report)(struct stage *stage, struct report *report);
+	void (*free)(struct stage *stage);
+};
+
+/* Embedded as first member by each kind of stage. */
+struct stage {
+	const struct stage_ops *ops;
+	const char *name; /* from the configuration, owned by it */
+	struct stage **next;
+	unsigned next_count;
+	struct ledger ledger;
+};
+
+static inline void
+stage_run(struct stage *stage, const struct batch *batch)
+{
+	stage->ops->run(stage, batch);
+}
+
+/* Hands a batch to all next stages. */
+static inline void
+stage_forward(struct stage *stage, const struct batch *batch)
+{
+	for (unsigned i = 0; i < stage->next_count; i++)
+		stage_run(stage->next[i], batch);
+}
+
+/* Adds a next stage. -ENOMEM. */
+int stage_link(struct stage *stage, struct stage *next);
+
+void stage_tick(struct stage *stage, uint64_t now_ms);
+void stage_scope_end(struct stage *stage, const struct scope *scope);
+void stage_flush(struct stage *stage);
+bool stage_congested(const struct stage *stage);
+bool stage_drained(const struct stage *stage);
+/* NULL is legal. Frees next[] too, not the next stages. */
+void stage_free(struct stage *stage);
+
+/* A number that was not used before, for scope.serial (thread safe). */
+uint64_t scope_serial(void);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* Names that the net, record and collecting modules share. */
+#ifndef CONFLUX_TRANSPORT_H
+#define CONFLUX_TRANSPORT_H
+
+enum transport {
+	TRANSPORT_UDP,
+	TRANSPORT_TCP,
+	TRANSPORT_SCTP,
+	TRANSPORT_FILE,
+	TRANSPORT_SNMP, /* a meter read by SNMP */
+	TRANSPORT_WORKER, /* records handed over by another worker */
+};
+
+/* "udp", "tcp", ... */
+static inline const char *
+transport_name(enum transport transport)
+{
+	static const char *const name[] = {"udp",  "tcp",  "sctp",
+					   "file", "snmp", "worker"};
+
+	return name[transport];
+}
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "conflux/ledger.h"
+
+static const char *const name[LOSS_COUNT] = {
+	[LOSS_NO_TEMPLATE] = "noTemplate",
+	[LOSS_MALFORMED] = "malformed",
+	[LOSS_SEQUENCE_GAP] = "sequenceGap",
+	[LOSS_KERNEL_DROP] = "kernelDrop",
+	[LOSS_QUEUE_FULL] = "queueFull",
+	[LOSS_CACHE_FULL] = "cacheFull",
+	[LOSS_DESTINATION_DOWN] = "destinationDown",
+	[LOSS_TOO_LONG] = "tooLong",
+	[LOSS_LIMIT] = "limit",
+	[LOSS_NO_MEMORY] = "noMemory",
+	[LOSS_WRITE_ERROR] = "writeError",
+};
+
+const char *
+loss_name(enum loss loss)
+{
+	return name[loss];
+}
+
+uint64_t
+ledger_lost(const struct ledger *ledger)
+{
+	uint64_t sum = 0;
+
+	/* What never arrived is not part of in, and so not of this sum. */
+	for (int i = 0; i < LOSS_COUNT; i++)
+		if (i != LOSS_SEQUENCE_GAP && i != LOSS_KERNEL_DROP)
+			sum += ledger->lost[i];
+	return sum;
+}
+
+void
+ledger_add(struct ledger *sum, const struct ledger *ledger)
+{
+	sum->in += ledger->in;
+	sum->split += ledger->split;
+	sum->exported += ledger->exported;
+	sum->merged += ledger->merged;
+	sum->filtered += ledger->filtered;
+	sum->held += ledger->held;
+	for (int i = 0; i < LOSS_COUNT; i++)
+		sum->lost[i] += ledger->lost[i];
+}
+
+void
+ledger_report(const struct ledger *ledger, struct report *report)
+{
+	report_open(report, "ledger");
+	report_uint(report, "in", ledger->in);
+	if (ledger->split)
+		report_uint(report, "split", ledger->split);
+	report_uint(report, "exported", ledger->exported);
+	report_uint(report, "merged", ledger->merged);
+	report_uint(report, "filtered", ledger->filtered);
+	report_uint(report, "held", ledger->held);
+	report_uint(report, "lost", ledger_lost(ledger));
+	for (int i = 0; i < LOSS_COUNT; i++)
+		if (ledger->lost[i])
+			report_uint(report, name[i], ledger->lost[i]);
+	report_close(report);
+}
