@@ -1,0 +1,102 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The flow cache (RFC 6728 section 4.3, RFC 7015): a stage that merges records
+ * with equal Flow Keys and passes on aggregated Flow Records, as IPFIX wire
+ * format batches of a scope of its own.
+ *
+ * The shape of what comes in decides which of the configured fields a flow
+ * has: a record is put with those that have the same subset of the key fields,
+ * so IPv4 and IPv6 flows live in one cache, and a record without a key field
+ * is merged with others that lack it. How a value is merged follows its
+ * semantics, see MERGE_AUTO.
+ */
+#ifndef CONFLUX_CACHE_H
+#define CONFLUX_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conflux/stage.h"
+
+enum cache_type {
+	CACHE_IMMEDIATE, /* each record becomes a flow of its own */
+	CACHE_TIMEOUT,
+	CACHE_NATURAL,   /* timeout, and ended by TCP FIN or RST */
+	CACHE_PERMANENT, /* never expires, exported periodically */
+};
+
+enum merge {
+	/*
+	 * Delta and total counters, deltaFlowCount and sums of squares are
+	 * added (totals after having been turned into differences); flowStart*
+	 * and minimum* keep the least, flowEnd* and maximum* the greatest
+	 * value; flags are or'ed; anything else keeps the first value seen.
+	 */
+	MERGE_AUTO,
+	MERGE_SUM,
+	MERGE_MIN,
+	MERGE_MAX,
+	MERGE_OR,
+	MERGE_FIRST,
+	MERGE_LAST,
+};
+
+/* RFC 7015 section 5.1.1: in which interval the counters of a flow go. */
+enum distribution {
+	DISTRIBUTION_NONE,
+	DISTRIBUTION_START,          /* of the flow's start */
+	DISTRIBUTION_END,
+	DISTRIBUTION_MID,
+	DISTRIBUTION_SIMPLE_UNIFORM, /* equal shares of all it touches */
+	DISTRIBUTION_PROPORTIONAL,   /* shares by time spent in each */
+};
+
+struct cache_field {
+	const struct ie *ie;
+	uint16_t length;       /* octets on the wire, 0: natural */
+	bool key;
+	int16_t prefix_length; /* keep this many bits of an address, -1: all */
+	enum merge merge;
+};
+
+enum {
+	CACHE_FIELDS_MAX = 128,
+	CACHE_VALUES_MAX = 28, /* fields that are not keys */
+	CACHE_MAX_FLOWS_DEFAULT = 1048576,
+};
+
+struct cache_conf {
+	const char *name; /* kept by the caller */
+	enum cache_type type;
+	uint32_t max_flows;         /* 0: CACHE_MAX_FLOWS_DEFAULT */
+	uint32_t active_timeout_s;  /* 0: none */
+	uint32_t idle_timeout_s;    /* 0: none */
+	uint32_t export_interval_s; /* permanent */
+	const struct cache_field *fields; /* copied */
+	unsigned field_count;
+	bool export_originals;      /* originalExporter*, original domain: keys */
+	uint32_t domain;            /* observationDomainId of what it exports */
+	uint32_t metering_process_id;
+	enum distribution distribution;
+	uint32_t interval_s;        /* of the distribution, aligned to 1970 */
+	uint64_t max_octets;        /* of variable-length values held */
+};
+
+/*
+ * *error gets a message for the user (constant text) with -EINVAL: which
+ * field can't be, and why. Other errors: -ENOMEM, -ENOSPC.
+ */
+int cache_new(const struct cache_conf *conf, struct ie_registry *registry,
+	      struct shape_table *shapes, struct stage **out,
+	      const char **error);
+
+struct cache_stats {
+	uint64_t active_flows;
+	uint64_t data_records;  /* exported */
+	uint64_t evicted;       /* for lack of resources */
+	uint64_t octets;        /* memory of rows and index in use */
+};
+void cache_stats(const struct stage *stage, struct cache_stats *stats);
+
+#endif
