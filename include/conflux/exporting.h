@@ -1,0 +1,154 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The Exporting Process: the last stage of a pipeline. It takes batches of any
+ * shape from any scope and sends them as IPFIX Messages (RFC 7011) over UDP,
+ * TCP or into a file (RFC 5655), or as JSON lines, to one or more destinations.
+ * Data Records are copied, never decoded; Template ids, Observation Domain IDs,
+ * sequence numbers and Export Times are its own.
+ *
+ * Observation Domains: each scope gets one of the out-domains. A scope that
+ * ends gives it back; Templates of it are then withdrawn (TCP only, RFC 7011
+ * 8.1 and 8.4). Scopes of the process itself (caches: exporter.version 0) with
+ * the same domain share one.
+ *
+ * What is not forwarded: options records whose scope holds a templateId (145),
+ * because the ids in them are those of the sender. They count as filtered.
+ * Flow keys are told by our own flowKeys options instead.
+ *
+ * Ledgers. Of the stage: in = exported + filtered + lost, where a record is
+ * exported when at least one destination has taken it into its queue, and
+ * lost, with the reason of the last destination tried, when none has. Of each
+ * destination: in = exported + lost + held, where exported is what the kernel
+ * has taken, and held what waits in an unfinished message, in the queue or in
+ * the sender; a message that was not given whole to the kernel before its
+ * session went down is lost (LOSS_DESTINATION_DOWN). Options records that the
+ * process makes itself are in no ledger, but in "records" of the session and
+ * in the sequence numbers.
+ */
+#ifndef CONFLUX_EXPORTING_H
+#define CONFLUX_EXPORTING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conflux/net.h"
+#include "conflux/shape.h"
+#include "conflux/stage.h"
+
+struct event_base;
+
+enum exporting_mode {
+	EXPORTING_PARALLEL,       /* every record to every destination */
+	EXPORTING_LOAD_BALANCING, /* each scope to one of those in health */
+	EXPORTING_FALLBACK,       /* to the first that is in health */
+};
+
+enum exporting_kind {
+	EXPORTING_UDP,
+	EXPORTING_TCP,
+	EXPORTING_FILE,
+	EXPORTING_JSON, /* a file of JSON lines, "-": standard output */
+};
+
+enum exporting_domains {
+	/* The domain of the scope, if no other live scope has it here; else
+	 * the next free one from 0x80000000 up. */
+	EXPORTING_DOMAIN_KEEP,
+	/* Always the next free one, from 1 up. */
+	EXPORTING_DOMAIN_RENUMBER,
+};
+
+/* optionsType of RFC 6728 section 4.4.6. */
+enum exporting_option {
+	EXPORTING_METERING_STATISTICS,  /* RFC 7011 4.1, per out-domain */
+	EXPORTING_METERING_RELIABILITY,
+	EXPORTING_EXPORTING_RELIABILITY, /* RFC 7011 4.3 */
+	EXPORTING_FLOW_KEYS,             /* RFC 7011 4.4, batch.flow_keys */
+	EXPORTING_SELECTION_SEQUENCE,
+	EXPORTING_SELECTION_STATISTICS,
+	EXPORTING_ACCURACY,
+	EXPORTING_REDUCING_REDUNDANCY,
+	EXPORTING_EXTENDED_TYPE_INFORMATION, /* RFC 5610 */
+	EXPORTING_OPTION_COUNT,
+};
+
+/* "extendedTypeInformation", ...; parse: enum exporting_option or -EINVAL. */
+const char *exporting_option_name(enum exporting_option type);
+int exporting_option_parse(const char *name);
+/* Can it be made? A configuration that asks for another is to be refused. */
+bool exporting_option_supported(enum exporting_option type);
+
+/* "parallel", "loadBalancing", "fallback"; parse: the mode or -EINVAL. */
+const char *exporting_mode_name(enum exporting_mode mode);
+int exporting_mode_parse(const char *name);
+
+/* Defaults, used where the configuration has 0. */
+enum {
+	EXPORTING_UDP_MESSAGE = 1400,    /* octets of an IPFIX Message */
+	EXPORTING_STREAM_MESSAGE = 65535,
+	EXPORTING_MESSAGE_MIN = 512,     /* no smaller size is accepted */
+	EXPORTING_QUEUE_OCTETS = 16 << 20,
+	EXPORTING_FLUSH_MS = 200,
+	EXPORTING_OPTIONS_MS = 600000,
+	EXPORTING_HOLD_MS = 10000,
+	EXPORTING_GRACE_MS = 3000,
+	EXPORTING_DOMAINS = 65536,
+	EXPORTING_TEMPLATES = 4096,
+};
+
+struct exporting_destination {
+	const char *name;
+	enum exporting_kind kind;
+	struct net_out_conf net; /* net.transport is set from kind */
+	uint32_t max_message;    /* octets, without UDP and IP headers */
+	/*
+	 * UDP only: Templates are sent again after that time, or that many
+	 * messages of the session, whichever is first; 0: not by this rule.
+	 */
+	uint32_t template_refresh_ms, options_template_refresh_ms;
+	uint32_t template_refresh_packets, options_template_refresh_packets;
+	uint64_t queue_octets; /* bound of messages that wait */
+};
+
+struct exporting_options {
+	const char *name;
+	enum exporting_option type;
+	/* Sent again after that time, and at once when something is new.
+	 * 0: only when something is new (RFC 6728 section 4.4.6). */
+	uint32_t timeout_ms;
+};
+
+struct exporting_conf {
+	const char *name;
+	uint32_t id; /* exportingProcessId, 0: one is made */
+	enum exporting_mode mode;
+	enum exporting_domains domains;
+	struct exporting_destination *destination;
+	unsigned destination_count; /* at least 1 */
+	struct exporting_options *options;
+	unsigned options_count;
+	uint32_t flush_ms;      /* a message is finished at that age */
+	uint32_t hold_ms;       /* fallback: the first one must have been up
+				 * for so long before it is used again */
+	uint32_t grace_ms;      /* a destination down for less is in health */
+	uint32_t max_domains;   /* out-domains alive or remembered */
+	uint32_t max_templates; /* per out-domain and destination */
+};
+
+/*
+ * Opens all destinations and makes the stage, freed by stage_free (which sends
+ * what is with the kernel's socket only: call stage_flush and wait until
+ * stage_drained first). conf is copied with all it points to; registry and
+ * shapes must live longer. A destination over TCP need not be there yet; a file
+ * that can't be opened is an error, as is everything that net_out_open refuses.
+ * On error *error is a message for the user (to be freed), or NULL.
+ */
+int exporting_new(struct event_base *base, const struct exporting_conf *conf,
+		  struct ie_registry *registry, struct shape_table *shapes,
+		  struct stage **out, char **error);
+
+/* Ledger of one destination (for tests and metrics), brought up to date. */
+const struct ledger *exporting_ledger(struct stage *stage, unsigned index);
+
+#endif
