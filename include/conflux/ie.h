@@ -186,6 +186,14 @@ const struct ie *ie_find(const struct ie_registry *registry, uint32_t pen,
 const struct ie *ie_get(struct ie_registry *registry, uint32_t pen,
 			uint16_t id);
 
+/*
+ * The nameless octetArray for (PEN, id), even if the element is known: for a
+ * field whose length its type does not allow (ie_length_ok). Its octets are
+ * carried, but nobody takes them for a value. NULL as ie_get.
+ */
+const struct ie *ie_get_opaque(struct ie_registry *registry, uint32_t pen,
+			       uint16_t id);
+
 /* By name, exactly ("reverseOctetDeltaCount" included), or NULL. */
 const struct ie *ie_by_name(const struct ie_registry *registry,
 			    const char *name);
@@ -196,7 +204,10 @@ const char *ie_nearest_name(const struct ie_registry *registry,
 
 /*
  * Adds (or makes known an unknown) element; strings are copied. A known one
- * stays as it is: 0 if it agrees in type, else -EEXIST. -ENOSPC: full.
+ * stays as it is: 0 if it agrees in type, else -EEXIST. -ENOSPC: full. -EINVAL:
+ * no name, or a type that does not exist. The length is that of the type,
+ * whatever ie says. If the name is taken, ie_by_name keeps to the first. With
+ * pen 0 and reversible the reverse element is added too.
  * An unknown element that was handed out before stays valid: shapes made with
  * it keep it, new ones get the known one.
  */
@@ -212,11 +223,11 @@ int ie_type_parse(const char *name);
 int ie_semantics_parse(const char *name);
 uint16_t ie_type_length(uint8_t type);
 
-/* Name of a unit number ("octets"), "" for none; and back (-EINVAL). */
+/* Name of a unit number ("octets"), "" for 0; and back (-EINVAL). */
 const char *ie_units_name(uint8_t units);
 int ie_units_parse(const char *name);
 
-/* May a field of this element have this length (RFC 7011 6.2)? */
+/* May a field of this element have this length (RFC 7011 6.2, 7)? */
 bool ie_length_ok(const struct ie *ie, uint16_t length);
 
 /* Iterates over all elements in no particular order; *at starts at 0. */

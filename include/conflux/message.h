@@ -73,6 +73,7 @@ struct message_writer {
 	uint32_t length;   /* octets so far, header included; 0: not begun */
 	uint32_t set;      /* offset of the open set, 0: none */
 	uint16_t set_id;   /* of the open set */
+	bool withdrawal;   /* the open set has withdrawals */
 	uint32_t records;  /* Data Records (options included), for sequence */
 };
 

@@ -33,6 +33,9 @@ struct shape {
 	uint16_t scope_count; /* leading scope fields; 0: not options */
 	uint32_t min_length;  /* octets of the shortest record */
 	bool variable;        /* has a variable-length field */
+	uint16_t variable_count;
+	uint32_t *gap; /* fixed octets before each variable-length field, and
+			* behind the last one: variable_count + 1 entries */
 	struct shape_table *table;
 	struct field field[];
 };

@@ -40,8 +40,8 @@ bool table_remove(struct table *table, uint32_t hash, const void *item);
 
 /*
  * Iterates: uint32_t i = 0; while ((item = table_next(t, &i))) ...
- * The table must not change meanwhile, except that table_remove of the item
- * just returned is safe if the loop starts over afterwards.
+ * The table must not change meanwhile, except that the item just returned may be
+ * removed if i is decremented then (an item may come twice, but none is missed).
  */
 void *table_next(const struct table *table, uint32_t *at);
 

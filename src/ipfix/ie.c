@@ -1,0 +1,403 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The registry of Information Elements.
+ *
+ * RFC 5103 section 6.1 gives each reversible element of IANA a twin under PEN
+ * 29305 with the same id; they are made when a registry is, so that looking up
+ * never changes a registry. IANA's elements and their twins are found by index,
+ * all others in one hash table.
+ *
+ * A peer can name any (PEN, id), so what it can add is bounded, and the hashes
+ * are seeded. An element is never freed before its registry, because shapes
+ * point to it: one that is made known by ie_add leaves its nameless
+ * predecessor behind, which happens at most once for each.
+ */
+#include "conflux/ie.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conflux/hash.h"
+#include "conflux/table.h"
+#include "names.h"
+
+enum { REVERSE_NAME = 72 }; /* "reverse" and the longest name of IANA's */
+
+struct reverse {
+	struct ie ie;
+	char name[REVERSE_NAME];
+};
+
+struct added {
+	struct added *next;
+	struct ie ie;
+	char text[]; /* name, description */
+};
+
+struct ie_registry {
+	struct table by_id;  /* struct added's ie: named and nameless ones */
+	struct table opaque; /* see ie_get_opaque */
+	struct table by_name;
+	struct reverse *reverse; /* by id; a hole has no name */
+	struct added *added;
+	uint32_t added_count;
+	uint32_t max_added;
+	uint64_t seed;
+};
+
+struct key {
+	uint32_t pen;
+	uint16_t id;
+};
+
+static uint32_t
+hash_id(const struct ie_registry *registry, uint32_t pen, uint16_t id)
+{
+	return (uint32_t)hash_u64((uint64_t)pen << 16 | id, registry->seed);
+}
+
+static uint32_t
+hash_name(const struct ie_registry *registry, const char *name)
+{
+	return (uint32_t)hash_bytes(name, strlen(name), registry->seed);
+}
+
+static bool
+equal_id(const void *item, const void *key)
+{
+	const struct ie *ie = item;
+	const struct key *k = key;
+
+	return ie->pen == k->pen && ie->id == k->id;
+}
+
+static bool
+equal_name(const void *item, const void *key)
+{
+	return strcmp(((const struct ie *)item)->name, key) == 0;
+}
+
+/* Takes the name for an element, unless another had it first. */
+static int
+name_add(struct ie_registry *registry, const struct ie *ie)
+{
+	uint32_t hash = hash_name(registry, ie->name);
+
+	if (table_find(&registry->by_name, hash, equal_name, ie->name))
+		return 0;
+	return table_add(&registry->by_name, hash, (void *)(uintptr_t)ie);
+}
+
+/* "octetDeltaCount" gives "reverseOctetDeltaCount". */
+static void
+reverse_name(char *out, size_t size, const char *name)
+{
+	snprintf(out, size, "reverse%s", name);
+	if (size > 8)
+		out[7] = (char)toupper((unsigned char)out[7]);
+}
+
+static int
+add_iana(struct ie_registry *registry)
+{
+	for (uint32_t id = 0; id < iana_elements_end; id++) {
+		const struct ie *ie = &iana_elements[id];
+		struct reverse *twin = &registry->reverse[id];
+		int err;
+
+		if (!ie->name)
+			continue;
+		err = name_add(registry, ie);
+		if (err)
+			return err;
+		if (!ie->reversible)
+			continue;
+		reverse_name(twin->name, sizeof(twin->name), ie->name);
+		twin->ie = *ie;
+		twin->ie.pen = IE_PEN_REVERSE;
+		twin->ie.name = twin->name;
+		twin->ie.forward = ie;
+		err = name_add(registry, &twin->ie);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+struct ie_registry *
+ie_registry_new(uint32_t max_added)
+{
+	struct ie_registry *registry = calloc(1, sizeof(*registry));
+
+	if (!registry)
+		return NULL;
+	registry->max_added = max_added;
+	registry->seed = hash_seed();
+	registry->reverse =
+		calloc(iana_elements_end, sizeof(*registry->reverse));
+	if (!registry->reverse || add_iana(registry) != 0) {
+		ie_registry_free(registry);
+		return NULL;
+	}
+	return registry;
+}
+
+void
+ie_registry_free(struct ie_registry *registry)
+{
+	if (!registry)
+		return;
+	while (registry->added) {
+		struct added *added = registry->added;
+
+		registry->added = added->next;
+		free(added);
+	}
+	table_fini(&registry->by_id);
+	table_fini(&registry->opaque);
+	table_fini(&registry->by_name);
+	free(registry->reverse);
+	free(registry);
+}
+
+const struct ie *
+ie_find(const struct ie_registry *registry, uint32_t pen, uint16_t id)
+{
+	struct key key = {pen, id};
+	const struct ie *ie;
+
+	if (id < iana_elements_end) {
+		if (pen == 0 && iana_elements[id].name)
+			return &iana_elements[id];
+		if (pen == IE_PEN_REVERSE && registry->reverse[id].ie.name)
+			return &registry->reverse[id].ie;
+	}
+	ie = table_find(&registry->by_id, hash_id(registry, pen, id), equal_id,
+			&key);
+	return ie && !ie->unknown ? ie : NULL;
+}
+
+/* Makes room for one more element, strings copied. -ENOSPC or -ENOMEM. */
+static int
+added_new(struct ie_registry *registry, const struct ie *ie,
+	  struct added **out)
+{
+	size_t name = strlen(ie->name) + 1;
+	size_t description = ie->description ? strlen(ie->description) + 1 : 0;
+	struct added *added;
+
+	if (registry->added_count >= registry->max_added)
+		return -ENOSPC;
+	added = malloc(sizeof(*added) + name + description);
+	if (!added)
+		return -ENOMEM;
+	added->ie = *ie;
+	added->ie.name = memcpy(added->text, ie->name, name);
+	if (description)
+		added->ie.description =
+			memcpy(added->text + name, ie->description, description);
+	*out = added;
+	return 0;
+}
+
+static void
+added_keep(struct ie_registry *registry, struct added *added)
+{
+	added->next = registry->added;
+	registry->added = added;
+	registry->added_count++;
+}
+
+/* The nameless element for (PEN, id) out of one of the two tables. */
+static const struct ie *
+get_nameless(struct ie_registry *registry, struct table *table, uint32_t pen,
+	     uint16_t id)
+{
+	uint32_t hash = hash_id(registry, pen, id);
+	struct key key = {pen, id};
+	char name[32];
+	struct ie ie = {
+		.pen = pen,
+		.id = id,
+		.length = IE_VARIABLE,
+		.type = IE_OCTET_ARRAY,
+		.unknown = true,
+		.name = name,
+	};
+	const struct ie *known = table_find(table, hash, equal_id, &key);
+	struct added *added;
+
+	if (known)
+		return known;
+	snprintf(name, sizeof(name), "e%uid%u", pen, id);
+	if (added_new(registry, &ie, &added) != 0)
+		return NULL;
+	if (table_add(table, hash, &added->ie) != 0) {
+		free(added);
+		return NULL;
+	}
+	added_keep(registry, added);
+	return &added->ie;
+}
+
+const struct ie *
+ie_get(struct ie_registry *registry, uint32_t pen, uint16_t id)
+{
+	const struct ie *ie = ie_find(registry, pen, id);
+
+	return ie ? ie : get_nameless(registry, &registry->by_id, pen, id);
+}
+
+const struct ie *
+ie_get_opaque(struct ie_registry *registry, uint32_t pen, uint16_t id)
+{
+	return get_nameless(registry, &registry->opaque, pen, id);
+}
+
+const struct ie *
+ie_by_name(const struct ie_registry *registry, const char *name)
+{
+	return table_find(&registry->by_name, hash_name(registry, name),
+			  equal_name, name);
+}
+
+const char *
+ie_nearest_name(const struct ie_registry *registry, const char *name)
+{
+	unsigned limit = name_distance_limit(name);
+	const char *nearest = NULL;
+	uint32_t at = 0;
+	struct ie *ie;
+
+	while (limit && (ie = table_next(&registry->by_name, &at))) {
+		unsigned distance = name_distance(name, ie->name, limit);
+
+		/* Ties are cut by the alphabet: the table has random order. */
+		if (distance > limit ||
+		    (nearest && distance == limit &&
+		     strcmp(ie->name, nearest) > 0))
+			continue;
+		nearest = ie->name;
+		limit = distance;
+	}
+	return nearest;
+}
+
+/* Puts an element under its (PEN, id), in place of a nameless one if any. */
+static int
+publish(struct ie_registry *registry, const struct ie *ie)
+{
+	uint32_t hash = hash_id(registry, ie->pen, ie->id);
+	struct key key = {ie->pen, ie->id};
+	struct added *added;
+	struct ie *old;
+	int err = added_new(registry, ie, &added);
+
+	if (err)
+		return err;
+	err = name_add(registry, &added->ie);
+	if (err)
+		goto fail;
+	old = table_find(&registry->by_id, hash, equal_id, &key);
+	if (old)
+		table_remove(&registry->by_id, hash, old);
+	/* With an old one removed there is room, so this cannot fail then. */
+	err = table_add(&registry->by_id, hash, &added->ie);
+	if (err)
+		goto fail_named;
+	added_keep(registry, added);
+	return 0;
+fail_named:
+	table_remove(&registry->by_name, hash_name(registry, added->ie.name),
+		     &added->ie);
+fail:
+	free(added);
+	return err;
+}
+
+int
+ie_add(struct ie_registry *registry, const struct ie *ie)
+{
+	const struct ie *known = ie_find(registry, ie->pen, ie->id);
+	struct ie copy = *ie;
+	char name[REVERSE_NAME * 2];
+	int err;
+
+	if (known)
+		return known->type == ie->type ? 0 : -EEXIST;
+	if (!ie->name || !*ie->name || ie->type > IE_UNSIGNED256)
+		return -EINVAL;
+	copy.length = ie_type_length(ie->type);
+	copy.unknown = false;
+	copy.forward = NULL;
+	copy.reversible = ie->reversible && ie->pen == 0;
+	err = publish(registry, &copy);
+	if (err || !copy.reversible ||
+	    ie_find(registry, IE_PEN_REVERSE, ie->id))
+		return err;
+	copy.forward = ie_find(registry, ie->pen, ie->id);
+	copy.pen = IE_PEN_REVERSE;
+	reverse_name(name, sizeof(name), ie->name);
+	copy.name = name;
+	return publish(registry, &copy);
+}
+
+/*
+ * RFC 7011 section 6.2: integers may be shorter than their type says, float64
+ * may be sent as float32; everything else has its one length. Section 7: only
+ * octetArray, string and the lists (RFC 6313) can be variable. A field of 0
+ * octets is of use to nobody, but an octetArray or string can be empty.
+ */
+bool
+ie_length_ok(const struct ie *ie, uint16_t length)
+{
+	switch (ie->type) {
+	case IE_OCTET_ARRAY:
+	case IE_STRING:
+		return true;
+	case IE_BASIC_LIST:
+	case IE_SUB_TEMPLATE_LIST:
+	case IE_SUB_TEMPLATE_MULTI_LIST:
+		return length > 0;
+	case IE_UNSIGNED8:
+	case IE_UNSIGNED16:
+	case IE_UNSIGNED32:
+	case IE_UNSIGNED64:
+	case IE_UNSIGNED256:
+	case IE_SIGNED8:
+	case IE_SIGNED16:
+	case IE_SIGNED32:
+	case IE_SIGNED64:
+		return length > 0 && length <= ie->length;
+	case IE_FLOAT64:
+		return length == 4 || length == 8;
+	default:
+		return length == ie->length;
+	}
+}
+
+/* *at counts through IANA's, then their twins, then the added ones. */
+const struct ie *
+ie_next(const struct ie_registry *registry, uint32_t *at)
+{
+	uint32_t end = iana_elements_end;
+	const struct ie *ie;
+	uint32_t slot;
+
+	for (; *at < 2 * end; ++*at) {
+		ie = *at < end ? &iana_elements[*at]
+			       : &registry->reverse[*at - end].ie;
+		if (ie->name) {
+			++*at;
+			return ie;
+		}
+	}
+	slot = *at - 2 * end;
+	ie = table_next(&registry->by_id, &slot);
+	*at = slot + 2 * end;
+	return ie;
+}

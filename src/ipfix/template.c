@@ -1,0 +1,512 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The Templates of a Transport Session.
+ *
+ * RFC 7011 section 3.4.1 and 3.4.2: a Template Record is an id of 256 or more,
+ * the number of fields, for an Options Template the number of scope fields,
+ * and the fields: id with the enterprise bit, length, perhaps an enterprise
+ * number. Section 8.1: field count 0 withdraws the Template with this id, or
+ * all of the kind when the id is that of the set. Section 8.4: over UDP there
+ * are no withdrawals, Templates have a lifetime and may just be redefined.
+ *
+ * Where peers differ from that, we take what can be taken without guessing:
+ *  - Sets may end in any number of zeros (3.3.1 allows up to seven), and in up
+ *    to three octets of anything.
+ *  - A field with a length that its element cannot have is carried as octets
+ *    (ie_get_opaque): the record keeps its layout, and nobody reads a value of
+ *    50 octets into an address of four.
+ *  - A redefinition over TCP or in a file is taken, and told.
+ *  - An id names one Template, whatever its kind: an Options Template under
+ *    the id of a Template redefines it.
+ *  - When a new definition of an id cannot be taken, the old one goes as well:
+ *    its layout is not that of the data that follows.
+ */
+#include "conflux/template.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conflux/hash.h"
+#include "conflux/table.h"
+#include "conflux/wire.h"
+
+enum {
+	FIELD_ENTERPRISE = 0x8000,
+	RECORD_MAX = 65515, /* octets: message less headers */
+	RECENT = 16,        /* slots, a power of two */
+};
+
+struct template_store {
+	struct template_limits limits;
+	struct ie_registry *registry;
+	struct shape_table *shapes;
+	struct table table;
+	uint64_t seed;
+	/* The last ones found, by id: most sessions need no more than these. */
+	struct template *recent[RECENT];
+};
+
+/* What a read is about, so that it need not be passed piece by piece. */
+struct reading {
+	struct template_store *store;
+	struct reader r;
+	uint32_t domain;
+	uint16_t set_id;
+	uint64_t now_ms;
+	uint64_t messages;
+	template_event_cb cb;
+	void *arg;
+	struct field fields[SHAPE_FIELDS_MAX];
+};
+
+struct key {
+	uint32_t domain;
+	uint16_t id;
+};
+
+struct template_store *
+template_store_new(const struct template_limits *limits,
+		   struct ie_registry *registry, struct shape_table *shapes)
+{
+	struct template_store *store = calloc(1, sizeof(*store));
+
+	if (!store)
+		return NULL;
+	store->limits = *limits;
+	store->registry = registry;
+	store->shapes = shapes;
+	store->seed = hash_seed();
+	return store;
+}
+
+static void
+template_free(struct template *template)
+{
+	shape_release(template->shape);
+	free(template);
+}
+
+void
+template_store_free(struct template_store *store)
+{
+	struct template *template;
+	uint32_t at = 0;
+
+	if (!store)
+		return;
+	while ((template = table_next(&store->table, &at)))
+		template_free(template);
+	table_fini(&store->table);
+	free(store);
+}
+
+static uint32_t
+hash_key(const struct template_store *store, uint32_t domain, uint16_t id)
+{
+	return (uint32_t)hash_u64((uint64_t)domain << 16 | id, store->seed);
+}
+
+static bool
+equal_key(const void *item, const void *arg)
+{
+	const struct template *template = item;
+	const struct key *key = arg;
+
+	return template->id == key->id && template->domain == key->domain;
+}
+
+/* By id and domain, expired or not. */
+static struct template *
+lookup(struct template_store *store, uint32_t domain, uint16_t id)
+{
+	struct template **recent =
+		&store->recent[(id ^ domain) & (RECENT - 1)];
+	struct key key = {domain, id};
+	struct template *template = *recent;
+
+	if (template && template->id == id && template->domain == domain)
+		return template;
+	template = table_find(&store->table, hash_key(store, domain, id),
+			      equal_key, &key);
+	if (template)
+		*recent = template;
+	return template;
+}
+
+static void
+drop(struct template_store *store, struct template *template)
+{
+	uint32_t domain = template->domain;
+	uint16_t id = template->id;
+	struct template **recent =
+		&store->recent[(id ^ domain) & (RECENT - 1)];
+
+	if (*recent == template)
+		*recent = NULL;
+	table_remove(&store->table, hash_key(store, domain, id), template);
+	template_free(template);
+}
+
+static bool
+expired(const struct template_store *store, const struct template *template,
+	uint64_t now_ms, uint64_t messages)
+{
+	const struct template_limits *limits = &store->limits;
+	bool options = template->set_id == SET_OPTIONS_TEMPLATE;
+	uint64_t ms = options ? limits->options_ms : limits->template_ms;
+	uint64_t max = options ? limits->options_messages
+			       : limits->template_messages;
+
+	if (!limits->lifetime)
+		return false;
+	if (ms && now_ms > template->defined_ms &&
+	    now_ms - template->defined_ms >= ms)
+		return true;
+	return max && messages > template->defined_messages &&
+	       messages - template->defined_messages > max;
+}
+
+struct template *
+template_store_find(struct template_store *store, uint32_t domain,
+		    uint16_t id, uint64_t now_ms, uint64_t messages)
+{
+	struct template *template = lookup(store, domain, id);
+
+	if (template && expired(store, template, now_ms, messages))
+		return NULL;
+	return template;
+}
+
+uint32_t
+template_store_tick(struct template_store *store, uint64_t now_ms,
+		    uint64_t messages)
+{
+	struct template *template;
+	uint32_t at = 0, dropped = 0;
+
+	if (!store->limits.lifetime)
+		return 0;
+	while ((template = table_next(&store->table, &at))) {
+		if (!expired(store, template, now_ms, messages))
+			continue;
+		drop(store, template);
+		dropped++;
+		at--; /* another one may have moved to this place */
+	}
+	return dropped;
+}
+
+static void
+tell(struct reading *reading, enum template_outcome outcome, uint16_t id,
+     const char *reason, struct template *template)
+{
+	struct template_event event = {outcome, id, reason, template};
+
+	reading->cb(reading->arg, &event);
+}
+
+/* A definition that cannot be taken ends the one before it. */
+static void
+reject(struct reading *reading, enum template_outcome outcome, uint16_t id,
+       const char *reason)
+{
+	struct template *old = lookup(reading->store, reading->domain, id);
+
+	if (old)
+		drop(reading->store, old);
+	tell(reading, outcome, id, reason, NULL);
+}
+
+static void
+withdraw(struct reading *reading, uint16_t id)
+{
+	struct template_store *store = reading->store;
+	struct template *template;
+	uint32_t at = 0;
+
+	if (store->limits.lifetime) {
+		tell(reading, TEMPLATE_WITHDRAWN_UDP, id, NULL, NULL);
+		return;
+	}
+	if (id != reading->set_id) {
+		template = lookup(store, reading->domain, id);
+		if (template && template->set_id == reading->set_id)
+			drop(store, template);
+		else
+			template = NULL;
+		tell(reading,
+		     template ? TEMPLATE_WITHDRAWN : TEMPLATE_WITHDRAWN_UNKNOWN,
+		     id, NULL, NULL);
+		return;
+	}
+	while ((template = table_next(&store->table, &at))) {
+		if (template->domain != reading->domain ||
+		    template->set_id != reading->set_id)
+			continue;
+		drop(store, template);
+		at--;
+	}
+	tell(reading, TEMPLATE_WITHDRAWN_ALL, id, NULL, NULL);
+}
+
+/* The element that stands for a field with this length. */
+static const struct ie *
+field_element(struct template_store *store, uint32_t pen, uint16_t id,
+	      uint16_t length)
+{
+	const struct ie *ie = ie_get(store->registry, pen, id);
+
+	if (ie && !ie_length_ok(ie, length))
+		ie = ie_get_opaque(store->registry, pen, id);
+	return ie;
+}
+
+/*
+ * Reads count fields into reading->fields as far as max allows; the others are
+ * stepped over. -EBADMSG: the set ends before them, or they make no record;
+ * -ENOSPC: too many unknown elements.
+ */
+static int
+read_fields(struct reading *reading, uint16_t count, uint16_t max,
+	    const char **reason)
+{
+	struct reader *r = &reading->r;
+	uint32_t length = 0;
+	int err = 0;
+
+	for (uint32_t i = 0; i < count && !r->failed; i++) {
+		uint16_t id = reader_u16(r);
+		uint16_t octets = reader_u16(r);
+		uint32_t pen = id & FIELD_ENTERPRISE ? reader_u32(r) : 0;
+		struct field *field;
+
+		length += octets == IE_VARIABLE ? 1 : octets;
+		if (i >= max || r->failed || err)
+			continue;
+		id &= (uint16_t)~FIELD_ENTERPRISE;
+		field = &reading->fields[i];
+		field->length = octets;
+		field->ie = field_element(reading->store, pen, id, octets);
+		if (!field->ie)
+			err = -ENOSPC;
+	}
+	if (r->failed) {
+		*reason = "Template Record reaches behind its set";
+		return -EBADMSG;
+	}
+	if (length == 0 || length > RECORD_MAX) {
+		*reason = length ? "no message can hold a record of it"
+				 : "its records have no octets";
+		return -EBADMSG;
+	}
+	if (err)
+		*reason = "too many unknown elements, or no memory";
+	return err;
+}
+
+static const char *
+shape_error(int err)
+{
+	return err == -ENOSPC ? "too many different Templates" : "no memory";
+}
+
+/* Makes a Template that was not there before. */
+static void
+add(struct reading *reading, uint16_t id, const struct shape *shape)
+{
+	struct template_store *store = reading->store;
+	struct template *template;
+
+	if (store->table.count >= store->limits.max_templates)
+		template_store_tick(store, reading->now_ms, reading->messages);
+	if (store->table.count >= store->limits.max_templates) {
+		shape_release(shape);
+		tell(reading, TEMPLATE_REFUSED, id,
+		     "too many Templates in this session", NULL);
+		return;
+	}
+	template = calloc(1, sizeof(*template));
+	if (!template || table_add(&store->table,
+				   hash_key(store, reading->domain, id),
+				   template) != 0) {
+		free(template);
+		shape_release(shape);
+		tell(reading, TEMPLATE_REFUSED, id, "no memory", NULL);
+		return;
+	}
+	template->domain = reading->domain;
+	template->id = id;
+	template->set_id = reading->set_id;
+	template->shape = shape;
+	template->defined_ms = reading->now_ms;
+	template->defined_messages = reading->messages;
+	tell(reading, TEMPLATE_NEW, id, NULL, template);
+}
+
+/* Takes a definition; shape is held and becomes the store's. */
+static void
+define(struct reading *reading, uint16_t id, const struct shape *shape)
+{
+	struct template_store *store = reading->store;
+	struct template *old = lookup(store, reading->domain, id);
+	enum template_outcome outcome = TEMPLATE_REFRESHED;
+
+	if (!old) {
+		add(reading, id, shape);
+		return;
+	}
+	if (old->shape != shape) {
+		outcome = store->limits.lifetime ||
+					  expired(store, old, reading->now_ms,
+						  reading->messages)
+				  ? TEMPLATE_REDEFINED
+				  : TEMPLATE_REDEFINED_BAD;
+		old->set_id = reading->set_id;
+		old->data_records = 0;
+		old->accessed_ms = 0;
+		old->flow_keys = 0;
+	}
+	shape_release(old->shape);
+	old->shape = shape;
+	old->defined_ms = reading->now_ms;
+	old->defined_messages = reading->messages;
+	tell(reading, outcome, id, NULL, old);
+}
+
+/* One record of the set. False: the start of the next one is not known. */
+static bool
+read_record(struct reading *reading)
+{
+	const struct template_limits *limits = &reading->store->limits;
+	bool options = reading->set_id == SET_OPTIONS_TEMPLATE;
+	uint16_t id = reader_u16(&reading->r);
+	uint16_t count = reader_u16(&reading->r);
+	uint16_t scope_count = 0, max = limits->max_fields;
+	const struct shape *shape;
+	const char *reason;
+	int err;
+
+	if (count == 0 && (id >= SET_DATA_MIN || id == reading->set_id)) {
+		withdraw(reading, id);
+		return true;
+	}
+	if (id < SET_DATA_MIN) {
+		tell(reading, TEMPLATE_MALFORMED, id,
+		     "Template ID is less than 256", NULL);
+		return false;
+	}
+	if (max == 0 || max > SHAPE_FIELDS_MAX)
+		max = SHAPE_FIELDS_MAX;
+	if (options)
+		scope_count = reader_u16(&reading->r);
+	err = read_fields(reading, count, max, &reason);
+	if (err == -EBADMSG) {
+		reject(reading, TEMPLATE_MALFORMED, id, reason);
+		return !reading->r.failed;
+	}
+	if (options && (scope_count == 0 || scope_count > count)) {
+		reject(reading, TEMPLATE_MALFORMED, id,
+		       scope_count ? "more scope fields than fields"
+				   : "Options Template without a scope field");
+		return true;
+	}
+	if (count > max) {
+		err = -ENOSPC;
+		reason = "too many fields";
+	}
+	if (!err) {
+		err = shape_get(reading->store->shapes, reading->fields, count,
+				scope_count, &shape);
+		reason = shape_error(err);
+	}
+	if (err)
+		reject(reading, TEMPLATE_REFUSED, id, reason);
+	else
+		define(reading, id, shape);
+	return true;
+}
+
+/* Is there nothing but padding left? */
+static bool
+at_padding(const struct reader *r)
+{
+	const uint8_t *p = r->p;
+
+	if (r->end - p < 4)
+		return true;
+	while (p < r->end && *p == 0)
+		p++;
+	return p == r->end;
+}
+
+void
+template_store_read(struct template_store *store, uint32_t domain,
+		    uint16_t set_id, const uint8_t *content, size_t length,
+		    uint64_t now_ms, uint64_t messages, template_event_cb cb,
+		    void *arg)
+{
+	struct reading reading;
+
+	reading.store = store;
+	reading.domain = domain;
+	reading.set_id = set_id;
+	reading.now_ms = now_ms;
+	reading.messages = messages;
+	reading.cb = cb;
+	reading.arg = arg;
+	reader_init(&reading.r, content, length);
+	while (!at_padding(&reading.r))
+		if (!read_record(&reading))
+			break;
+}
+
+/* Makes one Template's shape anew, if an element of it is known by now. */
+static void
+relearn(struct template_store *store, struct template *template)
+{
+	const struct shape *old = template->shape;
+	struct field fields[SHAPE_FIELDS_MAX];
+	const struct shape *shape;
+	bool changed = false;
+
+	for (uint16_t i = 0; i < old->count; i++) {
+		fields[i] = old->field[i];
+		if (!fields[i].ie->unknown)
+			continue;
+		fields[i].ie = field_element(store, fields[i].ie->pen,
+					     fields[i].ie->id,
+					     fields[i].length);
+		if (!fields[i].ie)
+			return;
+		changed |= fields[i].ie != old->field[i].ie;
+	}
+	if (!changed || shape_get(store->shapes, fields, old->count,
+				  old->scope_count, &shape) != 0)
+		return;
+	template->shape = shape;
+	shape_release(old);
+}
+
+void
+template_store_relearn(struct template_store *store)
+{
+	struct template *template;
+	uint32_t at = 0;
+
+	while ((template = table_next(&store->table, &at)))
+		relearn(store, template);
+}
+
+uint32_t
+template_store_count(const struct template_store *store)
+{
+	return store->table.count;
+}
+
+struct template *
+template_store_next(const struct template_store *store, uint32_t *at)
+{
+	return table_next(&store->table, at);
+}
