@@ -177,6 +177,9 @@ text_add_json(struct text *text, const void *data, size_t length)
 			text_add_char(text, (char)*p);
 		} else if (*p < 0x20 || *p == 0x7f) {
 			text_printf(text, "\\u%04x", *p);
+		} else if (n == 2 && p[0] == 0xc2 && p[1] < 0xa0) {
+			/* C1 control characters: terminals act on them. */
+			text_printf(text, "\\u%04x", p[1]);
 		} else {
 			text_add_bytes(text, p, n);
 		}
