@@ -1,0 +1,395 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checks of the way that records take: sockets and files that two want, what
+ * feeds nothing or is fed by nothing, and records that come back to where they
+ * were collected. What only makes no sense is a warning, as the model of RFC
+ * 6728 allows it; what cannot work is an error.
+ */
+#include <string.h>
+
+#include "conflux/hash.h"
+#include "conflux/table.h"
+#include "tree.h"
+
+#define GRAPH_DEPTH 64
+
+struct graph {
+	const struct conf *conf;
+	struct conf_errors *errors;
+	struct table sockets; /* collectors and their localIPAddress nodes */
+	struct table ports;   /* one localIPAddress node of each port */
+	struct table writers; /* file nodes */
+	struct table used;    /* entries that something refers to */
+	struct table visited; /* collecting processes, looking for loops */
+	const struct conf_node *path[GRAPH_DEPTH];
+};
+
+/* Where a collector listens or an exporter sends. */
+struct endpoint {
+	bool udp;
+	struct addr addr; /* version 0: all addresses */
+};
+
+static struct endpoint
+endpoint_of(const struct conf_node *node)
+{
+	bool one = node->row->type == CONF_ADDRESS;
+	const struct conf_node *collector = one ? node->parent : node;
+	struct endpoint e = {.udp = strcmp(collector->name, "udpCollector") ==
+				    0};
+
+	if (one)
+		e.addr = node->addr;
+	e.addr.port = (uint16_t)conf_uint(collector, "localPort", 0);
+	return e;
+}
+
+static bool
+endpoint_equal(const void *item, const void *key)
+{
+	struct endpoint a = endpoint_of(item);
+	const struct endpoint *b = key;
+
+	return a.udp == b->udp && addr_equal(&a.addr, &b->addr);
+}
+
+static bool
+port_equal(const void *item, const void *key)
+{
+	struct endpoint a = endpoint_of(item);
+	const struct endpoint *b = key;
+
+	return a.udp == b->udp && a.addr.port == b->addr.port;
+}
+
+static uint32_t
+endpoint_hash(const struct endpoint *e)
+{
+	return addr_hash(&e->addr, e->udp);
+}
+
+static uint32_t
+port_hash(const struct endpoint *e)
+{
+	return (uint32_t)hash_u64(e->addr.port, e->udp);
+}
+
+static const struct conf_node *
+find_socket(const struct graph *g, struct endpoint e)
+{
+	return table_find(&g->sockets, endpoint_hash(&e), endpoint_equal, &e);
+}
+
+/* Item: a collector without addresses, or one of its addresses. */
+static void
+add_socket(struct graph *g, struct conf_node *item)
+{
+	struct endpoint e = endpoint_of(item), any = e;
+	const struct conf_node *other;
+
+	if (e.addr.port == 0)
+		return;
+	memset(&any.addr, 0, sizeof(any.addr));
+	any.addr.port = e.addr.port;
+	other = find_socket(g, e);
+	if (!other && e.addr.version)
+		other = find_socket(g, any);
+	else if (!other)
+		other = table_find(&g->ports, port_hash(&e), port_equal, &e);
+	if (other) {
+		conf_error(g->errors, item->line, item->name,
+			   "the collector in line %u listens on this %s port "
+			   "and address already, expected another localPort or "
+			   "localIPAddress",
+			   other->line, e.udp ? "UDP" : "TCP");
+		return;
+	}
+	(void)table_add(&g->sockets, endpoint_hash(&e), item);
+	if (e.addr.version &&
+	    !table_find(&g->ports, port_hash(&e), port_equal, &e))
+		(void)table_add(&g->ports, port_hash(&e), item);
+}
+
+static void
+add_collector(struct graph *g, struct conf_node *collector)
+{
+	struct conf_node *node;
+	bool any = true;
+
+	for (node = collector->first; node; node = node->next) {
+		if (node->row->type != CONF_ADDRESS)
+			continue;
+		any = false;
+		if (node->text)
+			add_socket(g, node);
+	}
+	if (any)
+		add_socket(g, collector);
+}
+
+static bool
+path_equal(const void *item, const void *key)
+{
+	const struct conf_node *file = item;
+
+	return strcmp(file->path, key) == 0;
+}
+
+static uint32_t
+path_hash(const char *path)
+{
+	return (uint32_t)hash_bytes(path, strlen(path), 0);
+}
+
+/* Several may write to a terminal or to nowhere. */
+static bool
+shareable(const char *path)
+{
+	return strncmp(path, "/dev/", 5) == 0;
+}
+
+static void
+add_writer(struct graph *g, struct conf_node *file)
+{
+	const struct conf_node *other;
+
+	if (!file || !file->path || shareable(file->path))
+		return;
+	other = table_find(&g->writers, path_hash(file->path), path_equal,
+			   file->path);
+	if (other)
+		conf_error(g->errors, file->line,
+			   file->row->cx ? "cx:file" : "file",
+			   "the destination in line %u writes this file "
+			   "already, expected another file",
+			   other->line);
+	else
+		(void)table_add(&g->writers, path_hash(file->path), file);
+}
+
+static void
+check_reader(struct graph *g, const struct conf_node *reader)
+{
+	const struct conf_node *file = conf_child(reader, "file"), *other;
+
+	if (!file || !file->path || shareable(file->path))
+		return;
+	other = table_find(&g->writers, path_hash(file->path), path_equal,
+			   file->path);
+	if (other)
+		conf_error(g->errors, file->line, "file",
+			   "the destination in line %u writes this file, "
+			   "expected one that is complete",
+			   other->line);
+}
+
+static bool
+pointer_equal(const void *item, const void *key)
+{
+	return item == key;
+}
+
+static bool
+marked(const struct table *table, const struct conf_node *node)
+{
+	return table_find(table, (uint32_t)hash_u64((uintptr_t)node, 0),
+			  pointer_equal, node) != NULL;
+}
+
+static void
+mark(struct table *table, const struct conf_node *node)
+{
+	if (!marked(table, node))
+		(void)table_add(table, (uint32_t)hash_u64((uintptr_t)node, 0),
+				(void *)(uintptr_t)node);
+}
+
+/* Marks what the references of the entry point to; whether there are any. */
+static bool
+mark_targets(struct graph *g, const struct conf_node *entry)
+{
+	bool any = false;
+
+	for (const struct conf_node *n = entry->first; n; n = n->next) {
+		if (n->row->type != CONF_REF)
+			continue;
+		any = true;
+		if (n->target)
+			mark(&g->used, n->target);
+	}
+	return any;
+}
+
+static void
+check_process(struct graph *g, const struct conf_node *process)
+{
+	bool any = false;
+
+	for (struct conf_node *n = process->first; n; n = n->next) {
+		any |= n->row->kind == CONF_LIST;
+		if (strcmp(n->name, "udpCollector") == 0 ||
+		    strcmp(n->name, "tcpCollector") == 0)
+			add_collector(g, n);
+		else if (strcmp(n->name, "fileReader") == 0)
+			check_reader(g, n);
+	}
+	if (!any)
+		conf_warning(g->errors, process->line, process->name,
+			     "has no source, expected udpCollector, "
+			     "tcpCollector, fileReader or cx:meterReader");
+	if (!mark_targets(g, process))
+		conf_warning(g->errors, process->line, process->name,
+			     "what it collects goes nowhere, expected "
+			     "exportingProcess or cx:cache");
+}
+
+static void
+collect_writers(struct graph *g)
+{
+	struct conf_node *ep, *dest, *kind, *leaf;
+
+	for (ep = g->conf->root->first; ep; ep = ep->next) {
+		if (strcmp(ep->name, "exportingProcess") != 0)
+			continue;
+		for (dest = ep->first; dest; dest = dest->next)
+			for (kind = dest->first; kind; kind = kind->next)
+				for (leaf = kind->first; leaf;
+				     leaf = leaf->next)
+					if (leaf->row->type == CONF_URI)
+						add_writer(g, leaf);
+	}
+}
+
+static void
+check_used(struct graph *g)
+{
+	const struct conf_node *n;
+
+	conf_each (n, g->conf->root, "cache")
+		if (!marked(&g->used, n))
+			conf_warning(g->errors, n->line, n->name,
+				     "nothing feeds it, expected a "
+				     "collectingProcess with its name in "
+				     "cx:cache");
+	conf_each (n, g->conf->root, "exportingProcess")
+		if (!marked(&g->used, n))
+			conf_warning(g->errors, n->line, n->name,
+				     "nothing uses it, expected a "
+				     "collectingProcess or cache with its name "
+				     "in exportingProcess");
+}
+
+static bool
+is_loopback(const struct addr *a)
+{
+	static const uint8_t one[16] = {[15] = 1};
+
+	return a->version == 4 ? a->bytes[0] == 127
+			       : memcmp(a->bytes, one, 16) == 0;
+}
+
+/* The collecting process of ours that a destination sends to, or NULL. */
+static const struct conf_node *
+receiver(const struct graph *g, const struct conf_node *dest)
+{
+	const struct conf_node *udp = conf_child(dest, "udpExporter");
+	const struct conf_node *kind =
+		udp ? udp : conf_child(dest, "tcpExporter");
+	const struct addr *to = conf_addr(kind, "destinationIPAddress");
+	struct endpoint e = {.udp = udp != NULL};
+	const struct conf_node *socket;
+
+	if (!to)
+		return NULL;
+	e.addr = *to;
+	e.addr.port = (uint16_t)conf_uint(kind, "destinationPort", 0);
+	socket = find_socket(g, e);
+	if (!socket && is_loopback(to)) {
+		memset(&e.addr, 0, sizeof(e.addr));
+		e.addr.port = (uint16_t)conf_uint(kind, "destinationPort", 0);
+		socket = find_socket(g, e);
+	}
+	if (!socket)
+		return NULL;
+	return socket->row->type == CONF_ADDRESS ? socket->parent->parent
+						 : socket->parent;
+}
+
+static void visit(struct graph *g, const struct conf_node *process,
+		  unsigned depth);
+
+static void
+follow(struct graph *g, const struct conf_node *exporter, unsigned depth)
+{
+	const struct conf_node *dest, *process;
+
+	conf_each (dest, exporter, "destination") {
+		bool loop = false;
+
+		process = receiver(g, dest);
+		if (!process)
+			continue;
+		for (unsigned i = 0; i < depth; i++)
+			loop |= g->path[i] == process;
+		if (loop)
+			conf_error(g->errors, dest->line, "destination",
+				   "sends to the collectingProcess in line %u, "
+				   "which its records come from, expected "
+				   "another collector",
+				   process->line);
+		else
+			visit(g, process, depth);
+	}
+}
+
+/* Depth first; each process is entered once; very long ways are cut. */
+static void
+visit(struct graph *g, const struct conf_node *process, unsigned depth)
+{
+	const struct conf_node *ref, *next;
+
+	if (depth == GRAPH_DEPTH || marked(&g->visited, process))
+		return;
+	mark(&g->visited, process);
+	g->path[depth++] = process;
+	conf_each (ref, process, "exportingProcess")
+		if (ref->target)
+			follow(g, ref->target, depth);
+	conf_each (ref, process, "cache")
+		conf_each (next, ref->target, "exportingProcess")
+			if (next->target)
+				follow(g, next->target, depth);
+}
+
+void
+conf_check_graph(const struct conf *conf, struct conf_errors *errors)
+{
+	struct graph g = {.conf = conf, .errors = errors};
+	const struct conf_node *n;
+
+	collect_writers(&g);
+	if (!conf_has(conf->root, "collectingProcess") &&
+	    !conf_has(conf->root, "observationPoint"))
+		conf_warning(errors, conf->root->line, "ipfix",
+			     "has no source, expected a collectingProcess");
+	conf_each (n, conf->root, "collectingProcess")
+		check_process(&g, n);
+	conf_each (n, conf->root, "observationPoint")
+		mark_targets(&g, n);
+	conf_each (n, conf->root, "selectionProcess")
+		mark_targets(&g, n);
+	conf_each (n, conf->root, "cache")
+		if (!mark_targets(&g, n))
+			conf_warning(errors, n->line, n->name,
+				     "its Flows go nowhere, expected "
+				     "exportingProcess");
+	check_used(&g);
+	conf_each (n, conf->root, "collectingProcess")
+		visit(&g, n, 0);
+	table_fini(&g.sockets);
+	table_fini(&g.ports);
+	table_fini(&g.writers);
+	table_fini(&g.used);
+	table_fini(&g.visited);
+}

@@ -1,0 +1,189 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* Rows of the Collecting Process (RFC 6728 4.5), and the root of all. */
+#include "rows.h"
+
+static const struct conf_row common_rows[] = {
+	CONF_ROW(LEAF, "localPort", CONF_U16, .def = "4739",
+		 .help = "Port to listen on; the default is the port "
+			 "registered for IPFIX. 0 takes any free one."),
+	CONF_ROW(PRESENCE, "transportLayerSecurity",
+		 .unbuilt = "secure its transports with TLS or DTLS",
+		 .rows = conf_rows_tls, .help = "TLS or DTLS."),
+	CONF_ROW(LIST, "transportSession", .state = true,
+		 .rows = conf_rows_session),
+	CONF_ROW(LEAF_LIST, "localIPAddress", .type = CONF_ADDRESS,
+		 .help = "Address to listen on, repeated for several. When "
+			 "not given: all addresses, IPv4 and IPv6."),
+	CONF_LAST,
+};
+
+static const struct conf_row sctp_rows[] = {
+	CONF_KEY,
+	CONF_ROW(GROUP, "commonCollector", .rows = common_rows),
+	CONF_LAST,
+};
+
+static const struct conf_row udp_rows[] = {
+	CONF_KEY,
+	CONF_ROW(GROUP, "commonCollector", .rows = common_rows),
+	CONF_ROW(LEAF, "templateLifeTime", CONF_U32, .units = "seconds",
+		 .def = "1800",
+		 .help = "A Template not received again for this long is "
+			 "forgotten: three times the usual refresh."),
+	CONF_ROW(LEAF, "optionsTemplateLifeTime", CONF_U32,
+		 .units = "seconds", .def = "1800",
+		 .help = "The same for Options Templates."),
+	CONF_ROW(LEAF, "templateLifePacket", CONF_U32,
+		 .units = "IPFIX Messages",
+		 .help = "A Template not received again within so many "
+			 "messages is forgotten. When not given: by time "
+			 "only."),
+	CONF_ROW(LEAF, "optionsTemplateLifePacket", CONF_U32,
+		 .units = "IPFIX Messages",
+		 .help = "The same for Options Templates."),
+	CONF_ROW(LEAF, "receiveBufferSize", .cx = true,
+		 CONF_RANGE(4096, 1 << 30), .units = "octets",
+		 .def = "16777216",
+		 .help = "Receive buffer of the socket, as far as the system "
+			 "grants it (net.core.rmem_max, or any size to root). "
+			 "The default holds a tenth of a second of 1 Gbit/s."),
+	CONF_LAST,
+};
+
+static const struct conf_row tcp_rows[] = {
+	CONF_KEY,
+	CONF_ROW(GROUP, "commonCollector", .rows = common_rows),
+	CONF_ROW(LEAF, "maxConnections", .cx = true, CONF_RANGE(1, 65535),
+		 .units = "connections", .def = "512",
+		 .help = "Bound of connections at a time; further ones are "
+			 "closed at once and counted. The default leaves half "
+			 "of the usual 1024 file descriptors."),
+	CONF_ROW(LEAF, "idleTimeout", .cx = true, CONF_RANGE(0, 604800),
+		 .units = "seconds", .def = "0",
+		 .help = "A connection on which nothing came for this long is "
+			 "closed; 0 is never, since an exporter may rightly "
+			 "have nothing to say."),
+	CONF_LAST,
+};
+
+static const struct conf_row file_rows[] = {
+	CONF_KEY,
+	CONF_ROW(LEAF, "file", .type = CONF_URI, .mandatory = true,
+		 .help = "IPFIX file (RFC 5655) to read, as file:///path; "
+			 "file:///dev/stdin is standard input."),
+	CONF_ROW(LEAF, "bytes", .state = true, CONF_U64, .units = "octets"),
+	CONF_ROW(LEAF, "messages", .state = true, CONF_U64,
+		 .units = "IPFIX Messages"),
+	CONF_ROW(LEAF, "records", .state = true, CONF_U64,
+		 .units = "Data Records"),
+	CONF_ROW(LEAF, "templates", .state = true, CONF_U32,
+		 .units = "Templates"),
+	CONF_ROW(LEAF, "optionsTemplates", .state = true, CONF_U32,
+		 .units = "Options Templates"),
+	CONF_ROW(LEAF, "fileReaderDiscontinuityTime", .state = true,
+		 .type = CONF_TIME),
+	CONF_ROW(LIST, "template", .state = true, .rows = conf_rows_template),
+	CONF_LAST,
+};
+
+const struct conf_row conf_rows_collecting[] = {
+	CONF_KEY,
+	CONF_ROW(LIST, "sctpCollector",
+		 .unbuilt = "collect over SCTP", .rows = sctp_rows,
+		 .help = "Collects IPFIX over SCTP."),
+	CONF_ROW(LIST, "udpCollector", .rows = udp_rows,
+		 .help = "Collects IPFIX over UDP."),
+	CONF_ROW(LIST, "tcpCollector", .rows = tcp_rows,
+		 .help = "Collects IPFIX over TCP."),
+	CONF_ROW(LIST, "fileReader", .rows = file_rows,
+		 .help = "Reads an IPFIX file. A daemon that has no other "
+			 "source ends when all files are read and exported."),
+	CONF_ROW(LIST, "meterReader", .cx = true, .rows = conf_rows_meter,
+		 .help = "Reads the Flows of a meter by SNMP (Meter MIB, RFC "
+			 "2720 and RFC 2064)."),
+	CONF_ROW(LEAF_LIST, "exportingProcess", .type = CONF_REF,
+		 .ref = "exportingProcess",
+		 .help = "Exporting Process that gets the records as they "
+			 "are; with several, each gets all of them."),
+	CONF_ROW(LEAF_LIST, "cache", .cx = true, .type = CONF_REF,
+		 .ref = "cache",
+		 .help = "Cache that gets the records to merge, in place of "
+			 "or beside exportingProcess: this makes a "
+			 "concentrator."),
+	CONF_LAST,
+};
+
+static const struct conf_row limit_rows[] = {
+	CONF_ROW(LEAF, "maxSessions", .cx = true, CONF_RANGE(1, 1048576),
+		 .units = "sessions", .def = "4096",
+		 .help = "Transport Sessions at a time. Over UDP anybody can "
+			 "make one with a forged packet."),
+	CONF_ROW(LEAF, "maxDomainsPerSession", .cx = true,
+		 CONF_RANGE(1, 1048576), .units = "Observation Domains",
+		 .def = "256",
+		 .help = "Observation Domains of one session."),
+	CONF_ROW(LEAF, "maxTemplatesPerSession", .cx = true,
+		 CONF_RANGE(1, 16777216), .units = "Templates", .def = "4096",
+		 .help = "Templates and Options Templates of one session, all "
+			 "domains together."),
+	CONF_ROW(LEAF, "maxFieldsPerTemplate", .cx = true,
+		 CONF_RANGE(1, 16383), .units = "fields", .def = "512",
+		 .help = "Fields of one Template."),
+	CONF_ROW(LEAF, "maxLearntElements", .cx = true,
+		 CONF_RANGE(0, 1048576), .units = "elements", .def = "4096",
+		 .help = "Information Elements learnt from all exporters, by "
+			 "their descriptions (RFC 5610) or their use."),
+	CONF_ROW(LEAF, "heldOctets", .cx = true,
+		 CONF_RANGE(0, UINT64_C(1) << 36), .units = "octets",
+		 .def = "4194304",
+		 .help = "Data Sets of one collecting process that wait for "
+			 "their Template; 0 holds none."),
+	CONF_ROW(LEAF, "heldTime", .cx = true, CONF_RANGE(0, 3600000),
+		 .units = "milliseconds", .def = "5000",
+		 .help = "How long a Data Set waits for its Template, then its "
+			 "records are counted as lost. Over UDP the Template "
+			 "may come just after."),
+	CONF_ROW(LEAF, "maxOptionsRecords", .cx = true,
+		 CONF_RANGE(0, 1048576), .units = "records", .def = "4096",
+		 .help = "Options Data Records kept of one session."),
+	CONF_LAST,
+};
+
+static const struct conf_row ipfix_rows[] = {
+	CONF_ROW(LEAF, "workers", .cx = true, CONF_RANGE(1, 64),
+		 .units = "threads", .def = "1",
+		 .help = "Threads that collect, merge and export. One is "
+			 "enough for a few million records a second."),
+	CONF_ROW(LEAF, "controlSocket", .cx = true, .type = CONF_PATH,
+		 .def = "/run/conflux/conflux.sock",
+		 .help = "Local socket that conflux status asks."),
+	CONF_ROW(LEAF_LIST, "elementFile", .cx = true, .type = CONF_PATH,
+		 .help = "File with Information Elements of your own, in the "
+			 "form of ipfix-elements.xml. A relative path starts "
+			 "at the folder of the configuration."),
+	CONF_ROW(CONTAINER, "limits", .cx = true, .rows = limit_rows,
+		 .help = "Bounds of what peers can make the daemon hold. What "
+			 "goes beyond is refused, counted and logged."),
+	CONF_ROW(LIST, "collectingProcess", .rows = conf_rows_collecting,
+		 .help = "Sources whose records go the same way."),
+	CONF_ROW(LIST, "observationPoint",
+		 .unbuilt = "observe packets",
+		 .rows = conf_rows_observation,
+		 .help = "Interfaces whose packets are observed."),
+	CONF_ROW(LIST, "selectionProcess",
+		 .unbuilt = "select packets",
+		 .rows = conf_rows_selection,
+		 .help = "Sampling and filtering of packets."),
+	CONF_ROW(LIST, "cache", .rows = conf_rows_cache,
+		 .help = "Merges records to Flows."),
+	CONF_ROW(LIST, "exportingProcess", .rows = conf_rows_exporting,
+		 .help = "Sends records to destinations."),
+	CONF_LAST,
+};
+
+const struct conf_row conf_rows_root[] = {
+	CONF_ROW(PRESENCE, "ipfix", .rows = ipfix_rows,
+		 .help = "The whole configuration."),
+	CONF_LAST,
+};

@@ -1,0 +1,232 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* Rows of the Exporting Process (RFC 6728 4.4) and of TLS (4.6). */
+#include "rows.h"
+
+const struct conf_row conf_rows_tls[] = {
+	CONF_ROW(LEAF_LIST, "localCertificationAuthorityDN",
+		 .type = CONF_STRING,
+		 .help = "Name of an authority for our certificate."),
+	CONF_ROW(LEAF_LIST, "localSubjectDN", .type = CONF_STRING,
+		 .help = "Subject of our certificate."),
+	CONF_ROW(LEAF_LIST, "localSubjectFQDN", .type = CONF_DOMAIN,
+		 .help = "Domain name in our certificate."),
+	CONF_ROW(LEAF_LIST, "remoteCertificationAuthorityDN",
+		 .type = CONF_STRING,
+		 .help = "Name of an authority for the peer's certificate."),
+	CONF_ROW(LEAF_LIST, "remoteSubjectDN", .type = CONF_STRING,
+		 .help = "Subject of the peer's certificate."),
+	CONF_ROW(LEAF_LIST, "remoteSubjectFQDN", .type = CONF_DOMAIN,
+		 .help = "Domain name in the peer's certificate."),
+	CONF_LAST,
+};
+
+static const struct conf_row version_rows[] = {
+	CONF_ROW(LEAF, "ipfixVersion", CONF_U16, .def = "10",
+		 .help = "Version of the protocol; this build writes 10 "
+			 "(IPFIX) only."),
+	CONF_LAST,
+};
+
+static const struct conf_row interface_choice[] = {
+	CONF_ROW(LEAF, "ifIndex", CONF_U32,
+		 .help = "Interface to send from, by index. When not given: "
+			 "as the routing table says."),
+	CONF_ROW(LEAF, "ifName", .type = CONF_STRING,
+		 .help = "Interface to send from, by name. When not given: as "
+			 "the routing table says."),
+	CONF_LAST,
+};
+
+static const struct conf_row common_rows[] = {
+	CONF_ROW(GROUP, "ipfixVersion", .rows = version_rows),
+	CONF_ROW(LEAF, "destinationPort", CONF_U16, .def = "4739",
+		 .help = "Port of the collector; the default is the port "
+			 "registered for IPFIX."),
+	CONF_ROW(CHOICE, "indexOrName", .rows = interface_choice),
+	CONF_ROW(LEAF, "sendBufferSize", CONF_U32, .units = "octets",
+		 .help = "Send buffer of the socket. When not given: as the "
+			 "system has it."),
+	CONF_ROW(LEAF, "rateLimit", CONF_U32, .units = "octets per second",
+		 .help = "Bound of what is sent, counted in IPFIX Messages. "
+			 "When not given: no bound."),
+	CONF_ROW(PRESENCE, "transportLayerSecurity",
+		 .unbuilt = "secure its transports with TLS or DTLS",
+		 .rows = conf_rows_tls, .help = "TLS or DTLS."),
+	CONF_ROW(CONTAINER, "transportSession", .state = true,
+		 .rows = conf_rows_session),
+	CONF_LAST,
+};
+
+static const struct conf_row sctp_rows[] = {
+	CONF_ROW(GROUP, "commonExporter", .rows = common_rows),
+	CONF_ROW(LEAF_LIST, "sourceIPAddress", .type = CONF_ADDRESS,
+		 .help = "Addresses to send from."),
+	CONF_ROW(LEAF_LIST, "destinationIPAddress", .type = CONF_ADDRESS,
+		 .mandatory = true, .help = "Addresses of the collector."),
+	CONF_ROW(LEAF, "timedReliability", CONF_U32, .units = "milliseconds",
+		 .def = "0", .help = "Lifetime of Data Sets; 0 is for ever."),
+	CONF_LAST,
+};
+
+static const struct conf_row address_rows[] = {
+	CONF_ROW(LEAF, "sourceIPAddress", .type = CONF_ADDRESS,
+		 .help = "Address to send from. When not given: as the "
+			 "routing table says."),
+	CONF_ROW(LEAF, "destinationIPAddress", .type = CONF_ADDRESS,
+		 .mandatory = true, .help = "Address of the collector."),
+	CONF_LAST,
+};
+
+static const struct conf_row udp_rows[] = {
+	CONF_ROW(GROUP, "commonExporter", .rows = common_rows),
+	CONF_ROW(GROUP, "exporterAddresses", .rows = address_rows),
+	CONF_ROW(LEAF, "maxPacketSize", CONF_U16, .units = "octets",
+		 .def = "1400",
+		 .help = "Bound of the IP packets sent: an IPFIX Message is 28 "
+			 "octets smaller over IPv4, 48 over IPv6. 0 takes the "
+			 "path MTU the system knows. The default stays below "
+			 "an Ethernet MTU less common tunnel headers, since a "
+			 "lost fragment loses the whole message."),
+	CONF_ROW(LEAF, "templateRefreshTimeout", CONF_U32, .units = "seconds",
+		 .def = "600",
+		 .help = "How often Templates are sent again: a collector that "
+			 "lost or never saw them can read no record."),
+	CONF_ROW(LEAF, "optionsTemplateRefreshTimeout", CONF_U32,
+		 .units = "seconds", .def = "600",
+		 .help = "The same for Options Templates."),
+	CONF_ROW(LEAF, "templateRefreshPacket", CONF_U32,
+		 .units = "IPFIX Messages",
+		 .help = "Templates are also sent again after so many "
+			 "messages. When not given: by time only."),
+	CONF_ROW(LEAF, "optionsTemplateRefreshPacket", CONF_U32,
+		 .units = "IPFIX Messages",
+		 .help = "The same for Options Templates."),
+	CONF_LAST,
+};
+
+static const struct conf_row tcp_rows[] = {
+	CONF_ROW(GROUP, "commonExporter", .rows = common_rows),
+	CONF_ROW(GROUP, "exporterAddresses", .rows = address_rows),
+	CONF_ROW(LEAF, "maxMessageSize", .cx = true, CONF_RANGE(512, 65535),
+		 .units = "octets", .def = "65535",
+		 .help = "Bound of an IPFIX Message. TCP needs none smaller "
+			 "than the protocol's; lower it for a collector with "
+			 "small buffers."),
+	CONF_ROW(LEAF, "reconnectMin", .cx = true, CONF_RANGE(10, 3600000),
+		 .units = "milliseconds", .def = "500",
+		 .help = "Wait before the first new try after a connection "
+			 "failed or broke; each further wait is twice as long, "
+			 "with some chance added."),
+	CONF_ROW(LEAF, "reconnectMax", .cx = true, CONF_RANGE(10, 86400000),
+		 .units = "milliseconds", .def = "60000",
+		 .help = "Longest such wait: a collector that comes back is "
+			 "found within a minute."),
+	CONF_LAST,
+};
+
+static const struct conf_row file_rows[] = {
+	CONF_ROW(GROUP, "ipfixVersion", .rows = version_rows),
+	CONF_ROW(LEAF, "file", .type = CONF_URI, .mandatory = true,
+		 .help = "File to write, as file:///path; it is replaced."),
+	CONF_ROW(LEAF, "maxMessageSize", .cx = true, CONF_RANGE(512, 65535),
+		 .units = "octets", .def = "65535",
+		 .help = "Bound of an IPFIX Message in the file."),
+	CONF_ROW(LEAF, "bytes", .state = true, CONF_U64, .units = "octets"),
+	CONF_ROW(LEAF, "messages", .state = true, CONF_U64,
+		 .units = "IPFIX Messages"),
+	CONF_ROW(LEAF, "discardedMessages", .state = true, CONF_U64,
+		 .units = "IPFIX Messages"),
+	CONF_ROW(LEAF, "records", .state = true, CONF_U64,
+		 .units = "Data Records"),
+	CONF_ROW(LEAF, "templates", .state = true, CONF_U32,
+		 .units = "Templates"),
+	CONF_ROW(LEAF, "optionsTemplates", .state = true, CONF_U32,
+		 .units = "Options Templates"),
+	CONF_ROW(LEAF, "fileWriterDiscontinuityTime", .state = true,
+		 .type = CONF_TIME),
+	CONF_ROW(LIST, "template", .state = true, .rows = conf_rows_template),
+	CONF_LAST,
+};
+
+static const struct conf_row json_rows[] = {
+	CONF_ROW(LEAF, "file", .cx = true, .type = CONF_URI,
+		 .def = "file:///dev/stdout",
+		 .help = "Where to write, as file:///path."),
+	CONF_LAST,
+};
+
+static const struct conf_row destination_choice[] = {
+	CONF_ROW(CONTAINER, "sctpExporter",
+		 .unbuilt = "export over SCTP",
+		 .rows = sctp_rows, .help = "IPFIX over SCTP."),
+	CONF_ROW(CONTAINER, "udpExporter", .rows = udp_rows,
+		 .help = "IPFIX over UDP."),
+	CONF_ROW(CONTAINER, "tcpExporter", .rows = tcp_rows,
+		 .help = "IPFIX over TCP."),
+	CONF_ROW(CONTAINER, "fileWriter", .rows = file_rows,
+		 .help = "An IPFIX file (RFC 5655)."),
+	CONF_ROW(CONTAINER, "jsonWriter", .cx = true, .rows = json_rows,
+		 .help = "Readable lines: each record is one JSON object."),
+	CONF_LAST,
+};
+
+static const struct conf_row destination_rows[] = {
+	CONF_KEY,
+	CONF_ROW(CHOICE, "DestinationParameters", .mandatory = true,
+		 .rows = destination_choice),
+	CONF_LAST,
+};
+
+static const struct conf_row options_rows[] = {
+	CONF_KEY,
+	CONF_ROW(LEAF, "optionsType", .type = CONF_IDENTITY, .mandatory = true,
+		 CONF_VALUES("meteringStatistics", "meteringReliability",
+			     "exportingReliability", "flowKeys",
+			     "!selectionSequence", "!selectionStatistics",
+			     "!accuracy", "!reducingRedundancy",
+			     "extendedTypeInformation"),
+		 .help = "Which report: statistics of the metering process, "
+			 "records it lost, records the exporting process lost "
+			 "(RFC 7011 section 4), which fields are Flow Keys, or "
+			 "what enterprise elements mean (RFC 5610)."),
+	CONF_ROW(LEAF, "optionsTimeout", CONF_U32, .units = "milliseconds",
+		 .def = "60000",
+		 .help = "How often the report is sent; 0 is when it has "
+			 "changed."),
+	CONF_LAST,
+};
+
+const struct conf_row conf_rows_exporting[] = {
+	CONF_KEY,
+	CONF_ROW(LEAF, "exportingProcessId", .state = true, CONF_U32),
+	CONF_ROW(LEAF, "exportMode", .type = CONF_IDENTITY, .def = "parallel",
+		 CONF_VALUES("parallel", "loadBalancing", "fallback"),
+		 .help = "parallel: every destination gets every record. "
+			 "loadBalancing: each record goes to one destination. "
+			 "fallback: to the first destination that works."),
+	CONF_ROW(LIST, "destination", .mandatory = true,
+		 .rows = destination_rows,
+		 .help = "Where the records go, in order of preference."),
+	CONF_ROW(LIST, "options", .rows = options_rows,
+		 .help = "Reports to send beside the records."),
+	CONF_ROW(LEAF, "observationDomainMapping", .cx = true,
+		 .type = CONF_ENUM, .def = "keep",
+		 CONF_VALUES("keep", "renumber"),
+		 .help = "Observation Domains of records passed on: keep the "
+			 "numbers they came with, or renumber them so that "
+			 "domains of different exporters with the same number "
+			 "stay apart."),
+	CONF_ROW(LEAF, "queueOctets", .cx = true,
+		 CONF_RANGE(131072, UINT64_C(1) << 36), .units = "octets",
+		 .def = "8388608",
+		 .help = "Bound of what waits for one destination that is "
+			 "slow or away; what comes after is counted as lost. "
+			 "The default is a second of 64 Mbit/s."),
+	CONF_ROW(LEAF, "templateLimit", .cx = true, CONF_RANGE(1, 65280),
+		 .units = "Templates", .def = "4096",
+		 .help = "Bound of the Templates of one Observation Domain at "
+			 "one destination; records of further shapes are "
+			 "counted as lost. The protocol has 65280 numbers."),
+	CONF_LAST,
+};

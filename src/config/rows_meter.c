@@ -1,0 +1,205 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rows of the meter reader: a source that RFC 6728 lacks. It polls one meter
+ * that has the Meter MIB (RFC 2720, or its older form RFC 2064).
+ */
+#include "rows.h"
+
+static const struct conf_row community_choice[] = {
+	CONF_ROW(LEAF, "community", .cx = true, .type = CONF_STRING, .min = 1,
+		 .max = 255, .secret = true,
+		 .help = "Community string for reading, SNMP v1 and v2c."),
+	CONF_ROW(LEAF, "communityFile", .cx = true, .type = CONF_PATH,
+		 .help = "File whose first line is the community string: keeps "
+			 "it out of the configuration."),
+	CONF_LAST,
+};
+
+static const struct conf_row write_choice[] = {
+	CONF_ROW(LEAF, "writeCommunity", .cx = true, .type = CONF_STRING,
+		 .min = 1, .max = 255, .secret = true,
+		 .help = "Community string for writing: a reader registers "
+			 "itself in the meter. When not given: that for "
+			 "reading."),
+	CONF_ROW(LEAF, "writeCommunityFile", .cx = true, .type = CONF_PATH,
+		 .help = "File whose first line is that string."),
+	CONF_LAST,
+};
+
+static const struct conf_row auth_choice[] = {
+	CONF_ROW(LEAF, "authPassphrase", .cx = true, .type = CONF_STRING,
+		 .min = 8, .max = 255, .secret = true,
+		 .help = "Passphrase for authentication, at least 8 octets "
+			 "(RFC 3414 section 11.2)."),
+	CONF_ROW(LEAF, "authPassphraseFile", .cx = true, .type = CONF_PATH,
+		 .help = "File whose first line is that passphrase."),
+	CONF_LAST,
+};
+
+static const struct conf_row priv_choice[] = {
+	CONF_ROW(LEAF, "privPassphrase", .cx = true, .type = CONF_STRING,
+		 .min = 8, .max = 255, .secret = true,
+		 .help = "Passphrase for encryption, at least 8 octets."),
+	CONF_ROW(LEAF, "privPassphraseFile", .cx = true, .type = CONF_PATH,
+		 .help = "File whose first line is that passphrase."),
+	CONF_LAST,
+};
+
+static const struct conf_row v3_rows[] = {
+	CONF_ROW(LEAF, "user", .cx = true, .type = CONF_STRING, .min = 1,
+		 .max = 32, .mandatory = true, .help = "User name (USM)."),
+	CONF_ROW(LEAF, "securityLevel", .cx = true, .type = CONF_ENUM,
+		 .def = "authPriv",
+		 CONF_VALUES("noAuthNoPriv", "authNoPriv", "authPriv"),
+		 .help = "Whether messages are authenticated and encrypted."),
+	CONF_ROW(LEAF, "authProtocol", .cx = true, .type = CONF_ENUM,
+		 .def = "SHA",
+		 CONF_VALUES("MD5", "SHA", "SHA-224", "SHA-256", "SHA-384",
+			     "SHA-512"),
+		 .help = "Digest for authentication; the default is the one "
+			 "every agent with USM has."),
+	CONF_ROW(CHOICE, "authSecret", .cx = true, .rows = auth_choice),
+	CONF_ROW(LEAF, "privProtocol", .cx = true, .type = CONF_ENUM,
+		 .def = "AES", CONF_VALUES("DES", "AES", "AES-192", "AES-256"),
+		 .help = "Cipher for privacy; AES is that of RFC 3826 with 128 "
+			 "bits, the longer ones follow the usual draft "
+			 "(Blumenthal)."),
+	CONF_ROW(CHOICE, "privSecret", .cx = true, .rows = priv_choice),
+	CONF_ROW(LEAF, "contextName", .cx = true, .type = CONF_STRING,
+		 .max = 255, .help = "Context name. When not given: empty."),
+	CONF_ROW(LEAF, "contextEngineId", .cx = true, .type = CONF_STRING,
+		 .min = 10, .max = 64,
+		 .help = "Context engine, 10 to 64 hexadecimal digits. When "
+			 "not given: that of the agent."),
+	CONF_LAST,
+};
+
+static const struct conf_row manage_rows[] = {
+	CONF_ROW(LEAF, "ruleSetFile", .cx = true, .type = CONF_PATH,
+		 .mandatory = true,
+		 .help = "File with the rules to download, as text."),
+	CONF_ROW(LEAF, "ruleSetName", .cx = true, .type = CONF_STRING,
+		 .min = 1, .max = 127, .def = "conflux",
+		 .help = "Name of the rule set in the meter; one of this name "
+			 "and owner is replaced."),
+	CONF_ROW(LEAF, "standbyRuleSetFile", .cx = true, .type = CONF_PATH,
+		 .help = "File with the rules that the meter falls back to "
+			 "when it gets short of memory. When not given: it "
+			 "stops measuring then."),
+	CONF_ROW(LEAF, "highWaterMark", .cx = true, CONF_RANGE(0, 100),
+		 .units = "percent", .def = "65",
+		 .help = "Use of the meter's flow table above which it goes to "
+			 "the standby rule set; 0 and 100 are never."),
+	CONF_ROW(LEAF, "floodMark", .cx = true, CONF_RANGE(0, 100),
+		 .units = "percent", .def = "95",
+		 .help = "Use above which the meter goes to flood mode; 0 and "
+			 "100 are never."),
+	CONF_ROW(LEAF, "inactivityTimeout", .cx = true, CONF_RANGE(1, INT32_MAX),
+		 .units = "seconds", .def = "600",
+		 .help = "A Flow idle for this long may be dropped by the "
+			 "meter once all its readers have it."),
+	CONF_ROW(LEAF, "keepAlive", .cx = true, CONF_RANGE(1, 86400),
+		 .units = "seconds", .def = "300",
+		 .help = "How often the state of the rule set in the meter is "
+			 "looked after."),
+	CONF_ROW(LEAF, "stopOnExit", .cx = true, .type = CONF_BOOL,
+		 .def = "true",
+		 .help = "Whether the rule set is stopped and removed when the "
+			 "daemon ends."),
+	CONF_LAST,
+};
+
+static const struct conf_row snmp_rows[] = {
+	CONF_ROW(LEAF, "address", .cx = true, .type = CONF_ADDRESS,
+		 .mandatory = true, .help = "Address of the meter."),
+	CONF_ROW(LEAF, "port", .cx = true, CONF_RANGE(1, 65535), .def = "161",
+		 .help = "UDP port of its SNMP agent."),
+	CONF_ROW(LEAF, "version", .cx = true, .type = CONF_ENUM, .def = "v2c",
+		 CONF_VALUES("v1", "v2c", "v3"),
+		 .help = "Version of SNMP. v1 and v2c need a community string, "
+			 "v3 needs cx:v3."),
+	CONF_ROW(CHOICE, "readCommunity", .cx = true,
+		 .rows = community_choice),
+	CONF_ROW(CHOICE, "writeAccess", .cx = true, .rows = write_choice),
+	CONF_ROW(PRESENCE, "v3", .cx = true, .rows = v3_rows,
+		 .help = "User based security of SNMP v3."),
+	CONF_ROW(LEAF, "timeout", .cx = true, CONF_RANGE(10, 60000),
+		 .units = "milliseconds", .def = "1000",
+		 .help = "Wait for the answer to one request."),
+	CONF_ROW(LEAF, "retries", .cx = true, CONF_RANGE(0, 20),
+		 .units = "tries", .def = "3",
+		 .help = "How often a request is sent again before the pass "
+			 "fails."),
+	CONF_ROW(LEAF, "maxRepetitions", .cx = true, CONF_RANGE(0, 1000),
+		 .units = "rows", .def = "0",
+		 .help = "Rows asked for by one GETBULK; 0 adapts to what the "
+			 "agent answers and the path carries."),
+	CONF_ROW(LEAF, "maxMessageSize", .cx = true, CONF_RANGE(484, 65507),
+		 .units = "octets", .def = "1400",
+		 .help = "Largest answer wanted. The default avoids IP "
+			 "fragments on an Ethernet path."),
+	CONF_LAST,
+};
+
+const struct conf_row conf_rows_meter[] = {
+	CONF_KEY_CX,
+	CONF_ROW(GROUP, "meterSnmp", .cx = true, .rows = snmp_rows),
+	CONF_ROW(LEAF, "interval", .cx = true, CONF_RANGE(1, 86400),
+		 .units = "seconds", .def = "60",
+		 .help = "From the start of one pass to that of the next."),
+	CONF_ROW(LEAF, "jitter", .cx = true, CONF_RANGE(0, 50),
+		 .units = "percent", .def = "10",
+		 .help = "Passes start up to this part of the interval early "
+			 "or late, so that hundreds of meters do not answer at "
+			 "once."),
+	CONF_ROW(LEAF, "maxBackoff", .cx = true, CONF_RANGE(1, 86400),
+		 .units = "seconds", .def = "600",
+		 .help = "Longest wait for the next try at a meter that does "
+			 "not answer; waits double from the interval on."),
+	CONF_ROW(LEAF_LIST, "ruleSet", .cx = true, .type = CONF_STRING,
+		 .min = 1, .max = 127,
+		 .help = "Rule set to read, by its number (1 to 255) or its "
+			 "name, repeated for several. When not given: all that "
+			 "are active."),
+	CONF_ROW(LEAF, "owner", .cx = true, .type = CONF_STRING, .min = 1,
+		 .max = 127, .def = "conflux",
+		 .help = "Name by which the reader registers in the meter. Two "
+			 "readers of one meter need two names."),
+	CONF_ROW(LEAF, "readerTimeout", .cx = true, CONF_RANGE(0, INT32_MAX),
+		 .units = "seconds", .def = "0",
+		 .help = "The meter forgets a reader that did not come for "
+			 "this long; 0 is three times the interval."),
+	CONF_ROW(LEAF, "octetLayer", .cx = true, .type = CONF_ENUM,
+		 .def = "layer2", CONF_VALUES("ip", "layer2"),
+		 .help = "Which octets the meter counts, as the MIB does not "
+			 "say: those of IP packets (octetDeltaCount) or of "
+			 "whole frames (layer2OctetDeltaCount). The usual "
+			 "meter, NeTraMet, counts frames."),
+	CONF_ROW(LEAF, "direction", .cx = true, .type = CONF_ENUM,
+		 .def = "biflow", CONF_VALUES("biflow", "uniflow"),
+		 .help = "One record for both directions of a Flow (RFC 5103) "
+			 "or one for each."),
+	CONF_ROW(LEAF, "counters", .cx = true, .type = CONF_ENUM,
+		 .def = "delta", CONF_VALUES("delta", "total"),
+		 .help = "What changed since the last pass, or the counters as "
+			 "the meter has them."),
+	CONF_ROW(LEAF, "firstPass", .cx = true, .type = CONF_ENUM,
+		 .def = "baseline", CONF_VALUES("baseline", "count"),
+		 .help = "Flows that started before we did: only what is added "
+			 "from now on counts (somebody else may have read the "
+			 "rest), or all of it."),
+	CONF_ROW(LEAF, "mib", .cx = true, .type = CONF_ENUM, .def = "auto",
+		 CONF_VALUES("auto", "rfc2720", "rfc2064"),
+		 .help = "Form of the Meter MIB; auto asks the meter."),
+	CONF_ROW(LEAF, "observationDomainId", .cx = true, CONF_U32, .def = "0",
+		 .help = "Observation Domain of the records; 0 derives one "
+			 "that is unique to the meter and rule set."),
+	CONF_ROW(LEAF, "stateFile", .cx = true, .type = CONF_PATH,
+		 .help = "File in which the last counters are kept, so that a "
+			 "restart loses nothing and counts nothing twice. When "
+			 "not given: a restart is as firstPass says."),
+	CONF_ROW(PRESENCE, "manage", .cx = true, .rows = manage_rows,
+		 .help = "Download a rule set, start it, look after it."),
+	CONF_LAST,
+};
