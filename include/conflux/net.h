@@ -59,6 +59,11 @@ struct net_in_ops {
 	bool (*ready)(void *arg);
 	/* Datagrams that the kernel dropped since the last call. May be NULL. */
 	void (*dropped)(void *arg, uint64_t datagrams);
+	/*
+	 * max_sessions is reached: a connection (TCP) or a datagram (UDP) of
+	 * this sender was turned away. May be NULL.
+	 */
+	void (*refused)(void *arg, const struct addr *remote);
 	/* All files have been read to their end (net_in of files only). */
 	void (*finished)(void *arg);
 };
@@ -74,7 +79,15 @@ struct net_in_conf {
 	uint32_t session_idle_ms; /* UDP: a session ends after that silence */
 	uint32_t idle_ms;         /* TCP: close after that silence, 0: never */
 	uint32_t receive_buffer;  /* SO_RCVBUF, 0: the largest we may have */
-	unsigned worker, workers; /* of UDP steering (SO_REUSEPORT) */
+	/*
+	 * Several workers listen at the same port when workers > 1
+	 * (SO_REUSEPORT); they open theirs in the order of worker, the last
+	 * one sets the steering. Datagrams of one source address with the same
+	 * 4 octets at steer_offset of the payload come to one worker;
+	 * steer_offset 0: of one address and port.
+	 */
+	unsigned worker, workers;
+	uint16_t steer_offset;
 	net_frame frame;          /* streams and files */
 };
 
@@ -137,15 +150,23 @@ int net_out_send(struct net_out *out, const uint8_t *message, size_t length);
 /* Messages and octets given to the kernel, session start, peer addresses. */
 struct net_out_stats {
 	bool up;
+	/* discarded: taken, but not given to the kernel whole. Over UDP, where
+	 * sessions don't go down, only this tells of them. */
 	uint64_t messages, octets, discarded;
 	uint64_t start_ms; /* wall clock of the present session, 0: never up */
 	struct addr local, remote;
+	/* UDP: octets of a message that the path takes in one packet as far
+	 * as the kernel knows now; 0: unknown, or no datagrams. */
+	uint32_t path_octets;
 };
 void net_out_stats(const struct net_out *out, struct net_out_stats *stats);
 
 /* Is everything that was taken with the kernel? (Before an orderly end.) */
 bool net_out_drained(const struct net_out *out);
-/* Closes in order (TCP: what was taken is sent within linger_ms). */
+/*
+ * Closes in order (TCP: what was taken is sent within linger_ms, for which it
+ * may block). If messages remain that could not be sent, "down" tells of them.
+ */
 void net_out_close(struct net_out *out, unsigned linger_ms);
 
 #endif

@@ -1,0 +1,42 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* The sending side, as its transports see it. */
+#ifndef CONFLUX_NET_OUT_H
+#define CONFLUX_NET_OUT_H
+
+#include <event2/event.h>
+
+#include "conflux/net.h"
+
+struct net_out_type {
+	size_t size; /* of the transport's own struct */
+	int (*open)(struct net_out *out, char **error);
+	int (*send)(struct net_out *out, const uint8_t *message,
+		    size_t length);
+	bool (*drained)(const struct net_out *out);
+	/* Called after a failed open, too; all members may be zero then.
+	 * Returns the messages taken that could not be sent. */
+	size_t (*close)(struct net_out *out, unsigned linger_ms);
+	uint32_t (*path_octets)(const struct net_out *out); /* or NULL */
+};
+
+struct net_out {
+	const struct net_out_type *type;
+	struct event_base *base;
+	struct net_out_conf conf; /* its strings are our copies */
+	const struct net_out_ops *ops;
+	void *arg;
+	struct net_out_stats stats;
+	bool blocked;       /* -EAGAIN was returned: tell when writable */
+	int64_t tokens;     /* of the rate, 1/1000 octet */
+	uint64_t filled_ms; /* when tokens were last added, monotonic */
+	struct event *refill;
+	char name[256];     /* of the destination, for log lines */
+};
+
+extern const struct net_out_type net_udp_out, net_tcp_out, net_file_out;
+
+/* The transport can take messages (again). */
+void net_out_writable(struct net_out *out);
+
+#endif

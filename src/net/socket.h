@@ -1,0 +1,53 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* Sockets made, bound and tuned. Errors are negative errno values. */
+#ifndef CONFLUX_NET_SOCKET_H
+#define CONFLUX_NET_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conflux/addr.h"
+
+struct net_in_conf;
+
+/* A message for the user, to be freed; NULL without memory. */
+char *net_error(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
+
+/* A non-blocking socket for the address' family. type: SOCK_DGRAM, ... */
+int socket_new(const struct addr *addr, int type);
+
+/* One bound socket of those that net_in_conf asks for. */
+struct socket_bound {
+	int fd;
+	struct addr local; /* with the port that the kernel chose */
+};
+
+/*
+ * Binds a socket for each local address of conf, or for all IPv6 and all IPv4
+ * addresses if there is none; a family that this machine lacks is left out.
+ * With port 0 all get the same port. *out has *count sockets, to be freed.
+ */
+int socket_bind_all(const struct net_in_conf *conf, int type,
+		    struct socket_bound **out, unsigned *count, char **error);
+
+/* Sets SO_RCVBUF or SO_SNDBUF, beyond the system's limit if we may. */
+void socket_buffer(int fd, int option, uint32_t octets);
+
+/* Binds to the address (version 0: none) and interface (NULL: none). */
+int socket_from(int fd, const struct addr *local, const char *interface);
+
+/* Finds TCP peers that died silently, in about two minutes. */
+void socket_keepalive(int fd);
+
+void socket_names(int fd, struct addr *local, struct addr *remote);
+
+/*
+ * Steers the datagrams of a SO_REUSEPORT group of workers sockets by source
+ * address and the 4 octets at offset of the payload.
+ */
+int socket_steer(int fd, uint8_t version, unsigned workers, uint16_t offset);
+
+#endif

@@ -1,0 +1,481 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Streams in. RFC 7011 section 10.4: the messages of a connection follow each
+ * other, and the length in each is the only boundary; once that is not
+ * understood nothing after it can be, and the connection is closed.
+ *
+ * A read goes into one buffer that all connections share; only the beginning
+ * of a message whose rest has not come yet is kept with its connection. So a
+ * thousand idle connections cost nothing but their sockets.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "conflux/clock.h"
+#include "conflux/log.h"
+#include "in.h"
+#include "socket.h"
+
+enum {
+	READ_SIZE = 65536,
+	ACCEPTS = 64,       /* connections per event */
+	BACKLOG = 128,
+	SWEEP_MS = 1000,
+	ACCEPT_PAUSE_MS = 500, /* when there is no descriptor to be had */
+};
+
+struct tcp_session {
+	struct net_session session;
+	struct tcp_in *in;
+	uint32_t index;   /* in the list of sessions */
+	int fd;
+	struct event *readable;
+	uint64_t seen_ms; /* monotonic */
+	uint8_t *part;    /* the beginning of a message */
+	size_t have;      /* octets of it */
+	size_t need;      /* its length, 0 if not known yet */
+	size_t size;      /* of the memory */
+};
+
+struct tcp_listener {
+	struct tcp_in *in;
+	int fd;
+	struct addr local;
+	struct event *acceptable;
+};
+
+struct tcp_in {
+	struct net_in in;
+	struct tcp_listener *listener;
+	unsigned listener_count;
+	struct tcp_session **session;
+	uint32_t session_count, session_size;
+	struct event *sweep;
+	struct event *retry;     /* asks "ready" again */
+	struct event *reaccept;
+	bool stopped;            /* not reading: the receiver isn't ready */
+	struct log_limit full_log, accept_log;
+	/* A part whose length is not known, then READ_SIZE octets. */
+	uint8_t scratch[NET_MESSAGE_MAX + READ_SIZE];
+};
+
+static void
+session_end(struct tcp_session *s, const char *reason)
+{
+	struct tcp_in *in = s->in;
+	struct tcp_session *last = in->session[--in->session_count];
+
+	in->session[s->index] = last;
+	last->index = s->index;
+	in->in.ops->closed(in->in.arg, &s->session, reason, s->have);
+	event_free(s->readable);
+	close(s->fd);
+	free(s->part);
+	free(s);
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+static int
+part_keep(struct tcp_session *s, const uint8_t *p, size_t have, size_t need)
+{
+	size_t size = need > have ? need : have;
+	uint8_t *part;
+
+	if (have && size > s->size) {
+		part = realloc(s->part, size);
+		if (!part)
+			return -ENOMEM;
+		s->part = part;
+		s->size = size;
+	}
+	if (have)
+		memcpy(s->part, p, have);
+	s->have = have;
+	s->need = need;
+	/* Most of the time nothing is kept: give the memory back. */
+	if (have == 0 && s->size > 4096) {
+		free(s->part);
+		s->part = NULL;
+		s->size = 0;
+	}
+	return 0;
+}
+
+/* Takes n octets from scratch. Returns why the session must end, or NULL. */
+static const char *
+take(struct tcp_session *s, size_t n)
+{
+	struct tcp_in *in = s->in;
+	const char *reason = NULL;
+	size_t need, used;
+
+	used = net_in_split(&in->in, &s->session, in->scratch, n, &need,
+			    &reason);
+	if (part_keep(s, in->scratch + used, n - used, need) < 0)
+		return "out of memory";
+	if (!reason && s->have > NET_MESSAGE_MAX)
+		return "what came is no message";
+	return reason;
+}
+
+/* The length of the part is known: its rest is read into its place. */
+static const char *
+take_with_part(struct tcp_session *s, size_t n)
+{
+	size_t want = s->need - s->have;
+	int rc;
+
+	if (n < want) {
+		s->have += n;
+		return NULL;
+	}
+	rc = net_in_message(&s->in->in, &s->session, s->part, s->need);
+	s->have = s->need = 0;
+	if (rc != 0)
+		return "a message was not understood";
+	return take(s, n - want);
+}
+
+static ssize_t
+fill(struct tcp_session *s)
+{
+	struct tcp_in *in = s->in;
+	struct iovec iov[2] = {
+		{s->part + s->have, s->need - s->have},
+		{in->scratch, READ_SIZE},
+	};
+
+	if (s->need)
+		return readv(s->fd, iov, 2);
+	if (s->have)
+		memcpy(in->scratch, s->part, s->have);
+	return read(s->fd, in->scratch + s->have, READ_SIZE);
+}
+
+static void
+stop_reading(struct tcp_in *in)
+{
+	static const struct timeval soon = {.tv_usec = NET_READY_MS * 1000};
+
+	in->stopped = true;
+	for (uint32_t i = 0; i < in->session_count; i++)
+		event_del(in->session[i]->readable);
+	evtimer_add(in->retry, &soon);
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct tcp_in *in = arg;
+
+	if (!net_in_ready(&in->in)) {
+		stop_reading(in);
+		return;
+	}
+	in->stopped = false;
+	for (uint32_t i = 0; i < in->session_count; i++)
+		event_add(in->session[i]->readable, NULL);
+}
+
+static const char *
+end_reason(const struct tcp_session *s, ssize_t n)
+{
+	if (n < 0)
+		return errno == ETIMEDOUT ? "the peer is gone (timeout)"
+					  : "connection reset";
+	return s->have ? "it ended within a message" : NULL;
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct tcp_session *s = arg;
+	const char *reason;
+	ssize_t n;
+
+	if (s->in->stopped)
+		return;
+	if (!net_in_ready(&s->in->in)) {
+		stop_reading(s->in);
+		return;
+	}
+	n = fill(s);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		session_end(s, end_reason(s, n));
+		return;
+	}
+	s->seen_ms = clock_mono_ms();
+	s->session.last_ms = clock_wall_ms();
+	if (s->need)
+		reason = take_with_part(s, (size_t)n);
+	else
+		reason = take(s, s->have + (size_t)n);
+	if (reason)
+		session_end(s, reason);
+}
+
+/* ---- accepting --------------------------------------------------------- */
+
+static int
+sessions_grow(struct tcp_in *in)
+{
+	uint32_t size = in->session_size ? in->session_size * 2 : 16;
+	struct tcp_session **list;
+
+	if (in->session_count < in->session_size)
+		return 0;
+	list = realloc(in->session, size * sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	in->session = list;
+	in->session_size = size;
+	return 0;
+}
+
+static bool
+session_room(struct tcp_in *in, const struct addr *remote)
+{
+	char text[ADDR_TEXT_SIZE];
+	uint32_t held;
+
+	if (in->session_count < in->in.conf.max_sessions)
+		return true;
+	if (log_limit_pass(&in->full_log, clock_mono_ms(), &held))
+		log_warning("tcp %s: %u connections are the limit, it is "
+			    "closed (%u lines held back)",
+			    addr_format(text, remote),
+			    in->in.conf.max_sessions, held);
+	if (in->in.ops->refused)
+		in->in.ops->refused(in->in.arg, remote);
+	return false;
+}
+
+/* fd is ours from here on. */
+static void
+session_start(struct tcp_in *in, int fd)
+{
+	struct tcp_session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		goto refuse;
+	socket_names(fd, &s->session.local, &s->session.remote);
+	if (!session_room(in, &s->session.remote) || sessions_grow(in) < 0)
+		goto refuse;
+	s->in = in;
+	s->fd = fd;
+	s->session.transport = TRANSPORT_TCP;
+	s->session.start_ms = s->session.last_ms = clock_wall_ms();
+	s->seen_ms = clock_mono_ms();
+	s->readable = event_new(in->in.base, fd, EV_READ | EV_PERSIST,
+				on_readable, s);
+	if (!s->readable)
+		goto refuse;
+	socket_keepalive(fd);
+	if (in->in.ops->opened(in->in.arg, &s->session) != 0)
+		goto refuse;
+	s->index = in->session_count;
+	in->session[in->session_count++] = s;
+	if (!in->stopped && event_add(s->readable, NULL) < 0)
+		session_end(s, "out of memory");
+	return;
+
+refuse:
+	if (s && s->readable)
+		event_free(s->readable);
+	close(fd);
+	free(s);
+}
+
+/*
+ * Without a descriptor the connection stays in the queue and would wake us all
+ * the time: look again later.
+ */
+static void
+accept_pause(struct tcp_in *in, int error)
+{
+	static const struct timeval later = {.tv_usec =
+						     ACCEPT_PAUSE_MS * 1000};
+	uint32_t held;
+
+	if (log_limit_pass(&in->accept_log, clock_mono_ms(), &held))
+		log_warning("tcp: no connection can be accepted now: %s",
+			    strerror(error));
+	for (unsigned i = 0; i < in->listener_count; i++)
+		event_del(in->listener[i].acceptable);
+	evtimer_add(in->reaccept, &later);
+}
+
+static void
+on_reaccept(evutil_socket_t fd, short what, void *arg)
+{
+	struct tcp_in *in = arg;
+
+	for (unsigned i = 0; i < in->listener_count; i++)
+		event_add(in->listener[i].acceptable, NULL);
+}
+
+static void
+on_acceptable(evutil_socket_t listener_fd, short what, void *arg)
+{
+	struct tcp_listener *l = arg;
+	int fd;
+
+	for (int i = 0; i < ACCEPTS; i++) {
+		fd = accept4(listener_fd, NULL, NULL,
+			     SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0) {
+			session_start(l->in, fd);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+		    errno == ENOBUFS)
+			accept_pause(l->in, errno);
+		else if (errno == ECONNABORTED || errno == EINTR)
+			continue;
+		break;
+	}
+}
+
+static void
+on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	struct tcp_in *in = arg;
+	uint64_t now = clock_mono_ms();
+
+	/* While we don't read, silence is our own. */
+	if (in->stopped)
+		return;
+	for (uint32_t i = in->session_count; i-- > 0;)
+		if (now - in->session[i]->seen_ms > in->in.conf.idle_ms)
+			session_end(in->session[i], "silent for too long");
+}
+
+/* ---- open and close ---------------------------------------------------- */
+
+static int
+open_listener(struct tcp_in *in, struct tcp_listener *l, char **error)
+{
+	char text[ADDR_TEXT_SIZE];
+	int rc;
+
+	if (in->in.conf.receive_buffer)
+		socket_buffer(l->fd, SO_RCVBUF, in->in.conf.receive_buffer);
+	if (listen(l->fd, BACKLOG) < 0) {
+		rc = -errno;
+		*error = net_error("cannot listen at %s: %s",
+				   addr_format(text, &l->local),
+				   strerror(-rc));
+		return rc;
+	}
+	l->acceptable = event_new(in->in.base, l->fd, EV_READ | EV_PERSIST,
+				  on_acceptable, l);
+	if (!l->acceptable || event_add(l->acceptable, NULL) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static int
+open_timers(struct tcp_in *in)
+{
+	static const struct timeval sweep = {.tv_sec = SWEEP_MS / 1000};
+
+	in->retry = evtimer_new(in->in.base, on_retry, in);
+	in->reaccept = evtimer_new(in->in.base, on_reaccept, in);
+	if (!in->retry || !in->reaccept)
+		return -ENOMEM;
+	if (in->in.conf.idle_ms == 0)
+		return 0;
+	in->sweep = event_new(in->in.base, -1, EV_PERSIST, on_sweep, in);
+	if (!in->sweep || event_add(in->sweep, &sweep) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static int
+tcp_in_open(struct net_in *net, char **error)
+{
+	struct tcp_in *in = (struct tcp_in *)net;
+	struct socket_bound *bound;
+	unsigned count;
+	int rc;
+
+	rc = open_timers(in);
+	if (rc < 0)
+		return rc;
+	rc = socket_bind_all(&net->conf, SOCK_STREAM, &bound, &count, error);
+	if (rc < 0)
+		return rc;
+	in->listener = calloc(count, sizeof(*in->listener));
+	for (unsigned i = 0; i < count; i++) {
+		if (!in->listener) {
+			close(bound[i].fd);
+			rc = -ENOMEM;
+			continue;
+		}
+		in->listener[i].in = in;
+		in->listener[i].fd = bound[i].fd;
+		in->listener[i].local = bound[i].local;
+		in->listener_count++;
+	}
+	free(bound);
+	for (unsigned i = 0; rc == 0 && i < count; i++)
+		rc = open_listener(in, &in->listener[i], error);
+	return rc;
+}
+
+static void
+free_event(struct event *event)
+{
+	if (event)
+		event_free(event);
+}
+
+static void
+tcp_in_close(struct net_in *net)
+{
+	struct tcp_in *in = (struct tcp_in *)net;
+
+	while (in->session_count)
+		session_end(in->session[in->session_count - 1], NULL);
+	for (unsigned i = 0; i < in->listener_count; i++) {
+		free_event(in->listener[i].acceptable);
+		close(in->listener[i].fd);
+	}
+	free_event(in->sweep);
+	free_event(in->retry);
+	free_event(in->reaccept);
+	free(in->listener);
+	free(in->session);
+}
+
+static uint16_t
+tcp_in_port(const struct net_in *net)
+{
+	return ((const struct tcp_in *)net)->listener[0].local.port;
+}
+
+static struct net_session *
+tcp_in_next(const struct net_in *net, uint32_t *at)
+{
+	const struct tcp_in *in = (const struct tcp_in *)net;
+
+	return *at < in->session_count ? &in->session[(*at)++]->session
+				       : NULL;
+}
+
+const struct net_in_type net_tcp_in = {
+	.size = sizeof(struct tcp_in),
+	.open = tcp_in_open,
+	.close = tcp_in_close,
+	.port = tcp_in_port,
+	.next = tcp_in_next,
+};
