@@ -24,6 +24,7 @@
 
 enum {
 	READ_SIZE = 65536,
+	LAST_READS = 64,    /* of each connection, at the close */
 	ACCEPTS = 64,       /* connections per event */
 	BACKLOG = 128,
 	SWEEP_MS = 1000,
@@ -147,13 +148,13 @@ static ssize_t
 fill(struct tcp_session *s)
 {
 	struct tcp_in *in = s->in;
-	struct iovec iov[2] = {
-		{s->part + s->have, s->need - s->have},
-		{in->scratch, READ_SIZE},
-	};
+	struct iovec iov[2] = {{0}, {in->scratch, READ_SIZE}};
 
-	if (s->need)
+	if (s->need) {
+		iov[0].iov_base = s->part + s->have;
+		iov[0].iov_len = s->need - s->have;
 		return readv(s->fd, iov, 2);
+	}
 	if (s->have)
 		memcpy(in->scratch, s->part, s->have);
 	return read(s->fd, in->scratch + s->have, READ_SIZE);
@@ -193,25 +194,18 @@ end_reason(const struct tcp_session *s, ssize_t n)
 	return s->have ? "it ended within a message" : NULL;
 }
 
-static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+/* Reads once. False: there was nothing, or the session is over. */
+static bool
+read_once(struct tcp_session *s)
 {
-	struct tcp_session *s = arg;
 	const char *reason;
-	ssize_t n;
+	ssize_t n = fill(s);
 
-	if (s->in->stopped)
-		return;
-	if (!net_in_ready(&s->in->in)) {
-		stop_reading(s->in);
-		return;
-	}
-	n = fill(s);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+		return false;
 	if (n <= 0) {
 		session_end(s, end_reason(s, n));
-		return;
+		return false;
 	}
 	s->seen_ms = clock_mono_ms();
 	s->session.last_ms = clock_wall_ms();
@@ -221,6 +215,20 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		reason = take(s, s->have + (size_t)n);
 	if (reason)
 		session_end(s, reason);
+	return !reason;
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct tcp_session *s = arg;
+
+	if (s->in->stopped)
+		return;
+	if (net_in_ready(&s->in->in))
+		read_once(s);
+	else
+		stop_reading(s->in);
 }
 
 /* ---- accepting --------------------------------------------------------- */
@@ -444,6 +452,11 @@ tcp_in_close(struct net_in *net)
 {
 	struct tcp_in *in = (struct tcp_in *)net;
 
+	/* What has arrived already is taken. */
+	for (uint32_t i = in->session_count; i-- > 0;)
+		for (int turn = 0; turn < LAST_READS; turn++)
+			if (!net_in_ready(net) || !read_once(in->session[i]))
+				break;
 	while (in->session_count)
 		session_end(in->session[in->session_count - 1], NULL);
 	for (unsigned i = 0; i < in->listener_count; i++) {

@@ -39,6 +39,7 @@ enum {
 	STRIDE = SLOT + 4096,
 	TICK_MS = 200,
 	STEAL_MS = 5000, /* a session silent for that long may give way */
+	LAST_TURNS = 64, /* at the close, to take what has arrived */
 	POLL_BURST = 8,  /* datagrams per wake-up that make us poll */
 	POLL_BUFFER = 2 << 20, /* least buffer for that, octets */
 	BUFFER_MAX = 32 << 20, /* what we ask for when nothing is asked */
@@ -436,6 +437,10 @@ udp_in_close(struct net_in *net)
 {
 	struct udp_in *in = (struct udp_in *)net;
 
+	for (unsigned i = 0; in->tick && i < in->socket_count; i++)
+		for (int turn = 0; turn < LAST_TURNS; turn++)
+			if (receive(&in->socket[i]) == 0)
+				break;
 	if (in->tick)
 		on_tick(-1, 0, in); /* the last drops */
 	while (in->oldest)
