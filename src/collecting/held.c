@@ -1,0 +1,234 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Data Sets over UDP that came before their template (RFC 7011 section 8.4
+ * lets a collector keep them for a while). Copies wait in the order they came
+ * and are read, with their own export time, when the template arrives.
+ *
+ * The memory of all of them is bounded. A session may hold as much as is left
+ * free for the others, so that one exporter cannot take it all; the oldest sets
+ * of the same domain make room for a new one.
+ *
+ * How many records a set without template has is not known. The sequence number
+ * of the next message tells how many its message had; that number is shared out
+ * by length, and at least one record is counted for each set.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "process.h"
+
+struct held {
+	TAILQ_ENTRY(held) link;
+	uint64_t message; /* number in its domain */
+	uint64_t since_ms; /* monotonic */
+	struct arrival arrival;
+	uint32_t derived; /* records by the sequence number, 0: not known */
+	uint32_t length;
+	uint16_t id;
+	uint8_t content[];
+};
+
+static uint32_t
+cost(uint32_t length)
+{
+	return (uint32_t)sizeof(struct held) + length;
+}
+
+static void
+held_remove(struct domain *domain, struct held *held)
+{
+	TAILQ_REMOVE(&domain->held, held, link);
+	if (TAILQ_EMPTY(&domain->held))
+		domain->held_ids = 0;
+	domain->session->held_octets -= cost(held->length);
+	domain->session->process->held_octets -= cost(held->length);
+	domain->session->process->held_sets--;
+	free(held);
+}
+
+/* The unknown parts that this set is one of, or NULL. */
+static struct unknown *
+unknown_of(struct domain *domain, const struct held *held)
+{
+	if (held->message == domain->now.message)
+		return &domain->now;
+	if (held->message == domain->unknown.message)
+		return &domain->unknown;
+	return NULL;
+}
+
+/* Its template did not come in time, or there is no room. */
+static void
+give_up(struct domain *domain, struct held *held)
+{
+	struct unknown *unknown = unknown_of(domain, held);
+	uint32_t records = held->derived ? held->derived : 1;
+
+	if (unknown) {
+		unknown->held -= held->length;
+		unknown->octets[UNKNOWN_TEMPLATE] += held->length;
+		unknown->counted[UNKNOWN_TEMPLATE] += records;
+	}
+	account_lost(domain, LOSS_NO_TEMPLATE, records);
+	complain(domain->session, COMPLAINT_NO_TEMPLATE,
+		 "domain %u: template %u did not come: %u octets of its data "
+		 "are lost",
+		 domain->scope.domain, held->id, held->length);
+	held_remove(domain, held);
+}
+
+bool
+held_add(struct domain *domain, const struct set *set,
+	 const struct arrival *arrival)
+{
+	struct session *session = domain->session;
+	struct collecting *c = session->process;
+	uint32_t octets = cost(set->length);
+	struct held *held;
+
+	while (session->held_octets + octets >
+	       c->conf.held_octets - c->held_octets) {
+		held = TAILQ_FIRST(&domain->held);
+		if (!held || octets > c->conf.held_octets / 2)
+			return false;
+		give_up(domain, held);
+	}
+	held = malloc(octets);
+	if (!held)
+		return false;
+	held->message = domain->now.message;
+	held->since_ms = c->now_ms;
+	held->arrival = *arrival;
+	held->derived = 0;
+	held->length = set->length;
+	held->id = set->id;
+	memcpy(held->content, set->content, set->length);
+	TAILQ_INSERT_TAIL(&domain->held, held, link);
+	domain->held_ids |= UINT64_C(1) << set->id % 64;
+	domain->now.held += set->length;
+	session->held_octets += octets;
+	c->held_octets += octets;
+	c->held_sets++;
+	return true;
+}
+
+/* The set was read: what the sequence number said of it is put right. */
+static void
+settle(struct domain *domain, const struct held *held, uint32_t records,
+       bool options, uint32_t bad)
+{
+	struct unknown *unknown = unknown_of(domain, held);
+	uint32_t more, read = records + !!bad;
+
+	if (!unknown) {
+		if (held->derived <= read)
+			return;
+		more = held->derived - read;
+		if (bad) {
+			account_lost(domain, LOSS_MALFORMED, more);
+			return;
+		}
+		/* Fewer than derived: the rest never arrived. */
+		domain->sequence.account.lost += more;
+		domain->ledger.lost[LOSS_SEQUENCE_GAP] += more;
+		domain->session->process->stage.ledger
+			.lost[LOSS_SEQUENCE_GAP] += more;
+		return;
+	}
+	unknown->held -= held->length;
+	unknown->octets[UNKNOWN_MALFORMED] += bad;
+	unknown->counted[UNKNOWN_MALFORMED] += !!bad;
+	if (unknown == &domain->now) {
+		domain->records += records;
+		domain->options += options ? records : 0;
+		return;
+	}
+	if (options && domain->sequence.rule == RULE_DATA)
+		records = 0;
+	sequence_learnt(&domain->sequence, held->length - bad, records);
+}
+
+void
+held_replay(struct domain *domain)
+{
+	struct session *session = domain->session;
+	struct held *held, *next;
+	struct template *template;
+
+	for (held = TAILQ_FIRST(&domain->held); held; held = next) {
+		uint32_t bad, records;
+
+		next = TAILQ_NEXT(held, link);
+		if (!(domain->wanted_ids >> held->id % 64 & 1))
+			continue;
+		template = template_store_find(
+			session->templates, domain->scope.domain, held->id,
+			session->process->now_ms, session->counters.messages);
+		if (!template)
+			continue;
+		records = data_read(domain, template, held->content,
+				    held->length, &held->arrival, &bad);
+		settle(domain, held, records, template->shape->scope_count > 0,
+		       bad);
+		held_remove(domain, held);
+	}
+	domain->wanted_ids = 0;
+}
+
+void
+held_expire(struct session *session)
+{
+	uint64_t now_ms = session->process->now_ms;
+	uint32_t at = 0;
+	struct domain *domain;
+	struct held *held;
+
+	if (!session->held_octets)
+		return;
+	while ((domain = table_next(&session->domains, &at)))
+		while ((held = TAILQ_FIRST(&domain->held)) &&
+		       now_ms - held->since_ms >=
+			       session->process->conf.held_ms)
+			give_up(domain, held);
+}
+
+void
+held_drop(struct domain *domain)
+{
+	struct held *held;
+
+	while ((held = TAILQ_FIRST(&domain->held)))
+		give_up(domain, held);
+}
+
+void
+held_derived(struct domain *domain, uint32_t records)
+{
+	static const enum loss reason[2] = {LOSS_NO_TEMPLATE, LOSS_MALFORMED};
+	struct unknown *u = &domain->unknown;
+	uint64_t total = (uint64_t)u->octets[0] + u->octets[1] + u->held;
+	uint64_t octets = 0, given = 0;
+	struct held *held;
+
+	if (!records || !total)
+		return;
+	for (int i = 0; i < 2; i++) {
+		uint64_t share;
+
+		octets += u->octets[i];
+		share = records * octets / total - given;
+		given += share;
+		if (share > u->counted[i])
+			account_lost(domain, reason[i],
+				     share - u->counted[i]);
+	}
+	TAILQ_FOREACH_REVERSE(held, &domain->held, held_list, link) {
+		if (held->message != u->message)
+			break;
+		octets += held->length;
+		held->derived =
+			(uint32_t)(records * octets / total - given);
+		given += held->derived;
+	}
+}

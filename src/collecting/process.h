@@ -1,0 +1,218 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of this module share. A Collecting Process has receivers; a
+ * receiver has Transport Sessions; a session has a template store and
+ * Observation Domains. Each owns what is below it.
+ */
+#ifndef CONFLUX_COLLECTING_PROCESS_H
+#define CONFLUX_COLLECTING_PROCESS_H
+
+#include <stdarg.h>
+#include <sys/queue.h>
+
+#include "conflux/collecting.h"
+#include "conflux/log.h"
+#include "conflux/message.h"
+#include "conflux/table.h"
+#include "conflux/template.h"
+#include "sequence.h"
+
+/* Kinds of complaints, each with its own limit per exporter. */
+enum complaint {
+	COMPLAINT_MESSAGE,
+	COMPLAINT_SET,
+	COMPLAINT_TEMPLATE,
+	COMPLAINT_NO_TEMPLATE,
+	COMPLAINT_DATA,
+	COMPLAINT_SEQUENCE,
+	COMPLAINT_OPTIONS,
+	COMPLAINT_LIMIT,
+	COMPLAINT_SESSION,
+	COMPLAINT_COUNT,
+};
+
+enum {
+	LOG_BUCKETS = 32, /* exporters are spread over so many log limits */
+	PLANS = 64,       /* cache of options plans, a power of two */
+};
+
+/* Of a session; those of ended sessions are added up in the receiver. */
+struct counters {
+	uint64_t messages;
+	uint64_t discarded;
+	uint64_t octets;
+	uint64_t records;
+	uint64_t templates;
+	uint64_t options_templates;
+	uint64_t duplicates;
+	uint64_t late;
+	uint64_t restarts;
+	uint64_t unknown_sets;
+	uint64_t options_refused; /* not remembered: a bound was reached */
+};
+
+/* What is interesting in the records of an Options Template's shape. */
+struct options_plan {
+	uint32_t serial; /* of the shape; 0: free, shapes start at 1 */
+	uint64_t names;  /* hash of the (PEN, id) list */
+	bool teaches;    /* has type information (RFC 5610) */
+	bool keep;
+	int pen, element, type, name, description, begin, end, semantics,
+		units;               /* fields, or -1 */
+	int template_id, flow_keys;  /* 145 and 173 */
+	int init_time;               /* 160 */
+};
+
+struct held;
+struct option;
+TAILQ_HEAD(held_list, held);
+
+/* Parts of a message of which it is not known how many records they hold. */
+struct unknown {
+	uint64_t message; /* number of the message in its domain */
+	uint32_t octets[2]; /* lost already: see enum unknown_kind */
+	uint32_t counted[2]; /* records counted for them */
+	uint32_t held;       /* octets that are held */
+};
+
+enum unknown_kind { UNKNOWN_TEMPLATE, UNKNOWN_MALFORMED };
+
+/* When a message was made and when it came. */
+struct arrival {
+	uint64_t export_ms;
+	uint64_t received_ms; /* wall clock */
+};
+
+struct domain {
+	struct scope scope;
+	struct session *session;
+	struct sequence sequence;
+	struct ledger ledger;
+	uint64_t messages;
+	struct unknown unknown; /* of the last message in order */
+	struct unknown now;     /* of the message that is read */
+	uint32_t records, options; /* in the message that is read */
+	struct held_list held;
+	uint64_t held_ids; /* bit id % 64 of each held set */
+	uint64_t wanted_ids; /* likewise of templates that just came */
+};
+
+struct session {
+	TAILQ_ENTRY(session) link;
+	struct collecting_receiver *receiver;
+	struct collecting *process;
+	struct net_session *net;
+	struct template_store *templates;
+	struct table domains;
+	struct domain *last; /* of the last message */
+	struct table options;
+	uint32_t options_octets;
+	uint32_t held_octets;
+	struct counters counters;
+	uint64_t rate_octets; /* counters.octets at the last second */
+	uint64_t rate;        /* octets per second */
+};
+
+struct collecting_receiver {
+	TAILQ_ENTRY(collecting_receiver) link;
+	struct collecting *process;
+	char *name;
+	enum transport transport;
+	struct template_limits limits;
+	TAILQ_HEAD(, session) sessions;
+	struct counters ended;
+	uint64_t ended_sessions;
+	uint64_t refused_sessions;
+	uint64_t dropped; /* datagrams, by the kernel */
+	bool finished;
+};
+
+struct collecting {
+	struct stage stage;
+	struct collecting_conf conf;
+	char *name;
+	TAILQ_HEAD(, collecting_receiver) receivers;
+	uint64_t now_ms; /* monotonic, of the last tick */
+	uint64_t second_ms;
+	uint64_t seed;
+	uint32_t held_octets;
+	uint32_t held_sets;
+	bool relearn;
+	bool told_finished;
+	struct options_plan plan[PLANS];
+	struct log_limit limit[LOG_BUCKETS][COMPLAINT_COUNT];
+};
+
+/* ---- complaint.c ------------------------------------------------------- */
+
+/*
+ * A warning about what the peer of this session did: who comes first, how many
+ * like it were held back comes last.
+ */
+void complain(struct session *session, enum complaint kind, const char *format,
+	      ...) __attribute__((format(printf, 3, 4)));
+
+/* "udp 192.0.2.1:4444" or "file NAME". size should be SESSION_TEXT. */
+#define SESSION_TEXT 256
+char *session_format(char *text, size_t size, const struct net_session *net);
+
+/* ---- session.c --------------------------------------------------------- */
+
+extern const struct net_in_ops session_net_ops;
+
+void session_free(struct session *session);
+void counters_add(struct counters *sum, const struct counters *one);
+
+/* Counts records that are known to have come, and are lost. */
+static inline void
+account_lost(struct domain *domain, enum loss reason, uint64_t records)
+{
+	struct ledger *sum = &domain->session->process->stage.ledger;
+
+	domain->ledger.in += records;
+	domain->ledger.lost[reason] += records;
+	sum->in += records;
+	sum->lost[reason] += records;
+}
+
+/* ---- data.c ------------------------------------------------------------ */
+
+/*
+ * Reads the records of a Data Set and hands them on. Returns how many there
+ * were; *bad is set to the octets at its end that are no record.
+ */
+uint32_t data_read(struct domain *domain, struct template *template,
+		   const uint8_t *p, uint32_t length,
+		   const struct arrival *arrival, uint32_t *bad);
+
+/* ---- held.c ------------------------------------------------------------ */
+
+/* Keeps a copy of a Data Set until its template comes. False: no room. */
+bool held_add(struct domain *domain, const struct set *set,
+	      const struct arrival *arrival);
+
+/* Reads what is held for the templates in wanted_ids. */
+void held_replay(struct domain *domain);
+
+/* Gives up what is older than held_ms; held_drop: everything. */
+void held_expire(struct session *session);
+void held_drop(struct domain *domain);
+
+/*
+ * The sequence number tells that the unknown parts of the last message had so
+ * many records: the ones that are lost are counted.
+ */
+void held_derived(struct domain *domain, uint32_t records);
+
+/* ---- options.c --------------------------------------------------------- */
+
+/* Looks at Options Data Records. */
+void options_learn(struct domain *domain, const struct batch *batch);
+void options_drop(struct session *session);
+
+/* ---- report.c ---------------------------------------------------------- */
+
+void process_report(struct stage *stage, struct report *report);
+
+#endif

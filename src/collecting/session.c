@@ -1,0 +1,525 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Transport Sessions and the messages in them (RFC 7011 sections 3, 8 and 9).
+ *
+ * Templates are known per session and Observation Domain. A message that is
+ * malformed is discarded from the malformed place on; what stood before it is
+ * used. RFC 7011 section 10.4 wants a TCP connection that carried one to be
+ * reset; a file has no way to send it again, so it is read on as long as its
+ * messages can be told apart.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "conflux/hash.h"
+#include "conflux/wire.h"
+#include "process.h"
+
+/* ---- domains ----------------------------------------------------------- */
+
+static uint32_t
+domain_hash(const struct session *session, uint32_t id)
+{
+	return (uint32_t)hash_u64(id, session->process->seed);
+}
+
+static bool
+domain_equal(const void *item, const void *key)
+{
+	const struct domain *domain = item;
+
+	return domain->scope.domain == *(const uint32_t *)key;
+}
+
+static struct domain *
+domain_new(struct session *session, uint32_t id, uint32_t hash)
+{
+	struct domain *domain;
+
+	if (session->domains.count >= session->process->conf.max_domains)
+		return NULL;
+	domain = calloc(1, sizeof(*domain));
+	if (!domain)
+		return NULL;
+	domain->scope.serial = scope_serial();
+	domain->scope.domain = id;
+	domain->scope.transport = session->net->transport;
+	domain->scope.exporter = session->net->remote;
+	domain->scope.collector = session->net->local;
+	domain->session = session;
+	TAILQ_INIT(&domain->held);
+	if (table_add(&session->domains, hash, domain)) {
+		free(domain);
+		return NULL;
+	}
+	return domain;
+}
+
+/* NULL: as many as allowed, or no memory. */
+static struct domain *
+domain_get(struct session *session, uint32_t id)
+{
+	struct domain *domain = session->last;
+	uint32_t hash;
+
+	if (domain && domain->scope.domain == id)
+		return domain;
+	hash = domain_hash(session, id);
+	domain = table_find(&session->domains, hash, domain_equal, &id);
+	if (!domain)
+		domain = domain_new(session, id, hash);
+	if (domain)
+		session->last = domain;
+	return domain;
+}
+
+static void
+domain_free(struct domain *domain)
+{
+	struct stage *stage = &domain->session->process->stage;
+
+	held_drop(domain);
+	for (unsigned i = 0; i < stage->next_count; i++)
+		stage_scope_end(stage->next[i], &domain->scope);
+	free(domain);
+}
+
+/* ---- sets -------------------------------------------------------------- */
+
+static void
+template_event(void *arg, const struct template_event *event)
+{
+	struct domain *domain = arg;
+	struct session *session = domain->session;
+	const char *what = NULL, *why = event->reason ? event->reason : "";
+
+	switch (event->outcome) {
+	case TEMPLATE_NEW:
+	case TEMPLATE_REFRESHED:
+	case TEMPLATE_REDEFINED:
+		break;
+	case TEMPLATE_REDEFINED_BAD:
+		what = "was defined anew without withdrawal: the new "
+		       "definition is used";
+		break;
+	case TEMPLATE_WITHDRAWN:
+	case TEMPLATE_WITHDRAWN_ALL:
+		return;
+	case TEMPLATE_WITHDRAWN_UNKNOWN:
+		what = "was withdrawn, but is not known: ignored";
+		break;
+	case TEMPLATE_WITHDRAWN_UDP:
+		what = "was withdrawn, which is not allowed over UDP: ignored";
+		break;
+	case TEMPLATE_MALFORMED:
+		what = "is malformed: the rest of its set is skipped";
+		break;
+	case TEMPLATE_REFUSED:
+		what = "is refused: its data will be lost";
+		break;
+	}
+	if (what)
+		complain(session, COMPLAINT_TEMPLATE,
+			 "domain %u: template %u %s%s%s", domain->scope.domain,
+			 event->id, what, *why ? ": " : "", why);
+	if (!event->template)
+		return;
+	if (event->template->set_id == SET_OPTIONS_TEMPLATE)
+		session->counters.options_templates++;
+	else
+		session->counters.templates++;
+	domain->wanted_ids |= domain->held_ids &
+			      UINT64_C(1) << event->id % 64;
+}
+
+static void
+no_template(struct domain *domain, const struct set *set,
+	    const struct arrival *arrival)
+{
+	struct session *session = domain->session;
+	bool held = false;
+
+	if (!set->length)
+		return;
+	if (session->net->transport == TRANSPORT_UDP)
+		held = held_add(domain, set, arrival);
+	complain(session, COMPLAINT_NO_TEMPLATE,
+		 "domain %u: data set %u came without its template: %u octets "
+		 "%s",
+		 domain->scope.domain, set->id, set->length,
+		 held ? "are held until it comes"
+		      : "are lost, at least 1 record");
+	if (held)
+		return;
+	domain->now.octets[UNKNOWN_TEMPLATE] += set->length;
+	domain->now.counted[UNKNOWN_TEMPLATE]++;
+	account_lost(domain, LOSS_NO_TEMPLATE, 1);
+}
+
+static void
+data_set(struct domain *domain, const struct set *set,
+	 const struct arrival *arrival)
+{
+	struct session *session = domain->session;
+	struct template *template = template_store_find(
+		session->templates, domain->scope.domain, set->id,
+		session->process->now_ms, session->counters.messages);
+	uint32_t records, bad;
+
+	if (!template) {
+		no_template(domain, set, arrival);
+		return;
+	}
+	records = data_read(domain, template, set->content, set->length,
+			    arrival, &bad);
+	domain->records += records;
+	if (template->shape->scope_count)
+		domain->options += records;
+	domain->now.octets[UNKNOWN_MALFORMED] += bad;
+	domain->now.counted[UNKNOWN_MALFORMED] += !!bad;
+}
+
+static void
+read_set(struct domain *domain, const struct set *set,
+	 const struct arrival *arrival)
+{
+	struct session *session = domain->session;
+
+	if (set->id >= SET_DATA_MIN) {
+		data_set(domain, set, arrival);
+	} else if (set->id == SET_TEMPLATE || set->id == SET_OPTIONS_TEMPLATE) {
+		template_store_read(session->templates, domain->scope.domain,
+				    set->id, set->content, set->length,
+				    session->process->now_ms,
+				    session->counters.messages, template_event,
+				    domain);
+		if (domain->wanted_ids)
+			held_replay(domain);
+	} else {
+		session->counters.unknown_sets++;
+		complain(session, COMPLAINT_SET,
+			 "domain %u: a set with the reserved id %u: its %u "
+			 "octets are skipped",
+			 domain->scope.domain, set->id, set->length);
+	}
+}
+
+/* ---- the sequence ------------------------------------------------------ */
+
+static void
+account_sequence(struct domain *domain, const struct sequence_account *before)
+{
+	const struct sequence_account *now = &domain->sequence.account;
+	struct ledger *sum = &domain->session->process->stage.ledger;
+	struct counters *counters = &domain->session->counters;
+
+	/* May go down: what was late is no longer lost. */
+	domain->ledger.lost[LOSS_SEQUENCE_GAP] += now->lost - before->lost;
+	sum->lost[LOSS_SEQUENCE_GAP] += now->lost - before->lost;
+	counters->late += now->late - before->late;
+	counters->restarts += now->restarts - before->restarts;
+}
+
+static void
+end_sequence(struct domain *domain, const struct message_header *header)
+{
+	struct session *session = domain->session;
+	const struct sequence_message message = {
+		.sequence = header->sequence,
+		.export_time = header->export_time,
+		.octets = header->length,
+		.records = domain->records,
+		.options = domain->options,
+		.unknown = domain->now.octets[UNKNOWN_TEMPLATE] +
+			   domain->now.octets[UNKNOWN_MALFORMED] +
+			   domain->now.held,
+	};
+	struct sequence_account before = domain->sequence.account;
+	struct sequence_result result = sequence_end(
+		&domain->sequence, &message, session->process->now_ms);
+
+	if (result.verdict == SEQUENCE_NEXT && !message.unknown &&
+	    !domain->unknown.message)
+		return; /* as it should be */
+	account_sequence(domain, &before);
+	held_derived(domain, result.derived);
+	if (result.verdict != SEQUENCE_LATE) {
+		domain->unknown = domain->now;
+		if (!message.unknown)
+			domain->unknown.message = 0;
+	}
+	if (result.rule_changed)
+		complain(session, COMPLAINT_SEQUENCE,
+			 "domain %u: its sequence numbers count %s, not Data "
+			 "Records: %s",
+			 domain->scope.domain,
+			 sequence_rule_name(domain->sequence.rule),
+			 sequence_tells_loss(&domain->sequence)
+				 ? "loss is told by that"
+				 : "loss cannot be told");
+	else if (result.verdict == SEQUENCE_GAP)
+		complain(session, COMPLAINT_SEQUENCE,
+			 "domain %u: %u Data Records before sequence number "
+			 "%u did not arrive",
+			 domain->scope.domain, result.gap, header->sequence);
+	else if (result.verdict == SEQUENCE_RESTART)
+		complain(session, COMPLAINT_SEQUENCE,
+			 "domain %u: the sequence starts again at %u: the "
+			 "exporter was restarted",
+			 domain->scope.domain, header->sequence);
+}
+
+/* ---- messages ---------------------------------------------------------- */
+
+/* It is no IPFIX message. Streams are closed, since the next cannot be found */
+static int
+discard(struct session *session, const uint8_t *message, size_t length,
+	const char *reason)
+{
+	uint16_t version = length >= 2 ? wire_get16(message) : 0;
+
+	session->counters.discarded++;
+	if (length >= 4 && (version == 5 || version == 9))
+		complain(session, COMPLAINT_MESSAGE,
+			 "NetFlow version %u: this build reads IPFIX only: "
+			 "message discarded",
+			 version);
+	else if (length >= 4 && wire_get32(message) == 5)
+		complain(session, COMPLAINT_MESSAGE,
+			 "sFlow version 5: this build reads IPFIX only: "
+			 "datagram discarded");
+	else
+		complain(session, COMPLAINT_MESSAGE,
+			 "a message of %zu octets is malformed (%s): discarded",
+			 length, reason ? reason : "no IPFIX header");
+	return session->net->transport == TRANSPORT_UDP ? 0 : -EBADMSG;
+}
+
+/* No room for another domain: its data is counted, at least 1 for a set. */
+static void
+refuse_domain(struct session *session, struct message_reader *reader)
+{
+	struct ledger *sum = &session->process->stage.ledger;
+	struct set set;
+
+	session->counters.discarded++;
+	while (message_next_set(reader, &set))
+		if (set.id >= SET_DATA_MIN) {
+			sum->in++;
+			sum->lost[LOSS_LIMIT]++;
+		}
+	complain(session, COMPLAINT_LIMIT,
+		 "domain %u is refused: the session has %u Observation "
+		 "Domains, as many as allowed: its data is lost",
+		 reader->header.domain, session->domains.count);
+}
+
+/* What follows the last good set cannot be read. */
+static int
+bad_rest(struct domain *domain, const struct message_reader *reader,
+	 uint32_t octets)
+{
+	struct session *session = domain->session;
+
+	session->counters.discarded++;
+	account_lost(domain, LOSS_MALFORMED, 1);
+	domain->now.octets[UNKNOWN_MALFORMED] += octets;
+	domain->now.counted[UNKNOWN_MALFORMED]++;
+	complain(session, COMPLAINT_MESSAGE,
+		 "domain %u: a message is malformed (%s): its last %u octets "
+		 "are discarded, at least 1 record is lost",
+		 domain->scope.domain, reader->reason, octets);
+	return session->net->transport == TRANSPORT_TCP ? -EBADMSG : 0;
+}
+
+static void
+relearn(struct collecting *c)
+{
+	struct collecting_receiver *receiver;
+	struct session *session;
+
+	c->relearn = false;
+	TAILQ_FOREACH(receiver, &c->receivers, link)
+		TAILQ_FOREACH(session, &receiver->sessions, link)
+			template_store_relearn(session->templates);
+}
+
+static int
+session_message(void *arg, struct net_session *net, const uint8_t *message,
+		size_t length)
+{
+	struct session *session = net->user;
+	struct message_reader reader;
+	struct arrival arrival;
+	struct domain *domain;
+	const uint8_t *end = message + MESSAGE_HEADER;
+	struct set set;
+	int error = 0;
+
+	session->counters.messages++;
+	session->counters.octets += length;
+	if (message_open(&reader, message, length))
+		return discard(session, message, length, reader.reason);
+	domain = domain_get(session, reader.header.domain);
+	if (!domain) {
+		refuse_domain(session, &reader);
+		return 0;
+	}
+	if (net->transport == TRANSPORT_UDP &&
+	    sequence_duplicate(&domain->sequence, &reader.header, message)) {
+		session->counters.duplicates++;
+		session->counters.discarded++;
+		return 0;
+	}
+	domain->now = (struct unknown){.message = ++domain->messages};
+	domain->records = 0;
+	domain->options = 0;
+	arrival.export_ms = reader.header.export_time * UINT64_C(1000);
+	arrival.received_ms = net->last_ms;
+	while (message_next_set(&reader, &set)) {
+		read_set(domain, &set, &arrival);
+		end = set.content + set.length;
+	}
+	if (reader.reason)
+		error = bad_rest(domain, &reader,
+				 (uint32_t)(message + length - end));
+	end_sequence(domain, &reader.header);
+	if (session->process->relearn)
+		relearn(session->process);
+	return error;
+}
+
+/* ---- sessions ---------------------------------------------------------- */
+
+static int
+session_opened(void *arg, struct net_session *net)
+{
+	struct collecting_receiver *receiver = arg;
+	struct collecting *c = receiver->process;
+	struct session *session = calloc(1, sizeof(*session));
+	char who[SESSION_TEXT];
+
+	net->user = NULL;
+	if (session)
+		session->templates = template_store_new(
+			&receiver->limits, c->conf.registry, c->conf.shapes);
+	if (!session || !session->templates) {
+		free(session);
+		receiver->refused_sessions++;
+		return -ENOMEM;
+	}
+	session->receiver = receiver;
+	session->process = c;
+	session->net = net;
+	net->user = session;
+	TAILQ_INSERT_TAIL(&receiver->sessions, session, link);
+	log_debug("collecting process %s: %s: session opened", c->name,
+		  session_format(who, sizeof(who), net));
+	return 0;
+}
+
+void
+counters_add(struct counters *sum, const struct counters *one)
+{
+	sum->messages += one->messages;
+	sum->discarded += one->discarded;
+	sum->octets += one->octets;
+	sum->records += one->records;
+	sum->templates += one->templates;
+	sum->options_templates += one->options_templates;
+	sum->duplicates += one->duplicates;
+	sum->late += one->late;
+	sum->restarts += one->restarts;
+	sum->unknown_sets += one->unknown_sets;
+	sum->options_refused += one->options_refused;
+}
+
+void
+session_free(struct session *session)
+{
+	struct collecting_receiver *receiver = session->receiver;
+	struct domain *domain;
+	uint32_t at = 0;
+
+	options_drop(session);
+	while ((domain = table_next(&session->domains, &at)))
+		domain_free(domain);
+	table_fini(&session->domains);
+	template_store_free(session->templates);
+	counters_add(&receiver->ended, &session->counters);
+	receiver->ended_sessions++;
+	TAILQ_REMOVE(&receiver->sessions, session, link);
+	free(session);
+}
+
+static void
+session_closed(void *arg, struct net_session *net, const char *reason,
+	       size_t lost_octets)
+{
+	struct session *session = net->user;
+	char who[SESSION_TEXT];
+
+	if (!session)
+		return;
+	if (lost_octets) {
+		session->counters.discarded++;
+		complain(session, COMPLAINT_SESSION,
+			 "session closed (%s): a message was cut off, its %zu "
+			 "octets are lost",
+			 reason ? reason : "end", lost_octets);
+	} else if (reason) {
+		complain(session, COMPLAINT_SESSION, "session closed: %s",
+			 reason);
+	} else {
+		log_debug("collecting process %s: %s: session closed",
+			  session->process->name,
+			  session_format(who, sizeof(who), net));
+	}
+	net->user = NULL;
+	session_free(session);
+}
+
+static bool
+session_ready(void *arg)
+{
+	struct collecting_receiver *receiver = arg;
+
+	return !stage_congested(&receiver->process->stage);
+}
+
+static void
+session_dropped(void *arg, uint64_t datagrams)
+{
+	struct collecting_receiver *receiver = arg;
+	struct collecting *c = receiver->process;
+
+	c->stage.ledger.lost[LOSS_KERNEL_DROP] += datagrams;
+	receiver->dropped += datagrams;
+	log_warning("collecting process %s: receiver %s: the kernel dropped "
+		    "%llu datagrams: the receive buffer was full",
+		    c->name, receiver->name, (unsigned long long)datagrams);
+}
+
+static void
+session_finished(void *arg)
+{
+	struct collecting_receiver *receiver = arg;
+	struct collecting *c = receiver->process;
+
+	receiver->finished = true;
+	if (!c->told_finished && collecting_finished(c)) {
+		c->told_finished = true;
+		if (c->conf.finished)
+			c->conf.finished(c->conf.arg);
+	}
+}
+
+const struct net_in_ops session_net_ops = {
+	.opened = session_opened,
+	.message = session_message,
+	.closed = session_closed,
+	.ready = session_ready,
+	.dropped = session_dropped,
+	.finished = session_finished,
+};
