@@ -10,18 +10,18 @@ enum { IE_TYPES(TYPE) };
 enum { IE_SEMANTICS(NUMBER) };
 enum { IE_UNITS(UNIT) };
 
-#define ELEMENT(number, text, kind, meaning, unit, low, high, old, reverse)    \
-	[number] = {                                                           \
-		.id = number,                                                  \
-		.length = LENGTH_##kind,                                       \
-		.type = TYPE_##kind,                                           \
-		.semantics = SEMANTICS_##meaning,                              \
-		.units = UNITS_##unit,                                         \
-		.reversible = reverse,                                         \
-		.deprecated = old,                                             \
-		.name = #text,                                                 \
-		.range_min = low,                                              \
-		.range_max = high,                                             \
+#define ELEMENT(number, text, kind, meaning, unit, low, high, old, reverse) \
+	[number] = {                                                        \
+		.id = number,                                               \
+		.length = LENGTH_##kind,                                    \
+		.type = TYPE_##kind,                                        \
+		.semantics = SEMANTICS_##meaning,                           \
+		.units = UNITS_##unit,                                      \
+		.reversible = reverse,                                      \
+		.deprecated = old,                                          \
+		.name = #text,                                              \
+		.range_min = low,                                           \
+		.range_max = high,                                          \
 	},
 
 const struct ie iana_elements[] = {

@@ -183,8 +183,7 @@ ie_find(const struct ie_registry *registry, uint32_t pen, uint16_t id)
 
 /* Makes room for one more element, strings copied. -ENOSPC or -ENOMEM. */
 static int
-added_new(struct ie_registry *registry, const struct ie *ie,
-	  struct added **out)
+added_new(struct ie_registry *registry, const struct ie *ie, struct added **out)
 {
 	size_t name = strlen(ie->name) + 1;
 	size_t description = ie->description ? strlen(ie->description) + 1 : 0;
@@ -198,8 +197,8 @@ added_new(struct ie_registry *registry, const struct ie *ie,
 	added->ie = *ie;
 	added->ie.name = memcpy(added->text, ie->name, name);
 	if (description)
-		added->ie.description =
-			memcpy(added->text + name, ie->description, description);
+		added->ie.description = memcpy(added->text + name,
+					       ie->description, description);
 	*out = added;
 	return 0;
 }
@@ -277,9 +276,8 @@ ie_nearest_name(const struct ie_registry *registry, const char *name)
 		unsigned distance = name_distance(name, ie->name, limit);
 
 		/* Ties are cut by the alphabet: the table has random order. */
-		if (distance > limit ||
-		    (nearest && distance == limit &&
-		     strcmp(ie->name, nearest) > 0))
+		if (distance > limit || (nearest && distance == limit &&
+					 strcmp(ie->name, nearest) > 0))
 			continue;
 		nearest = ie->name;
 		limit = distance;

@@ -112,8 +112,8 @@ lay_out(struct shape *shape, const struct field *fields)
 
 		field->ie = fields[i].ie;
 		field->length = fields[i].length;
-		field->offset = gap == shape->gap ? (uint16_t)offset
-						  : FIELD_NO_OFFSET;
+		field->offset =
+			gap == shape->gap ? (uint16_t)offset : FIELD_NO_OFFSET;
 		if (field->length == IE_VARIABLE) {
 			*++gap = 0;
 		} else {
@@ -124,8 +124,8 @@ lay_out(struct shape *shape, const struct field *fields)
 }
 
 int
-shape_get(struct shape_table *table, const struct field *fields,
-	  uint16_t count, uint16_t scope_count, const struct shape **out)
+shape_get(struct shape_table *table, const struct field *fields, uint16_t count,
+	  uint16_t scope_count, const struct shape **out)
 {
 	struct key key = {fields, count, scope_count};
 	uint32_t min_length, hash;
@@ -200,8 +200,7 @@ shape_find(const struct shape *shape, uint32_t pen, uint16_t id, unsigned n)
 }
 
 int
-shape_record_length(const struct shape *shape, const uint8_t *p,
-		    uint32_t left)
+shape_record_length(const struct shape *shape, const uint8_t *p, uint32_t left)
 {
 	const uint32_t *gap = shape->gap;
 	const uint32_t *last = gap + shape->variable_count;

@@ -35,7 +35,7 @@
 enum {
 	FIELD_ENTERPRISE = 0x8000,
 	RECORD_MAX = 65515, /* octets: message less headers */
-	RECENT = 16,        /* slots, a power of two */
+	RECENT = 16,	    /* slots, a power of two */
 };
 
 struct template_store {
@@ -121,8 +121,7 @@ equal_key(const void *item, const void *arg)
 static struct template *
 lookup(struct template_store *store, uint32_t domain, uint16_t id)
 {
-	struct template **recent =
-		&store->recent[(id ^ domain) & (RECENT - 1)];
+	struct template **recent = &store->recent[(id ^ domain) & (RECENT - 1)];
 	struct key key = {domain, id};
 	struct template *template = *recent;
 
@@ -140,8 +139,7 @@ drop(struct template_store *store, struct template *template)
 {
 	uint32_t domain = template->domain;
 	uint16_t id = template->id;
-	struct template **recent =
-		&store->recent[(id ^ domain) & (RECENT - 1)];
+	struct template **recent = &store->recent[(id ^ domain) & (RECENT - 1)];
 
 	if (*recent == template)
 		*recent = NULL;
@@ -156,8 +154,8 @@ expired(const struct template_store *store, const struct template *template,
 	const struct template_limits *limits = &store->limits;
 	bool options = template->set_id == SET_OPTIONS_TEMPLATE;
 	uint64_t ms = options ? limits->options_ms : limits->template_ms;
-	uint64_t max = options ? limits->options_messages
-			       : limits->template_messages;
+	uint64_t max =
+		options ? limits->options_messages : limits->template_messages;
 
 	if (!limits->lifetime)
 		return false;
@@ -169,8 +167,8 @@ expired(const struct template_store *store, const struct template *template,
 }
 
 struct template *
-template_store_find(struct template_store *store, uint32_t domain,
-		    uint16_t id, uint64_t now_ms, uint64_t messages)
+template_store_find(struct template_store *store, uint32_t domain, uint16_t id,
+		    uint64_t now_ms, uint64_t messages)
 {
 	struct template *template = lookup(store, domain, id);
 
@@ -328,9 +326,9 @@ add(struct reading *reading, uint16_t id, const struct shape *shape)
 		return;
 	}
 	template = calloc(1, sizeof(*template));
-	if (!template || table_add(&store->table,
-				   hash_key(store, reading->domain, id),
-				   template) != 0) {
+	if (!template ||
+	    table_add(&store->table, hash_key(store, reading->domain, id),
+		      template) != 0) {
 		free(template);
 		shape_release(shape);
 		tell(reading, TEMPLATE_REFUSED, id, "no memory", NULL);
@@ -475,9 +473,9 @@ relearn(struct template_store *store, struct template *template)
 		fields[i] = old->field[i];
 		if (!fields[i].ie->unknown)
 			continue;
-		fields[i].ie = field_element(store, fields[i].ie->pen,
-					     fields[i].ie->id,
-					     fields[i].length);
+		fields[i].ie =
+			field_element(store, fields[i].ie->pen,
+				      fields[i].ie->id, fields[i].length);
 		if (!fields[i].ie)
 			return;
 		changed |= fields[i].ie != old->field[i].ie;
