@@ -16,39 +16,32 @@
 #define COUNTER ATTRIBUTE_SYNTAX_COUNTER64
 #define TIME ATTRIBUTE_SYNTAX_TIME
 
+/* clang-format off */
 /* One that a flow has, with its column; the last: testable. */
-#define FLOW(n, name, syntax, role, min, max, test)                        \
-	{                                                                  \
-#name, "flowData" #name, n, syntax, ATTRIBUTE_ROLE_##role, \
-		    min, max, n, true, test                                \
-	}
+#define FLOW(n, name, syntax, role, min, max, test)                            \
+	{#name, "flowData" #name, n, syntax, ATTRIBUTE_ROLE_##role, min, max,  \
+	 n, true, test}
 #define NAMED(n, name, column, syntax, role, max, id, in, test)                \
-	{                                                                      \
-#name, column, n, syntax, ATTRIBUTE_ROLE_##role, max, max, id, \
-		    in, test                                                   \
-	}
-#define EXTENDED(n, name, syntax, role, min, max)                           \
-	{                                                                   \
-#name, NULL, n, syntax, ATTRIBUTE_ROLE_##role, min, max, 0, \
-		    false, false                                            \
-	}
-#define VARIABLE(n, name)                                                  \
-	{                                                                  \
-#name, NULL, n, INT, ATTRIBUTE_ROLE_OTHER, 1, 1, 0, false, \
-		    true                                                   \
-	}
+	{#name, column, n, syntax, ATTRIBUTE_ROLE_##role, max, max, id, in,    \
+	 test}
+#define EXTENDED(n, name, syntax, role, min, max)                              \
+	{#name, NULL, n, syntax, ATTRIBUTE_ROLE_##role, min, max, 0, false,    \
+	 false}
+#define VARIABLE(n, name)                                                      \
+	{#name, NULL, n, INT, ATTRIBUTE_ROLE_OTHER, 1, 1, 0, false, true}
 
-#define END_POINT(n, end)                                                    \
-	FLOW(n, end##Interface, INT, INTERFACE, 1, 4, true),                 \
-	    FLOW(n + 1, end##AdjacentType, INT, TYPE, 1, 1, true),           \
-	    FLOW(n + 2, end##AdjacentAddress, OCTETS, ADDRESS, 3, 20, true), \
-	    FLOW(n + 3, end##AdjacentMask, OCTETS, MASK, 3, 20, false),      \
-	    FLOW(n + 4, end##PeerType, INT, TYPE, 1, 1, true),               \
-	    FLOW(n + 5, end##PeerAddress, OCTETS, ADDRESS, 3, 20, true),     \
-	    FLOW(n + 6, end##PeerMask, OCTETS, MASK, 3, 20, false),          \
-	    FLOW(n + 7, end##TransType, INT, TYPE, 1, 1, true),              \
-	    FLOW(n + 8, end##TransAddress, OCTETS, ADDRESS, 2, 2, true),     \
-	    FLOW(n + 9, end##TransMask, OCTETS, MASK, 2, 2, false)
+#define END_POINT(n, end)                                                      \
+	FLOW(n, end##Interface, INT, INTERFACE, 1, 4, true),                   \
+	FLOW(n + 1, end##AdjacentType, INT, TYPE, 1, 1, true),                 \
+	FLOW(n + 2, end##AdjacentAddress, OCTETS, ADDRESS, 3, 20, true),       \
+	FLOW(n + 3, end##AdjacentMask, OCTETS, MASK, 3, 20, false),            \
+	FLOW(n + 4, end##PeerType, INT, TYPE, 1, 1, true),                     \
+	FLOW(n + 5, end##PeerAddress, OCTETS, ADDRESS, 3, 20, true),           \
+	FLOW(n + 6, end##PeerMask, OCTETS, MASK, 3, 20, false),                \
+	FLOW(n + 7, end##TransType, INT, TYPE, 1, 1, true),                    \
+	FLOW(n + 8, end##TransAddress, OCTETS, ADDRESS, 2, 2, true),           \
+	FLOW(n + 9, end##TransMask, OCTETS, MASK, 2, 2, false)
+/* clang-format on */
 
 static const struct attribute attributes[] = {
     {"Null", NULL, 0, INT, ATTRIBUTE_ROLE_OTHER, 0, 0, 0, false, true},
