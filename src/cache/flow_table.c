@@ -1,0 +1,273 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "flow_table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "conflux/hash.h"
+
+enum { INDEX_START = 1024 };
+
+static uint64_t
+rows_size(const struct flow_table *t)
+{
+	return ((uint64_t)t->max_rows + 1) * t->row_size;
+}
+
+static struct index_slot *
+index_new(uint32_t slots)
+{
+	return calloc(slots, sizeof(struct index_slot));
+}
+
+int
+flow_table_init(struct flow_table *t, uint32_t row_size, uint32_t key_length,
+		uint32_t max_rows, uint64_t now_ms)
+{
+	*t = (struct flow_table){
+		.row_size = row_size,
+		.key_length = key_length,
+		.max_rows = max_rows,
+		.used = 1,
+		.mask = INDEX_START - 1,
+		.seed = hash_seed(),
+		.wheel_done = now_ms >> WHEEL_SHIFT,
+	};
+	t->index = index_new(INDEX_START);
+	if (!t->index)
+		return -ENOMEM;
+	t->base = mmap(NULL, rows_size(t), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (t->base == MAP_FAILED) {
+		t->base = NULL;
+		free(t->index);
+		t->index = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void
+flow_table_fini(struct flow_table *t)
+{
+	if (t->base)
+		munmap(t->base, rows_size(t));
+	free(t->index);
+	t->base = NULL;
+	t->index = NULL;
+}
+
+static inline uint32_t
+key_hash(const struct flow_table *t, const uint8_t *row)
+{
+	/* The usual lengths with a constant, so that the loop dissolves. */
+	switch (t->key_length) {
+	case 16:
+		return (uint32_t)hash_words(row + ROW_KEY, 16, t->seed);
+	case 40:
+		return (uint32_t)hash_words(row + ROW_KEY, 40, t->seed);
+	default:
+		return (uint32_t)hash_words(row + ROW_KEY, t->key_length,
+					    t->seed);
+	}
+}
+
+static inline bool
+key_equal(const struct flow_table *t, const uint8_t *a, const uint8_t *b)
+{
+	if (t->key_length == 16) {
+		uint64_t x[2], y[2];
+
+		memcpy(x, a + ROW_KEY, 16);
+		memcpy(y, b + ROW_KEY, 16);
+		return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+	}
+	return memcmp(a + ROW_KEY, b + ROW_KEY, t->key_length) == 0;
+}
+
+uint32_t
+flow_table_find_one(const struct flow_table *t, const uint8_t *row,
+		    uint32_t hash)
+{
+	for (uint32_t i = hash & t->mask; t->index[i].row;
+	     i = (i + 1) & t->mask)
+		if (t->index[i].hash == hash &&
+		    key_equal(t, row,
+			      (uint8_t *)flow_table_row(t, t->index[i].row)))
+			return t->index[i].row;
+	return 0;
+}
+
+uint32_t
+flow_table_find(const struct flow_table *t, const uint8_t *rows,
+		uint32_t stride, uint32_t count, uint32_t *hash,
+		uint32_t *found)
+{
+	const uint8_t *row = rows;
+	uint32_t missing = 0;
+
+	/* Three passes, so that the cache misses of many flows overlap. */
+	for (uint32_t i = 0; i < count; i++, row += stride) {
+		hash[i] = key_hash(t, row);
+		__builtin_prefetch(&t->index[hash[i] & t->mask]);
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t at = hash[i] & t->mask;
+
+		while (t->index[at].row && t->index[at].hash != hash[i])
+			at = (at + 1) & t->mask;
+		found[i] = t->index[at].row;
+		if (found[i])
+			__builtin_prefetch(flow_table_row(t, found[i]), 1);
+	}
+	row = rows;
+	for (uint32_t i = 0; i < count; i++, row += stride) {
+		if (found[i] &&
+		    !key_equal(t, row,
+			       (uint8_t *)flow_table_row(t, found[i])))
+			found[i] = flow_table_find_one(t, row, hash[i]);
+		missing += found[i] == 0;
+	}
+	return missing;
+}
+
+static int
+index_grow(struct flow_table *t)
+{
+	uint32_t mask = t->mask * 2 + 1;
+	struct index_slot *index;
+
+	if (mask < t->mask)
+		return -ENOSPC;
+	index = index_new(mask + 1);
+	if (!index)
+		return -ENOMEM;
+	for (uint32_t i = 0; i <= t->mask; i++) {
+		uint32_t at = t->index[i].hash & mask;
+
+		if (!t->index[i].row)
+			continue;
+		while (index[at].row)
+			at = (at + 1) & mask;
+		index[at] = t->index[i];
+	}
+	free(t->index);
+	t->index = index;
+	t->mask = mask;
+	return 0;
+}
+
+static int
+row_new(struct flow_table *t, uint32_t *number)
+{
+	if (t->free_head) {
+		*number = t->free_head;
+		t->free_head = flow_table_row(t, *number)->next;
+		return 0;
+	}
+	if (t->used > t->max_rows)
+		return -ENOSPC;
+	*number = t->used++;
+	return 0;
+}
+
+int
+flow_table_add(struct flow_table *t, const uint8_t *row, uint32_t hash,
+	       uint32_t *number)
+{
+	uint32_t at;
+	int err;
+
+	if (t->live + 1 > t->mask - t->mask / 4) {
+		err = index_grow(t);
+		if (err)
+			return err;
+	}
+	err = row_new(t, number);
+	if (err)
+		return err;
+	at = hash & t->mask;
+	while (t->index[at].row)
+		at = (at + 1) & t->mask;
+	t->index[at] = (struct index_slot){hash, *number};
+	memcpy((uint8_t *)flow_table_row(t, *number) + ROW_KEY, row + ROW_KEY,
+	       t->key_length);
+	t->live++;
+	return 0;
+}
+
+void
+flow_table_remove(struct flow_table *t, uint32_t number)
+{
+	uint32_t mask = t->mask;
+	uint32_t i = key_hash(t, (uint8_t *)flow_table_row(t, number)) & mask;
+
+	while (t->index[i].row != number)
+		i = (i + 1) & mask;
+	/* Close the gap: move up what would not be found any more. */
+	for (uint32_t j = (i + 1) & mask; t->index[j].row; j = (j + 1) & mask) {
+		uint32_t home = t->index[j].hash & mask;
+
+		if (((j - home) & mask) < ((j - i) & mask))
+			continue;
+		t->index[i] = t->index[j];
+		i = j;
+	}
+	t->index[i].row = 0;
+	t->live--;
+}
+
+void
+flow_table_free_row(struct flow_table *t, uint32_t number)
+{
+	struct row *row = flow_table_row(t, number);
+
+	row->flags = 0;
+	row->next = t->free_head;
+	t->free_head = number;
+}
+
+void
+flow_table_wait(struct flow_table *t, uint32_t number, uint64_t deadline_ms)
+{
+	uint64_t slot = deadline_ms >> WHEEL_SHIFT;
+	uint32_t *head;
+
+	/* What lies beyond the horizon is looked at again when it is near. */
+	if (slot <= t->wheel_done)
+		slot = t->wheel_done + 1;
+	else if (slot > t->wheel_done + WHEEL_SLOTS - 1)
+		slot = t->wheel_done + WHEEL_SLOTS - 1;
+	head = &t->wheel[slot % WHEEL_SLOTS];
+	flow_table_row(t, number)->next = *head;
+	*head = number;
+	t->linked++;
+}
+
+void
+flow_table_trim(struct flow_table *t)
+{
+	struct index_slot *index;
+
+	if (t->live || t->linked || t->used < 4096)
+		return;
+	madvise(t->base, rows_size(t), MADV_DONTNEED);
+	t->used = 1;
+	t->free_head = 0;
+	index = index_new(INDEX_START);
+	if (!index)
+		return; /* the large one will do */
+	free(t->index);
+	t->index = index;
+	t->mask = INDEX_START - 1;
+}
+
+uint64_t
+flow_table_octets(const struct flow_table *t)
+{
+	return (uint64_t)t->used * t->row_size +
+	       ((uint64_t)t->mask + 1) * sizeof(*t->index);
+}

@@ -1,0 +1,199 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How the files of the cache share the work:
+ *
+ *	cache.c      the stage: run, tick, flush, report
+ *	layout.c     which fields a flow has, where they lie in its row
+ *	plan.c       from a shape that comes in to a layout: a compiled decoder
+ *	             and the list of updates
+ *	update.c     merging rows of a batch into the table
+ *	emit.c       encoding flows that leave
+ *	flow_table.c rows, index, wheel
+ *	interval.c   RFC 7015 distribution of a flow over intervals
+ *	totals.c     total counters turned into differences
+ */
+#ifndef CONFLUX_CACHE_INTERNAL_H
+#define CONFLUX_CACHE_INTERNAL_H
+
+#include <string.h>
+
+#include "conflux/cache.h"
+#include "conflux/projection.h"
+#include "conflux/table.h"
+
+#include "flow_table.h"
+
+enum {
+	LAYOUTS_MAX = 64,  /* subsets of the key fields that occur */
+	PLANS_MAX = 4096,  /* shapes that come in */
+	EMITS_MAX = 64,    /* subsets of the values, per layout */
+	INTERVALS_MAX = 1024, /* that one flow may touch */
+};
+
+/* Values of flowEndReason (IANA). */
+enum end_reason {
+	END_IDLE = 1,
+	END_ACTIVE = 2,
+	END_DETECTED = 3,
+	END_FORCED = 4,
+	END_RESOURCES = 5,
+};
+
+/* A configured field with what follows from it. */
+struct column {
+	struct cache_field field;
+	uint8_t kind;  /* enum slot_kind */
+	uint8_t merge; /* never MERGE_AUTO for a value */
+	uint8_t bit;   /* of a value: its place in the present bits */
+	bool total;    /* a total counter: not reset by an interval */
+	bool reason;   /* flowEndReason, which the cache itself knows */
+};
+
+/* Flows with the same subset of key fields. */
+struct layout {
+	struct cache *cache;
+	uint64_t keys[2];     /* bit i: column i is a key here */
+	struct slot slot[CACHE_FIELDS_MAX]; /* of the columns that are here */
+	uint64_t slots[2];    /* bit i: slot[i] is here */
+	uint16_t interval_at; /* offset of the interval's start, 0: none */
+	uint32_t row_size;
+	uint32_t stride;      /* of scratch rows: row and two octets more */
+	uint8_t *neutral;     /* a row before its first record */
+	uint8_t *scratch;     /* BATCH_MAX rows */
+	uint8_t *spread;      /* as many, for distribution over intervals */
+	struct flow_table table;
+	struct emit *emit[EMITS_MAX];
+	unsigned emit_count;
+};
+
+struct update {
+	uint8_t merge;
+	uint8_t kind;
+	uint16_t offset;
+	uint16_t width;
+	uint32_t bit; /* mask */
+};
+
+/* What to do with records of one shape from one class of scopes. */
+struct plan {
+	const struct shape *shape;
+	unsigned class;
+	uint32_t hash;
+	uint64_t used_ms;
+	struct layout *layout; /* NULL: refused, records are lost */
+	struct decoder *decoder;
+	uint32_t present;      /* values that the records have */
+	unsigned update_count;
+	struct update *update;
+	bool has_flags;        /* TCP flags lie behind the scratch row */
+	unsigned total_count;  /* total counters to be turned into deltas */
+	uint16_t total_at[8];  /* offsets in the row */
+	uint16_t key_count;    /* variable-length keys: offsets in the row */
+	uint16_t key_var[CACHE_FIELDS_MAX];
+};
+
+struct totals;
+
+struct cache {
+	struct stage stage;
+	struct scope scope;
+	enum cache_type type;
+	uint32_t max_flows;
+	uint64_t active_ms, idle_ms, interval_ms;
+	enum distribution distribution;
+	uint64_t distribution_ns;
+	uint32_t metering_process_id;
+	unsigned column_count, value_count;
+	struct column column[CACHE_FIELDS_MAX];
+	struct ie_registry *registry;
+	struct shape_table *shapes;
+	struct var_store *strings;
+	struct totals *totals;
+	const struct ie *tcp_flags;
+	struct table plans;
+	struct plan *last_plan;
+	unsigned layout_count;
+	struct layout *layout[LAYOUTS_MAX];
+	uint32_t rows;        /* flows and dead rows of all layouts */
+	uint64_t now_ms;
+	uint64_t next_export_ms; /* wall clock, permanent */
+	bool exporting;       /* an interval's export is under way */
+	bool flushing;
+	unsigned export_layout;
+	uint32_t export_row;
+	uint64_t start_wall_ms;
+	uint64_t evicted, interval_overflow;
+	uint64_t overflow_lost;
+	uint8_t *wire;        /* ENCODER_BUFFER octets */
+	uint32_t offset[BATCH_MAX + 1];
+};
+
+static inline uint64_t
+row_get(const void *row, uint16_t at)
+{
+	uint64_t v;
+
+	memcpy(&v, (const uint8_t *)row + at, sizeof(v));
+	return v;
+}
+
+static inline void
+row_put(void *row, uint16_t at, uint64_t v)
+{
+	memcpy((uint8_t *)row + at, &v, sizeof(v));
+}
+
+/* layout.c */
+int columns_init(struct cache *cache, const struct cache_conf *conf,
+		 const char **error);
+int layout_get(struct cache *cache, const uint64_t keys[2],
+	       struct layout **out);
+void layout_free(struct layout *layout);
+bool bit_test(const uint64_t set[2], unsigned i);
+void bit_set(uint64_t set[2], unsigned i);
+
+/* plan.c: NULL only without memory; plan->layout NULL: a bound. */
+struct plan *plan_get(struct cache *cache, const struct batch *batch);
+void plans_trim(struct cache *cache, uint64_t now_ms);
+void plans_free(struct cache *cache);
+
+/* update.c: rows are scratch rows of the plan's layout. */
+void update_rows(struct cache *cache, struct plan *plan, uint8_t *rows,
+		 uint32_t count);
+void row_release_strings(struct layout *layout, const uint8_t *row,
+			 uint32_t present);
+
+/* emit.c */
+void emit_row(struct layout *layout, uint32_t number, enum end_reason reason,
+	      bool keep);
+/* Immediate: rows that are not in the table. */
+void emit_scratch(struct layout *layout, uint8_t *rows, uint32_t count,
+		  uint32_t present);
+void emit_all(struct cache *cache);
+void emit_free(struct layout *layout);
+/* Expiry: returns when all is done or the next stages are congested. */
+void expire(struct cache *cache, uint64_t now_ms);
+/* Makes room for that many more rows, if it can. */
+void evict(struct cache *cache, struct layout *first, uint32_t wanted);
+/* Goes on with a periodic or the last export. True: it is complete. */
+bool export_continue(struct cache *cache, uint64_t wall_ms);
+
+/* interval.c */
+void interval_run(struct cache *cache, struct plan *plan, uint32_t count);
+
+/* totals.c */
+struct totals *totals_new(uint32_t max);
+void totals_free(struct totals *totals);
+/*
+ * Replaces the total counters in the rows by what came since the last record
+ * of the same flow from the same scope. Returns how many could not be known
+ * because the table was full; bad[i] is set for them.
+ */
+uint32_t totals_run(struct cache *cache, struct plan *plan,
+		    const struct batch *batch, uint8_t *rows, uint8_t *bad);
+/* The total counter that says what a delta counter asks for, or NULL. */
+const struct ie *totals_of(const struct ie_registry *registry,
+			   const struct ie *delta);
+
+#endif

@@ -1,0 +1,297 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Merging: the rows that a batch was decoded into go into the table. Like in a
+ * projection each update runs over all rows before the next one; the rows are
+ * in the first level cache by then, because finding them fetched them.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "internal.h"
+
+struct merge_run {
+	struct layout *layout;
+	const uint8_t *rows; /* scratch */
+	uint8_t **flow;      /* where each one goes, NULL: lost */
+	uint32_t count;
+};
+
+static void
+merge_sum(const struct merge_run *run, uint16_t at)
+{
+	const uint8_t *s = run->rows;
+
+	for (uint32_t i = 0; i < run->count; i++, s += run->layout->stride)
+		if (run->flow[i])
+			row_put(run->flow[i], at,
+				row_get(run->flow[i], at) + row_get(s, at));
+}
+
+static void
+merge_min(const struct merge_run *run, uint16_t at)
+{
+	const uint8_t *s = run->rows;
+
+	for (uint32_t i = 0; i < run->count; i++, s += run->layout->stride) {
+		uint64_t v = row_get(s, at);
+
+		if (run->flow[i] && v < row_get(run->flow[i], at))
+			row_put(run->flow[i], at, v);
+	}
+}
+
+static void
+merge_max(const struct merge_run *run, uint16_t at)
+{
+	const uint8_t *s = run->rows;
+
+	for (uint32_t i = 0; i < run->count; i++, s += run->layout->stride) {
+		uint64_t v = row_get(s, at);
+
+		if (run->flow[i] && v > row_get(run->flow[i], at))
+			row_put(run->flow[i], at, v);
+	}
+}
+
+static void
+merge_or(const struct merge_run *run, const struct update *u)
+{
+	const uint8_t *s = run->rows + u->offset;
+
+	for (uint32_t i = 0; i < run->count; i++, s += run->layout->stride)
+		for (uint16_t k = 0; run->flow[i] && k < u->width; k++)
+			run->flow[i][u->offset + k] |= s[k];
+}
+
+static bool
+has_value(const uint8_t *row, uint32_t bit)
+{
+	return ((const struct row *)(const void *)row)->flags & bit;
+}
+
+/* First and last; a string that is not kept is released. */
+static void
+merge_kept(const struct merge_run *run, const struct update *u)
+{
+	struct var_store *strings = run->layout->cache->strings;
+	const uint8_t *s = run->rows + u->offset;
+
+	for (uint32_t i = 0; i < run->count; i++, s += run->layout->stride) {
+		uint8_t *d = run->flow[i];
+		uint32_t handle;
+		bool keep_old;
+
+		if (!d)
+			continue;
+		keep_old = has_value(d, u->bit) && u->merge == MERGE_FIRST;
+		if (u->kind == SLOT_VAR) {
+			memcpy(&handle, keep_old ? s : d + u->offset, 4);
+			if (keep_old || has_value(d, u->bit))
+				var_release(strings, handle);
+		}
+		if (!keep_old)
+			memcpy(d + u->offset, s, u->width);
+		/*
+		 * The same flow may come twice in a batch: from now on it has
+		 * the value.
+		 */
+		((struct row *)(void *)d)->flags |= u->bit;
+	}
+}
+
+static void
+merge_values(const struct merge_run *run, const struct plan *plan)
+{
+	for (unsigned i = 0; i < plan->update_count; i++) {
+		const struct update *u = &plan->update[i];
+
+		switch (u->merge) {
+		case MERGE_SUM:
+			merge_sum(run, u->offset);
+			break;
+		case MERGE_MIN:
+			merge_min(run, u->offset);
+			break;
+		case MERGE_MAX:
+			merge_max(run, u->offset);
+			break;
+		case MERGE_OR:
+			merge_or(run, u);
+			break;
+		default:
+			merge_kept(run, u);
+			break;
+		}
+	}
+}
+
+void
+row_release_strings(struct layout *layout, const uint8_t *row,
+		    uint32_t present)
+{
+	struct cache *cache = layout->cache;
+	uint32_t handle;
+
+	for (unsigned i = 0; i < cache->column_count; i++) {
+		const struct column *column = &cache->column[i];
+
+		if (column->kind != SLOT_VAR || !bit_test(layout->slots, i))
+			continue;
+		if (!column->field.key && !(present & 1u << column->bit))
+			continue;
+		memcpy(&handle, row + layout->slot[i].offset, 4);
+		var_release(cache->strings, handle);
+	}
+}
+
+static uint64_t
+deadline_of_new(const struct cache *cache)
+{
+	uint64_t wait = cache->idle_ms;
+
+	if (cache->active_ms && (!wait || cache->active_ms < wait))
+		wait = cache->active_ms;
+	return wait ? cache->now_ms + wait : UINT64_MAX;
+}
+
+/* A flow for a key that was not there. NULL: no room. */
+static uint8_t *
+flow_new(struct cache *cache, struct plan *plan, const uint8_t *row,
+	 uint32_t hash, uint32_t *number)
+{
+	struct layout *layout = plan->layout;
+	struct flow_table *t = &layout->table;
+	uint32_t now = (uint32_t)cache->now_ms;
+	uint8_t *flow;
+	struct row *head;
+
+	if (cache->rows >= cache->max_flows ||
+	    flow_table_add(t, row, hash, number) != 0)
+		return NULL;
+	flow = (uint8_t *)flow_table_row(t, *number);
+	memcpy(flow + ROW_KEY + t->key_length,
+	       layout->neutral + ROW_KEY + t->key_length,
+	       layout->row_size - ROW_KEY - t->key_length);
+	head = (struct row *)(void *)flow;
+	head->first = now;
+	head->last = now;
+	head->flags = ROW_LIVE | ROW_BUSY;
+	cache->rows++;
+	cache->stage.ledger.held++;
+	if (cache->type != CACHE_PERMANENT)
+		flow_table_wait(t, *number, deadline_of_new(cache));
+	return flow;
+}
+
+/* Finds or makes the flow of each row; flow[i] NULL where there is no room. */
+static void
+place_rows(struct cache *cache, struct plan *plan, const uint8_t *rows,
+	   uint32_t count, uint8_t **flow, uint32_t *number, bool *is_new)
+{
+	struct layout *layout = plan->layout;
+	struct flow_table *t = &layout->table;
+	uint32_t hash[BATCH_MAX];
+	uint32_t now = (uint32_t)cache->now_ms;
+	uint32_t missing = flow_table_find(t, rows, layout->stride, count,
+					   hash, number);
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct row *head;
+
+		is_new[i] = false;
+		if (!number[i])
+			continue;
+		head = flow_table_row(t, number[i]);
+		head->last = now;
+		head->flags |= ROW_BUSY;
+		flow[i] = (uint8_t *)head;
+	}
+	cache->stage.ledger.merged += count - missing;
+	if (missing == 0)
+		return;
+	if (missing > cache->max_flows - cache->rows)
+		evict(cache, layout,
+		      missing - (cache->max_flows - cache->rows));
+	for (uint32_t i = 0; i < count; i++) {
+		const uint8_t *row = rows + (size_t)i * layout->stride;
+
+		if (number[i])
+			continue;
+		/* An earlier row of this batch may have made it. */
+		number[i] = flow_table_find_one(t, row, hash[i]);
+		if (number[i]) {
+			flow[i] = (uint8_t *)flow_table_row(t, number[i]);
+			cache->stage.ledger.merged++;
+			continue;
+		}
+		flow[i] = flow_new(cache, plan, row, hash[i], &number[i]);
+		is_new[i] = flow[i] != NULL;
+		if (!flow[i]) {
+			number[i] = 0;
+			row_release_strings(layout, row, plan->present);
+			cache->stage.ledger.lost[LOSS_CACHE_FULL]++;
+		}
+	}
+}
+
+/* A new flow keeps the strings of its key; others have them already. */
+static void
+release_keys(struct cache *cache, const struct plan *plan, const uint8_t *rows,
+	     uint32_t count, const bool *is_new, uint8_t *const *flow)
+{
+	uint32_t handle;
+
+	for (uint32_t i = 0; i < count; i++)
+		for (unsigned k = 0; !is_new[i] && flow[i] &&
+				     k < plan->key_count;
+		     k++) {
+			memcpy(&handle,
+			       rows + (size_t)i * plan->layout->stride +
+				       plan->key_var[k],
+			       4);
+			var_release(cache->strings, handle);
+		}
+}
+
+/* RST or FIN (natural cache): the flow leaves now. */
+static void
+end_flows(struct plan *plan, const uint8_t *rows, uint32_t count,
+	  uint8_t *const *flow, const uint32_t *number)
+{
+	struct layout *layout = plan->layout;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const uint8_t *flags = rows + (size_t)i * layout->stride +
+				       layout->row_size;
+		struct row *head = (struct row *)(void *)flow[i];
+
+		if (!head || !(flags[1] & 0x05) || !(head->flags & ROW_LIVE))
+			continue;
+		emit_row(layout, number[i], END_DETECTED, false);
+	}
+}
+
+void
+update_rows(struct cache *cache, struct plan *plan, uint8_t *rows,
+	    uint32_t count)
+{
+	uint8_t *flow[BATCH_MAX] = {NULL};
+	uint32_t number[BATCH_MAX];
+	bool is_new[BATCH_MAX];
+	struct merge_run run = {plan->layout, rows, flow, count};
+
+	place_rows(cache, plan, rows, count, flow, number, is_new);
+	if (plan->key_count)
+		release_keys(cache, plan, rows, count, is_new, flow);
+	merge_values(&run, plan);
+	for (uint32_t i = 0; i < count; i++) {
+		struct row *head = (struct row *)(void *)flow[i];
+
+		if (head)
+			head->flags = (head->flags & ~ROW_BUSY) | ROW_DIRTY |
+				      plan->present;
+	}
+	if (plan->has_flags)
+		end_flows(plan, rows, count, flow, number);
+}

@@ -1,0 +1,175 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The cache alone: an IPFIX file in memory is read, decoded and merged by
+ * 5-tuple; what is exported is counted and thrown away.
+ *
+ *	cache_bench FILE [ROUNDS]
+ *
+ * Prints processor time per record for the rounds, and memory per flow.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conflux/cache.h"
+#include "conflux/message.h"
+#include "conflux/template.h"
+
+struct sink {
+	struct stage stage;
+	uint64_t records;
+};
+
+static void
+sink_run(struct stage *stage, const struct batch *batch)
+{
+	((struct sink *)stage)->records += batch->count;
+}
+
+static void
+sink_free(struct stage *stage)
+{
+}
+
+static const struct stage_ops sink_ops = {.run = sink_run, .free = sink_free};
+
+static void
+on_template(void *arg, const struct template_event *event)
+{
+	if (event->outcome == TEMPLATE_MALFORMED)
+		fprintf(stderr, "template %u: %s\n", event->id, event->reason);
+}
+
+static uint64_t
+run_set(struct stage *cache, const struct template *t, const struct set *set,
+	struct batch *batch)
+{
+	uint32_t size = t->shape->min_length;
+	uint32_t left = set->length / size;
+	uint64_t records = left;
+
+	batch->shape = t->shape;
+	batch->base = set->content;
+	batch->stride = size;
+	while (left) {
+		batch->count = left < BATCH_MAX ? left : BATCH_MAX;
+		stage_run(cache, batch);
+		batch->base += (size_t)batch->count * size;
+		left -= batch->count;
+	}
+	return records;
+}
+
+static uint64_t
+run_file(struct stage *cache, struct template_store *store,
+	 const uint8_t *p, size_t left)
+{
+	struct scope scope = {.serial = 1, .exporter = {.version = 4}};
+	uint64_t records = 0;
+	int length;
+
+	while ((length = message_frame(p, left)) > 0 &&
+	       (size_t)length <= left) {
+		struct message_reader reader;
+		struct set set;
+		struct batch batch = {.scope = &scope};
+
+		if (message_open(&reader, p, (size_t)length) != 0)
+			break;
+		batch.export_ms = reader.header.export_time * 1000ull;
+		while (message_next_set(&reader, &set)) {
+			struct template *t;
+
+			if (set.id < SET_DATA_MIN) {
+				template_store_read(store, 0, set.id,
+						    set.content, set.length,
+						    0, 0, on_template, NULL);
+				continue;
+			}
+			t = template_store_find(store, 0, set.id, 0, 0);
+			if (t && !t->shape->variable)
+				records += run_set(cache, t, &set, &batch);
+		}
+		p += length;
+		left -= (size_t)length;
+	}
+	return records;
+}
+
+static double
+cpu_seconds(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (double)u.ru_utime.tv_sec + (double)u.ru_stime.tv_sec +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const uint16_t id[] = {8, 12, 7, 11, 4, 1, 2, 152, 153};
+	struct template_limits limits = {.max_templates = 100,
+					 .max_fields = 100};
+	struct ie_registry *registry = ie_registry_new(1000);
+	struct shape_table *shapes = shape_table_new(1000);
+	struct template_store *store =
+		template_store_new(&limits, registry, shapes);
+	struct cache_field field[9];
+	struct cache_conf conf = {.name = "bench",
+				  .type = CACHE_TIMEOUT,
+				  .max_flows = 16777216,
+				  .fields = field,
+				  .field_count = 9};
+	struct sink sink = {.stage = {.ops = &sink_ops, .name = "sink"}};
+	struct cache_stats stats;
+	struct stage *cache;
+	const char *error;
+	struct stat st;
+	uint8_t *data;
+	int fd = argc > 1 ? open(argv[1], O_RDONLY) : -1;
+	int rounds = argc > 2 ? atoi(argv[2]) : 1;
+
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		fprintf(stderr, "usage: cache_bench FILE [ROUNDS]\n");
+		return 2;
+	}
+	data = mmap(NULL, (size_t)st.st_size, PROT_READ,
+		    MAP_PRIVATE | MAP_POPULATE, fd, 0);
+	for (unsigned i = 0; i < 9; i++)
+		field[i] = (struct cache_field){.ie = ie_find(registry, 0,
+							      id[i]),
+						.key = i < 5,
+						.prefix_length = -1};
+	if (data == MAP_FAILED ||
+	    cache_new(&conf, registry, shapes, &cache, &error) != 0)
+		return 1;
+	stage_link(cache, &sink.stage);
+	for (int i = 0; i < rounds; i++) {
+		double start = cpu_seconds();
+		uint64_t n = run_file(cache, store, data, (size_t)st.st_size);
+		double used = cpu_seconds() - start;
+
+		cache_stats(cache, &stats);
+		printf("records=%llu ns_per_record=%.1f flows=%llu "
+		       "octets_per_flow=%.1f\n",
+		       (unsigned long long)n, used * 1e9 / (double)n,
+		       (unsigned long long)stats.active_flows,
+		       (double)stats.octets / (double)stats.active_flows);
+	}
+	stage_flush(cache);
+	printf("exported=%llu cpu=%.3f\n", (unsigned long long)sink.records,
+	       cpu_seconds());
+	stage_free(cache);
+	template_store_free(store);
+	shape_table_free(shapes);
+	ie_registry_free(registry);
+	return 0;
+}

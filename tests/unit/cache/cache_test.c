@@ -1,0 +1,784 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The cache from outside: records go in as text ("8=192.0.2.1 1=40"), what
+ * comes out is compared as JSON lines, and after each test the ledger holds.
+ */
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conflux/cache.h"
+#include "conflux/clock.h"
+#include "conflux/format.h"
+#include "conflux/wire.h"
+#include "unit.h"
+
+static struct ie_registry *registry;
+static struct shape_table *shapes;
+static struct scope scope;
+
+/* ---- a sink that writes down what it gets -------------------------------- */
+
+struct sink {
+	struct stage stage;
+	struct text lines;
+	uint64_t records;
+	bool congested;
+};
+
+static void
+sink_run(struct stage *stage, const struct batch *batch)
+{
+	struct sink *sink = (struct sink *)stage;
+	uint32_t length;
+
+	for (uint32_t i = 0; i < batch->count; i++) {
+		const uint8_t *record = batch_record(batch, i, &length);
+
+		CU_ASSERT_EQUAL(
+			shape_record_length(batch->shape, record, length),
+			(int)length);
+		if (sink->lines.length < 100000) {
+			format_record_json(&sink->lines, batch->shape, record,
+					   length);
+			text_add(&sink->lines, "\n");
+		}
+	}
+	sink->records += batch->count;
+}
+
+static bool
+sink_congested(const struct stage *stage)
+{
+	return ((const struct sink *)stage)->congested;
+}
+
+static void
+sink_free(struct stage *stage)
+{
+}
+
+static const struct stage_ops sink_ops = {
+	.run = sink_run,
+	.congested = sink_congested,
+	.free = sink_free,
+};
+
+/* ---- making batches ------------------------------------------------------ */
+
+static void
+add_value(struct writer *w, const struct ie *ie, const char *value)
+{
+	uint8_t address[16];
+
+	switch (ie->type) {
+	case IE_IPV4_ADDRESS:
+		CU_ASSERT_EQUAL(inet_pton(AF_INET, value, address), 1);
+		writer_bytes(w, address, 4);
+		break;
+	case IE_IPV6_ADDRESS:
+		CU_ASSERT_EQUAL(inet_pton(AF_INET6, value, address), 1);
+		writer_bytes(w, address, 16);
+		break;
+	case IE_STRING:
+		writer_varlen(w, value, strlen(value));
+		break;
+	default: {
+		uint8_t *p = writer_take(w, ie->length);
+
+		if (p)
+			wire_put_uint(p, strtoull(value, NULL, 0), ie->length);
+	}
+	}
+}
+
+/* One record like "8=192.0.2.1 29305/1=5"; its shape follows from it. */
+static void
+put(struct stage *cache, const char *record)
+{
+	struct field field[64] = {0};
+	struct batch batch = {.scope = &scope,
+			      .count = 1,
+			      .export_ms = 1700000000000,
+			      .received_ms = 1700000000500};
+	uint8_t data[4096];
+	uint32_t offset[2] = {0, 0};
+	uint16_t count = 0;
+	struct writer w;
+	char copy[1024], *save = NULL;
+
+	snprintf(copy, sizeof(copy), "%s", record);
+	writer_init(&w, data, sizeof(data));
+	for (char *word = strtok_r(copy, " ", &save); word;
+	     word = strtok_r(NULL, " ", &save)) {
+		char *value = strchr(word, '=');
+		char *id = strchr(word, '/');
+		uint32_t pen = id ? (uint32_t)atoi(word) : 0;
+
+		*value++ = 0;
+		field[count].ie = ie_get(registry, pen,
+					 (uint16_t)atoi(id ? id + 1 : word));
+		field[count].length = field[count].ie->length;
+		add_value(&w, field[count].ie, value);
+		count++;
+	}
+	CU_ASSERT_FALSE(w.failed);
+	CU_ASSERT_EQUAL(shape_get(shapes, field, count, 0, &batch.shape), 0);
+	batch.base = data;
+	offset[1] = (uint32_t)(w.p - data);
+	batch.offset = offset;
+	batch.stride = batch.shape->variable ? 0 : offset[1];
+	stage_run(cache, &batch);
+	shape_release(batch.shape);
+}
+
+/* ---- a cache from a line -------------------------------------------------- */
+
+struct bed {
+	struct stage *cache;
+	struct sink sink;
+	uint64_t now;
+};
+
+/* fields: "8! 12!/24 4! 1 2 136": "!" a key, "/n" prefix, "rN" reverse. */
+static void
+bed_open(struct bed *bed, struct cache_conf conf, const char *fields)
+{
+	struct cache_field field[64];
+	const char *error = NULL;
+	unsigned count = 0;
+	char copy[512], *save = NULL;
+
+	snprintf(copy, sizeof(copy), "%s", fields);
+	for (char *word = strtok_r(copy, " ", &save); word;
+	     word = strtok_r(NULL, " ", &save)) {
+		uint32_t pen = *word == 'r' ? IE_PEN_REVERSE : 0;
+		char *prefix = strchr(word, '/');
+
+		word += pen != 0;
+		field[count] = (struct cache_field){
+			.ie = ie_find(registry, pen, (uint16_t)atoi(word)),
+			.key = strchr(word, '!') != NULL,
+			.prefix_length = prefix ? (int16_t)atoi(prefix + 1)
+						: -1,
+			.merge = strchr(word, 'L') ? MERGE_LAST : MERGE_AUTO,
+		};
+		CU_ASSERT_PTR_NOT_NULL_FATAL(field[count].ie);
+		count++;
+	}
+	memset(bed, 0, sizeof(*bed));
+	bed->sink.stage.ops = &sink_ops;
+	conf.name = "test";
+	conf.fields = field;
+	conf.field_count = count;
+	CU_ASSERT_EQUAL_FATAL(
+		cache_new(&conf, registry, shapes, &bed->cache, &error), 0);
+	stage_link(bed->cache, &bed->sink.stage);
+	bed->now = clock_mono_ms();
+}
+
+static void
+wait_ms(struct bed *bed, uint64_t ms)
+{
+	for (uint64_t step; ms; ms -= step) {
+		step = ms < 100 ? ms : 100;
+		bed->now += step;
+		stage_tick(bed->cache, bed->now);
+	}
+}
+
+static const char *
+lines(struct bed *bed)
+{
+	return bed->sink.lines.data ? bed->sink.lines.data : "";
+}
+
+static void
+clear(struct bed *bed)
+{
+	text_reset(&bed->sink.lines);
+}
+
+static void
+check_ledger(struct bed *bed)
+{
+	const struct ledger *l = &bed->cache->ledger;
+	struct cache_stats stats;
+
+	cache_stats(bed->cache, &stats);
+	CU_ASSERT_EQUAL(l->in + l->split, l->exported + l->merged +
+						  l->filtered + l->held +
+						  ledger_lost(l));
+	CU_ASSERT_EQUAL(l->held, stats.active_flows);
+	CU_ASSERT_EQUAL(l->exported, bed->sink.records);
+}
+
+static void
+bed_close(struct bed *bed)
+{
+	check_ledger(bed);
+	stage_flush(bed->cache);
+	CU_ASSERT(stage_drained(bed->cache));
+	check_ledger(bed);
+	CU_ASSERT_EQUAL(bed->cache->ledger.held, 0);
+	stage_free(bed->cache);
+	text_fini(&bed->sink.lines);
+}
+
+#define EXPECT(bed, text)                                                      \
+	do {                                                                   \
+		if (strcmp(lines(bed), text) != 0)                             \
+			printf("\n    got  %s\n    want %s\n", lines(bed),    \
+			       text);                                          \
+		CU_ASSERT_STRING_EQUAL(lines(bed), text);                      \
+		clear(bed);                                                    \
+	} while (0)
+
+/* ---- tests ---------------------------------------------------------------- */
+
+static const struct cache_conf timeout = {
+	.type = CACHE_TIMEOUT,
+	.max_flows = 1000,
+	.active_timeout_s = 60,
+	.idle_timeout_s = 15,
+};
+
+static void
+test_merges_by_semantics(void)
+{
+	struct bed bed;
+
+	bed_open(&bed, timeout, "8! 11! 1 2 6 152 153 25 26 10 3 136");
+	put(bed.cache, "8=192.0.2.1 11=53 1=100 2=1 6=2 152=1000 153=2000 "
+		       "25=40 26=40 10=7");
+	put(bed.cache, "8=192.0.2.1 11=53 1=50 2=2 6=16 152=500 153=1500 "
+		       "25=20 26=1400 10=8");
+	put(bed.cache, "8=192.0.2.1 11=54 1=1 2=1 6=0 152=0 153=0 25=1 26=1 "
+		       "10=9");
+	CU_ASSERT_EQUAL(bed.cache->ledger.merged, 1);
+	wait_ms(&bed, 14000);
+	EXPECT(&bed, "");
+	wait_ms(&bed, 2000);
+	EXPECT(&bed,
+	       "{\"sourceIPv4Address\":\"192.0.2.1\","
+	       "\"destinationTransportPort\":54,\"octetDeltaCount\":1,"
+	       "\"packetDeltaCount\":1,\"tcpControlBits\":0,"
+	       "\"flowStartMilliseconds\":\"1970-01-01T00:00:00.000Z\","
+	       "\"flowEndMilliseconds\":\"1970-01-01T00:00:00.000Z\","
+	       "\"minimumIpTotalLength\":1,\"maximumIpTotalLength\":1,"
+	       "\"ingressInterface\":9,\"deltaFlowCount\":1,"
+	       "\"flowEndReason\":1}\n"
+	       "{\"sourceIPv4Address\":\"192.0.2.1\","
+	       "\"destinationTransportPort\":53,\"octetDeltaCount\":150,"
+	       "\"packetDeltaCount\":3,\"tcpControlBits\":18,"
+	       "\"flowStartMilliseconds\":\"1970-01-01T00:00:00.500Z\","
+	       "\"flowEndMilliseconds\":\"1970-01-01T00:00:02.000Z\","
+	       "\"minimumIpTotalLength\":20,\"maximumIpTotalLength\":1400,"
+	       "\"ingressInterface\":7,\"deltaFlowCount\":2,"
+	       "\"flowEndReason\":1}\n");
+	bed_close(&bed);
+}
+
+static void
+test_shapes_live_together(void)
+{
+	struct bed bed;
+
+	bed_open(&bed, timeout, "8! 27! 60! 1");
+	put(bed.cache, "8=192.0.2.1 1=1");
+	put(bed.cache, "27=2001:db8::1 1=2");
+	put(bed.cache, "1=4 8=192.0.2.1");
+	put(bed.cache, "1=8"); /* no key at all */
+	put(bed.cache, "1=16 4=6");
+	put(bed.cache, "8=192.0.2.1 4=6"); /* no counter */
+	CU_ASSERT_EQUAL(bed.cache->ledger.held, 3);
+	stage_flush(bed.cache);
+	EXPECT(&bed, "{\"sourceIPv4Address\":\"192.0.2.1\",\"ipVersion\":4,"
+		     "\"octetDeltaCount\":5}\n"
+		     "{\"sourceIPv6Address\":\"2001:db8::1\",\"ipVersion\":6,"
+		     "\"octetDeltaCount\":2}\n"
+		     "{\"octetDeltaCount\":24}\n");
+	bed_close(&bed);
+}
+
+static void
+test_idle_and_active(void)
+{
+	struct bed bed;
+
+	bed_open(&bed, timeout, "8! 1 136");
+	for (int i = 0; i < 70; i++) {
+		put(bed.cache, "8=192.0.2.1 1=1");
+		wait_ms(&bed, 1000);
+	}
+	EXPECT(&bed, "{\"sourceIPv4Address\":\"192.0.2.1\","
+		     "\"octetDeltaCount\":61,\"flowEndReason\":2}\n");
+	wait_ms(&bed, 15000);
+	EXPECT(&bed, "{\"sourceIPv4Address\":\"192.0.2.1\","
+		     "\"octetDeltaCount\":9,\"flowEndReason\":1}\n");
+	bed_close(&bed);
+}
+
+static void
+test_long_timeouts_go_round_the_wheel(void)
+{
+	struct cache_conf conf = timeout;
+	struct bed bed;
+
+	conf.active_timeout_s = 3600;
+	conf.idle_timeout_s = 1800;
+	bed_open(&bed, conf, "8! 1");
+	put(bed.cache, "8=192.0.2.1 1=1");
+	wait_ms(&bed, 1799000);
+	CU_ASSERT_EQUAL(bed.sink.records, 0);
+	wait_ms(&bed, 2000);
+	CU_ASSERT_EQUAL(bed.sink.records, 1);
+	bed_close(&bed);
+}
+
+static void
+test_max_flows_is_hard(void)
+{
+	struct cache_conf conf = timeout;
+	struct cache_stats stats;
+	struct bed bed;
+	char record[64];
+
+	conf.max_flows = 10;
+	bed_open(&bed, conf, "8! 1 136");
+	for (int i = 0; i < 100; i++) {
+		snprintf(record, sizeof(record), "8=10.0.%d.1 1=%d", i, i);
+		put(bed.cache, record);
+		cache_stats(bed.cache, &stats);
+		CU_ASSERT(stats.active_flows <= 10);
+		check_ledger(&bed);
+	}
+	CU_ASSERT_EQUAL(stats.evicted, 90);
+	CU_ASSERT_EQUAL(bed.cache->ledger.lost[LOSS_CACHE_FULL], 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(lines(&bed), "\"flowEndReason\":5"));
+	bed_close(&bed);
+}
+
+static void
+test_a_flow_in_use_is_not_evicted(void)
+{
+	struct cache_conf conf = timeout;
+	struct bed bed;
+	char record[64];
+
+	conf.max_flows = 4;
+	bed_open(&bed, conf, "8! 1");
+	put(bed.cache, "8=10.0.0.1 1=1");
+	for (int i = 0; i < 50; i++) {
+		wait_ms(&bed, 600);
+		put(bed.cache, "8=10.0.0.1 1=1");
+		snprintf(record, sizeof(record), "8=10.1.%d.1 1=%d", i, i);
+		put(bed.cache, record);
+	}
+	CU_ASSERT_PTR_NULL(strstr(lines(&bed), "10.0.0.1"));
+	bed_close(&bed);
+}
+
+static void
+test_natural_end(void)
+{
+	struct cache_conf conf = timeout;
+	struct bed bed;
+
+	conf.type = CACHE_NATURAL;
+	bed_open(&bed, conf, "8! 1 136");
+	put(bed.cache, "8=192.0.2.1 1=1 6=2");
+	EXPECT(&bed, "");
+	put(bed.cache, "8=192.0.2.1 1=1 6=17");
+	EXPECT(&bed, "{\"sourceIPv4Address\":\"192.0.2.1\","
+		     "\"octetDeltaCount\":2,\"flowEndReason\":3}\n");
+	put(bed.cache, "8=192.0.2.1 1=5 6=4");
+	EXPECT(&bed, "{\"sourceIPv4Address\":\"192.0.2.1\","
+		     "\"octetDeltaCount\":5,\"flowEndReason\":3}\n");
+	wait_ms(&bed, 20000);
+	EXPECT(&bed, "");
+	bed_close(&bed);
+}
+
+static void
+test_permanent(void)
+{
+	struct cache_conf conf = {.type = CACHE_PERMANENT,
+				  .max_flows = 2,
+				  .export_interval_s = 1};
+	struct bed bed;
+
+	bed_open(&bed, conf, "8! 1 85");
+	put(bed.cache, "8=192.0.2.1 1=1");
+	put(bed.cache, "8=192.0.2.2 1=1");
+	put(bed.cache, "8=192.0.2.3 1=1"); /* no room */
+	CU_ASSERT_EQUAL(bed.cache->ledger.lost[LOSS_CACHE_FULL], 1);
+	usleep(1100000);
+	wait_ms(&bed, 100);
+	EXPECT(&bed, "{\"sourceIPv4Address\":\"192.0.2.1\","
+		     "\"octetDeltaCount\":1,\"octetTotalCount\":1}\n"
+		     "{\"sourceIPv4Address\":\"192.0.2.2\","
+		     "\"octetDeltaCount\":1,\"octetTotalCount\":1}\n");
+	check_ledger(&bed);
+	put(bed.cache, "8=192.0.2.1 1=4");
+	usleep(1100000);
+	wait_ms(&bed, 100);
+	/* Without new data there is no record. */
+	EXPECT(&bed, "{\"sourceIPv4Address\":\"192.0.2.1\","
+		     "\"octetDeltaCount\":4,\"octetTotalCount\":5}\n");
+	bed_close(&bed);
+}
+
+static void
+test_prefixes(void)
+{
+	struct bed bed;
+
+	bed_open(&bed, timeout, "8!/24 9! 27!/33 1");
+	put(bed.cache, "8=192.0.2.1 1=1");
+	put(bed.cache, "8=192.0.2.255 9=32 1=1");
+	put(bed.cache, "44=192.0.2.0 9=24 1=1");
+	put(bed.cache, "27=2001:db8:ffff::1 1=1");
+	stage_flush(bed.cache);
+	EXPECT(&bed, "{\"sourceIPv4Address\":\"192.0.2.0\","
+		     "\"sourceIPv4PrefixLength\":24,\"octetDeltaCount\":3}\n"
+		     "{\"sourceIPv6Address\":\"2001:db8:8000::\","
+		     "\"octetDeltaCount\":1}\n");
+	bed_close(&bed);
+}
+
+static void
+test_total_counters(void)
+{
+	struct bed bed;
+
+	bed_open(&bed, timeout, "8! 1 r1");
+	put(bed.cache, "8=192.0.2.1 152=5 85=100 29305/85=10");
+	put(bed.cache, "8=192.0.2.1 152=5 85=150 29305/85=10");
+	scope.serial++; /* the same flow seen elsewhere */
+	put(bed.cache, "8=192.0.2.1 152=5 85=7 29305/85=1");
+	scope.serial--;
+	put(bed.cache, "8=192.0.2.1 152=9 85=20 29305/85=2"); /* anew */
+	stage_flush(bed.cache);
+	EXPECT(&bed, "{\"sourceIPv4Address\":\"192.0.2.1\","
+		     "\"octetDeltaCount\":177,"
+		     "\"reverseOctetDeltaCount\":13}\n");
+	bed_close(&bed);
+}
+
+static void
+test_times(void)
+{
+	static const char *const record[] = {
+		"150=1000 151=1001",
+		"152=1000000 153=1001000",
+		/* NTP: 2208988800 + 1000 seconds */
+		"154=0x83AA826800000000 155=0x83AA826900000000",
+		"156=0x83AA826800000000 157=0x83AA826900000000",
+		"160=900000 22=100000 21=101000",
+		"152=1000000 161=1000",
+		"153=1001000 162=1000000",
+	};
+	struct bed bed;
+
+	for (size_t i = 0; i < sizeof(record) / sizeof(record[0]); i++) {
+		bed_open(&bed, timeout, "4! 152 157");
+		put(bed.cache, record[i]);
+		stage_flush(bed.cache);
+		EXPECT(&bed,
+		       "{\"flowStartMilliseconds\":"
+		       "\"1970-01-01T00:16:40.000Z\","
+		       "\"flowEndNanoseconds\":"
+		       "\"1970-01-01T00:16:41.000000000Z\"}\n");
+		bed_close(&bed);
+	}
+	bed_open(&bed, timeout, "4! 154 151");
+	put(bed.cache, "158=2500000 159=500000");
+	stage_flush(bed.cache);
+	EXPECT(&bed, "{\"flowStartMicroseconds\":"
+		     "\"2023-11-14T22:13:17.500000Z\","
+		     "\"flowEndSeconds\":\"2023-11-14T22:13:19Z\"}\n");
+	bed_close(&bed);
+}
+
+static void
+test_scope_as_key(void)
+{
+	struct cache_conf conf = timeout;
+	struct bed bed;
+
+	conf.export_originals = true;
+	bed_open(&bed, conf, "130! 149! 1");
+	put(bed.cache, "1=1");
+	scope.domain = 9;
+	put(bed.cache, "1=2");
+	put(bed.cache, "1=4 403=203.0.113.9");
+	scope.domain = 5;
+	stage_flush(bed.cache);
+	EXPECT(&bed, "{\"exporterIPv4Address\":\"198.51.100.1\","
+		     "\"observationDomainId\":5,\"octetDeltaCount\":1,"
+		     "\"originalExporterIPv4Address\":\"198.51.100.1\","
+		     "\"originalObservationDomainId\":5}\n"
+		     "{\"exporterIPv4Address\":\"198.51.100.1\","
+		     "\"observationDomainId\":9,\"octetDeltaCount\":2,"
+		     "\"originalExporterIPv4Address\":\"198.51.100.1\","
+		     "\"originalObservationDomainId\":9}\n"
+		     "{\"exporterIPv4Address\":\"198.51.100.1\","
+		     "\"observationDomainId\":9,\"octetDeltaCount\":4,"
+		     "\"originalExporterIPv4Address\":\"203.0.113.9\","
+		     "\"originalObservationDomainId\":9}\n");
+	bed_close(&bed);
+}
+
+static void
+test_strings(void)
+{
+	struct cache_conf conf = timeout;
+	struct bed bed;
+	char record[128];
+
+	conf.max_octets = 4096;
+	bed_open(&bed, conf, "82! 83 84L 1");
+	put(bed.cache, "82=eth0 83=first 84=a 1=1");
+	put(bed.cache, "82=eth0 83=second 84=b 1=2");
+	put(bed.cache, "82=eth1 1=4");
+	put(bed.cache, "82=eth1 83=late 1=8");
+	stage_flush(bed.cache);
+	EXPECT(&bed, "{\"interfaceName\":\"eth0\","
+		     "\"interfaceDescription\":\"first\","
+		     "\"samplerName\":\"b\",\"octetDeltaCount\":3}\n"
+		     "{\"interfaceName\":\"eth1\","
+		     "\"interfaceDescription\":\"late\","
+		     "\"octetDeltaCount\":12}\n");
+	/* The store is bounded: what does not fit is lost and counted. */
+	for (int i = 0; i < 200; i++) {
+		snprintf(record, sizeof(record), "82=interface-%d 1=1", i);
+		put(bed.cache, record);
+	}
+	CU_ASSERT(bed.cache->ledger.lost[LOSS_LIMIT] > 50);
+	bed_close(&bed);
+}
+
+static void
+test_intervals(void)
+{
+	static const struct {
+		enum distribution method;
+		const char *want;
+	} c[] = {
+		{DISTRIBUTION_START, "61"},
+		{DISTRIBUTION_END, "0 0 61"},
+		{DISTRIBUTION_MID, "0 61"},
+		{DISTRIBUTION_SIMPLE_UNIFORM, "20 20 21"},
+		{DISTRIBUTION_PROPORTIONAL, "11 27 23"},
+	};
+	struct bed bed;
+
+	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+		struct cache_conf conf = {.type = CACHE_PERMANENT,
+					  .max_flows = 100,
+					  .export_interval_s = 3600,
+					  .distribution = c[i].method,
+					  .interval_s = 60};
+		unsigned sum = 0;
+		char *p;
+
+		bed_open(&bed, conf, "8! 1 150 151");
+		/* 35 s to 170 s: 25, 60 and 50 seconds of three minutes */
+		put(bed.cache, "8=192.0.2.1 1=61 150=35 151=170");
+		stage_flush(bed.cache);
+		for (p = strdup(c[i].want); p;) {
+			char *word = strrchr(p, ' ');
+			char want[64];
+
+			snprintf(want, sizeof(want), "\"octetDeltaCount\":%s,",
+				 word ? word + 1 : p);
+			sum += (unsigned)atoi(word ? word + 1 : p);
+			if (atoi(word ? word + 1 : p))
+				CU_ASSERT_PTR_NOT_NULL(
+					strstr(lines(&bed), want));
+			if (!word) {
+				free(p);
+				break;
+			}
+			*word = 0;
+		}
+		CU_ASSERT_EQUAL(sum, 61);
+		clear(&bed);
+		bed_close(&bed);
+	}
+}
+
+static void
+test_immediate(void)
+{
+	struct cache_conf conf = {.type = CACHE_IMMEDIATE};
+	struct bed bed;
+
+	bed_open(&bed, conf, "8 82 150");
+	put(bed.cache, "8=192.0.2.1 82=eth0 152=5000 1=4");
+	put(bed.cache, "8=192.0.2.1 82=eth0 152=5000 1=4");
+	EXPECT(&bed, "{\"sourceIPv4Address\":\"192.0.2.1\","
+		     "\"interfaceName\":\"eth0\","
+		     "\"flowStartSeconds\":\"1970-01-01T00:00:05Z\"}\n"
+		     "{\"sourceIPv4Address\":\"192.0.2.1\","
+		     "\"interfaceName\":\"eth0\","
+		     "\"flowStartSeconds\":\"1970-01-01T00:00:05Z\"}\n");
+	bed_close(&bed);
+}
+
+static void
+test_congestion_holds_flows_back(void)
+{
+	struct cache_conf conf = timeout;
+	struct bed bed;
+	char record[64];
+
+	bed_open(&bed, conf, "8! 1");
+	bed.sink.congested = true;
+	for (int i = 0; i < 1000; i++) {
+		snprintf(record, sizeof(record), "8=10.0.%d.%d 1=1", i >> 8,
+			 i & 255);
+		put(bed.cache, record);
+	}
+	wait_ms(&bed, 16000);
+	CU_ASSERT(bed.sink.records < 1000);
+	stage_flush(bed.cache);
+	CU_ASSERT_FALSE(stage_drained(bed.cache));
+	check_ledger(&bed);
+	bed.sink.congested = false;
+	wait_ms(&bed, 200);
+	CU_ASSERT(stage_drained(bed.cache));
+	CU_ASSERT_EQUAL(bed.sink.records, 1000);
+	bed_close(&bed);
+}
+
+/* Sums in are sums out, whatever expires, is evicted or comes again. */
+static void
+test_random_traffic_adds_up(void)
+{
+	struct cache_conf conf = timeout;
+	uint64_t octets = 0, out = 0;
+	struct bed bed;
+	char record[128];
+
+	srand(1);
+	conf.max_flows = 150;
+	conf.idle_timeout_s = 1;
+	conf.active_timeout_s = 3;
+	bed_open(&bed, conf, "8! 27! 7! 1");
+	for (int i = 0; i < 20000; i++) {
+		unsigned n = (unsigned)rand() % 5000;
+
+		if (n % 7 == 0)
+			snprintf(record, sizeof(record),
+				 "27=2001:db8::%x 7=%u 1=%u", n % 100, n % 3,
+				 n);
+		else
+			snprintf(record, sizeof(record),
+				 "8=10.0.0.%u 7=%u 1=%u", n % 250, n % 3, n);
+		octets += n;
+		put(bed.cache, record);
+		if (i % 50 == 0)
+			wait_ms(&bed, (uint64_t)rand() % 300);
+		if (i % 1000 == 0)
+			check_ledger(&bed);
+		for (char *p = bed.sink.lines.data;
+		     p && (p = strstr(p, "DeltaCount\":")) != NULL; p++)
+			out += strtoull(p + 12, NULL, 10);
+		clear(&bed);
+	}
+	stage_flush(bed.cache);
+	for (char *p = bed.sink.lines.data;
+	     p && (p = strstr(p, "DeltaCount\":")) != NULL; p++)
+		out += strtoull(p + 12, NULL, 10);
+	CU_ASSERT_EQUAL(octets, out);
+	bed_close(&bed);
+}
+
+static void
+test_options_are_no_flows(void)
+{
+	struct field field[2] = {{.ie = ie_find(registry, 0, 149),
+				  .length = 4},
+				 {.ie = ie_find(registry, 0, 34),
+				  .length = 4}};
+	struct batch batch = {.scope = &scope, .count = 1, .stride = 8};
+	struct bed bed;
+
+	bed_open(&bed, timeout, "8! 1");
+	batch.base = (const uint8_t *)"\0\0\0\1\0\0\0\2";
+	CU_ASSERT_EQUAL(shape_get(shapes, field, 2, 1, &batch.shape), 0);
+	stage_run(bed.cache, &batch);
+	shape_release(batch.shape);
+	CU_ASSERT_EQUAL(bed.cache->ledger.filtered, 1);
+	bed_close(&bed);
+}
+
+static void
+test_bad_configurations(void)
+{
+	struct cache_field field = {.ie = ie_find(registry, 0, 22),
+				    .prefix_length = -1};
+	struct cache_conf conf = timeout;
+	struct stage *cache;
+	const char *error;
+
+	conf.fields = &field;
+	conf.field_count = 1;
+	CU_ASSERT_NOT_EQUAL(
+		cache_new(&conf, registry, shapes, &cache, &error), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error, "absolute"));
+	field.ie = ie_find(registry, 0, 4);
+	field.prefix_length = 8;
+	CU_ASSERT_NOT_EQUAL(
+		cache_new(&conf, registry, shapes, &cache, &error), 0);
+	field.prefix_length = -1;
+	field.length = 2;
+	CU_ASSERT_NOT_EQUAL(
+		cache_new(&conf, registry, shapes, &cache, &error), 0);
+	conf.field_count = 0;
+	CU_ASSERT_NOT_EQUAL(
+		cache_new(&conf, registry, shapes, &cache, &error), 0);
+}
+
+static const struct unit_test tests[] = {
+	{"values merge by their semantics", test_merges_by_semantics},
+	{"flows of several shapes live together", test_shapes_live_together},
+	{"idle and active timeouts", test_idle_and_active},
+	{"long timeouts", test_long_timeouts_go_round_the_wheel},
+	{"maxFlows is a hard bound", test_max_flows_is_hard},
+	{"a flow in use is not evicted", test_a_flow_in_use_is_not_evicted},
+	{"TCP FIN and RST end flows", test_natural_end},
+	{"a permanent cache exports what is new", test_permanent},
+	{"addresses are masked", test_prefixes},
+	{"total counters become differences", test_total_counters},
+	{"all encodings of time", test_times},
+	{"exporter and domain as keys", test_scope_as_key},
+	{"variable-length fields", test_strings},
+	{"flows are distributed over intervals", test_intervals},
+	{"an immediate cache", test_immediate},
+	{"a congested exporter", test_congestion_holds_flows_back},
+	{"random traffic adds up", test_random_traffic_adds_up},
+	{"Options Data are no flows", test_options_are_no_flows},
+	{"bad configurations", test_bad_configurations},
+};
+
+int
+main(void)
+{
+	int status;
+
+	registry = ie_registry_new(100);
+	shapes = shape_table_new(10000);
+	scope = (struct scope){.serial = 77, .domain = 5};
+	addr_parse(&scope.exporter, "198.51.100.1", 4444);
+	status = unit_run("cache", tests, UNIT_COUNT(tests));
+	shape_table_free(shapes);
+	ie_registry_free(registry);
+	return status;
+}
