@@ -78,15 +78,15 @@ resolve(struct check *c, struct conf_node *ref)
 	char quote[2][CONF_QUOTE_SIZE], shown[CONF_SHOWN_SIZE];
 	const char *near;
 
-	ref->target = table_find(&c->entries, name_hash(ref->text),
-				 entry_equal, &key);
+	ref->target =
+	    table_find(&c->entries, name_hash(ref->text), entry_equal, &key);
 	if (ref->target)
 		return;
 	conf_row_shown(ref->row, shown);
 	/* Enough of these: looking for near names costs. */
 	near = c->errors->count < CONF_ERRORS_MAX
-		       ? nearest_entry(c, key.list, key.name)
-		       : NULL;
+		   ? nearest_entry(c, key.list, key.name)
+		   : NULL;
 	if (near)
 		conf_error(c->errors, ref->line, shown,
 			   "there is no %s %s, expected the name of one, "
@@ -179,8 +179,8 @@ unknown_name(const struct conf_node *leaf, const struct conf_elements *elements,
 {
 	char quote[CONF_QUOTE_SIZE];
 	const char *near = elements->nearest
-				   ? elements->nearest(elements->ctx, leaf->text)
-				   : NULL;
+			       ? elements->nearest(elements->ctx, leaf->text)
+			       : NULL;
 
 	conf_quote(leaf->text, quote);
 	if (near)
@@ -210,7 +210,8 @@ check_element(const struct conf_node *field,
 		e.name = name->text;
 	else
 		e.id = (uint16_t)id->number;
-	/* By name, 0 is not only IANA: the name of a user's element is enough. */
+	/* By name, 0 is not only IANA: the name of a user's element is enough.
+	 */
 	if (pen && pen->text && (!name || pen->number))
 		e.pen = (uint32_t)pen->number;
 	if (elements->find(elements->ctx, &e) == 0) {

@@ -23,7 +23,15 @@ struct graph {
 	struct table used;    /* entries that something refers to */
 	struct table visited; /* collecting processes, looking for loops */
 	const struct conf_node *path[GRAPH_DEPTH];
+	bool quiet; /* what errors entail is not worth a warning */
 };
+
+static void
+warn(struct graph *g, const struct conf_node *node, const char *text)
+{
+	if (!g->quiet)
+		conf_warning(g->errors, node->line, node->name, "%s", text);
+}
 
 /* Where a collector listens or an exporter sends. */
 struct endpoint {
@@ -36,8 +44,8 @@ endpoint_of(const struct conf_node *node)
 {
 	bool one = node->row->type == CONF_ADDRESS;
 	const struct conf_node *collector = one ? node->parent : node;
-	struct endpoint e = {.udp = strcmp(collector->name, "udpCollector") ==
-				    0};
+	struct endpoint e = {.udp =
+				 strcmp(collector->name, "udpCollector") == 0};
 
 	if (one)
 		e.addr = node->addr;
@@ -235,13 +243,13 @@ check_process(struct graph *g, const struct conf_node *process)
 			check_reader(g, n);
 	}
 	if (!any)
-		conf_warning(g->errors, process->line, process->name,
-			     "has no source, expected udpCollector, "
-			     "tcpCollector, fileReader or cx:meterReader");
+		warn(g, process,
+		     "has no source, expected udpCollector, "
+		     "tcpCollector, fileReader or cx:meterReader");
 	if (!mark_targets(g, process))
-		conf_warning(g->errors, process->line, process->name,
-			     "what it collects goes nowhere, expected "
-			     "exportingProcess or cx:cache");
+		warn(g, process,
+		     "what it collects goes nowhere, expected "
+		     "exportingProcess or cx:cache");
 }
 
 static void
@@ -268,16 +276,16 @@ check_used(struct graph *g)
 
 	conf_each (n, g->conf->root, "cache")
 		if (!marked(&g->used, n))
-			conf_warning(g->errors, n->line, n->name,
-				     "nothing feeds it, expected a "
-				     "collectingProcess with its name in "
-				     "cx:cache");
+			warn(g, n,
+			     "nothing feeds it, expected a "
+			     "collectingProcess with its name in "
+			     "cx:cache");
 	conf_each (n, g->conf->root, "exportingProcess")
 		if (!marked(&g->used, n))
-			conf_warning(g->errors, n->line, n->name,
-				     "nothing uses it, expected a "
-				     "collectingProcess or cache with its name "
-				     "in exportingProcess");
+			warn(g, n,
+			     "nothing uses it, expected a "
+			     "collectingProcess or cache with its name "
+			     "in exportingProcess");
 }
 
 static bool
@@ -295,7 +303,7 @@ receiver(const struct graph *g, const struct conf_node *dest)
 {
 	const struct conf_node *udp = conf_child(dest, "udpExporter");
 	const struct conf_node *kind =
-		udp ? udp : conf_child(dest, "tcpExporter");
+	    udp ? udp : conf_child(dest, "tcpExporter");
 	const struct addr *to = conf_addr(kind, "destinationIPAddress");
 	struct endpoint e = {.udp = udp != NULL};
 	const struct conf_node *socket;
@@ -365,14 +373,18 @@ visit(struct graph *g, const struct conf_node *process, unsigned depth)
 void
 conf_check_graph(const struct conf *conf, struct conf_errors *errors)
 {
-	struct graph g = {.conf = conf, .errors = errors};
+	struct graph g = {
+	    .conf = conf,
+	    .errors = errors,
+	    .quiet = errors->errors > 0,
+	};
 	const struct conf_node *n;
 
 	collect_writers(&g);
 	if (!conf_has(conf->root, "collectingProcess") &&
 	    !conf_has(conf->root, "observationPoint"))
-		conf_warning(errors, conf->root->line, "ipfix",
-			     "has no source, expected a collectingProcess");
+		warn(&g, conf->root,
+		     "has no source, expected a collectingProcess");
 	conf_each (n, conf->root, "collectingProcess")
 		check_process(&g, n);
 	conf_each (n, conf->root, "observationPoint")
@@ -381,9 +393,9 @@ conf_check_graph(const struct conf *conf, struct conf_errors *errors)
 		mark_targets(&g, n);
 	conf_each (n, conf->root, "cache")
 		if (!mark_targets(&g, n))
-			conf_warning(errors, n->line, n->name,
-				     "its Flows go nowhere, expected "
-				     "exportingProcess");
+			warn(&g, n,
+			     "its Flows go nowhere, expected "
+			     "exportingProcess");
 	check_used(&g);
 	conf_each (n, conf->root, "collectingProcess")
 		visit(&g, n, 0);

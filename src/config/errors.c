@@ -20,7 +20,7 @@ error_add(struct conf_errors *errors, struct conf_error error)
 	if (errors->count == errors->size) {
 		size_t size = errors->size ? errors->size * 2 : 16;
 		struct conf_error *list =
-			realloc(errors->list, size * sizeof(*list));
+		    realloc(errors->list, size * sizeof(*list));
 
 		if (!list)
 			goto drop;
@@ -130,8 +130,8 @@ conf_quote(const char *text, char out[CONF_QUOTE_SIZE])
 			out[n++] = '.';
 			break;
 		}
-		out[n++] = (unsigned char)*text < ' ' || *text == 0x7f ? ' '
-								       : *text;
+		out[n++] =
+		    (unsigned char)*text < ' ' || *text == 0x7f ? ' ' : *text;
 	}
 	out[n++] = '"';
 	out[n] = 0;

@@ -94,11 +94,12 @@ check_children(struct finish *f)
 			f->first[i] = child;
 		else if (child->row->kind != CONF_LIST &&
 			 child->row->kind != CONF_LEAF_LIST)
-			conf_error(f->errors, child->line,
-				   conf_row_shown(child->row, shown),
-				   "given twice, expected once, the first is in "
-				   "line %u",
-				   f->first[i]->line);
+			conf_error(
+			    f->errors, child->line,
+			    conf_row_shown(child->row, shown),
+			    "given twice, expected once, the first is in "
+			    "line %u",
+			    f->first[i]->line);
 		check_key(f, &keys, child);
 	}
 	table_fini(&keys);
@@ -210,10 +211,10 @@ conf_finish(struct conf_node *node, uint64_t meant, const char *folder,
 	    struct conf_errors *errors)
 {
 	struct finish f = {
-		.node = node,
-		.meant = meant,
-		.folder = folder,
-		.errors = errors,
+	    .node = node,
+	    .meant = meant,
+	    .folder = folder,
+	    .errors = errors,
 	};
 	const struct conf_row *row;
 	unsigned at = 0;

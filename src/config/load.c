@@ -45,15 +45,15 @@ struct load {
 	struct conf_errors *errors;
 	xmlParserCtxtPtr xml;
 	struct conf_node *node[LOAD_DEPTH]; /* from the root to the open one */
-	uint64_t meant[LOAD_DEPTH];         /* conf_finish */
-	unsigned depth;                     /* nodes open */
-	unsigned level;                     /* elements open */
+	uint64_t meant[LOAD_DEPTH];	    /* conf_finish */
+	unsigned depth;			    /* nodes open */
+	unsigned level;			    /* elements open */
 	struct scope scope[LOAD_SCOPES];
 	unsigned scopes;
 	unsigned wrappers; /* open config or data elements around ipfix */
-	unsigned skip;     /* open elements that are passed over */
-	bool begun;        /* some element was met */
-	bool spoken;       /* text out of place was reported for this element */
+	unsigned skip;	   /* open elements that are passed over */
+	bool begun;	   /* some element was met */
+	bool spoken;	   /* text out of place was reported for this element */
 	struct text text;  /* of the open leaf */
 	int ret;
 };
@@ -89,45 +89,54 @@ space_of(const xmlChar *uri)
 /* Where in the table a name is right, at most three places. */
 struct places {
 	const char *name;
-	char text[256];
+	int cx; /* conf_row_find */
+	struct text text;
 	unsigned count;
 };
 
+/* path is that of the holder, without ipfix at its begin. */
 static void
-add_place(struct places *places, const char *name)
+find_places(struct places *places, const struct conf_row *holder,
+	    const char *path)
 {
-	char quoted[72];
-
-	snprintf(quoted, sizeof(quoted), "%s%s", places->count ? ", " : "",
-		 name);
-	/* A group used in several elements is found once for each. */
-	if (places->count >= 3 || strstr(places->text, name) ||
-	    strlen(places->text) + strlen(quoted) >= sizeof(places->text))
-		return;
-	memcpy(places->text + strlen(places->text), quoted, strlen(quoted) + 1);
-	places->count++;
-}
-
-static void
-find_places(struct places *places, const struct conf_row *holder)
-{
+	char inner[256], shown[CONF_SHOWN_SIZE];
 	const struct conf_row *row;
 	unsigned at = 0;
 
-	while ((row = conf_row_next(holder->rows, &at))) {
-		if (!conf_row_usable(row))
-			continue;
-		if (strcmp(row->name, places->name) == 0)
-			add_place(places, holder->name);
-		if (conf_row_holds(row))
-			find_places(places, row);
+	if (places->count == 3)
+		return;
+	row = conf_row_find(holder->rows, places->name, places->cx);
+	if (row && conf_row_usable(row)) {
+		text_printf(&places->text, "%s%s", places->count ? ", " : "",
+			    *path ? path : "ipfix");
+		places->count++;
 	}
+	while ((row = conf_row_next(holder->rows, &at))) {
+		if (!conf_row_usable(row) || !conf_row_holds(row))
+			continue;
+		snprintf(inner, sizeof(inner), "%s%s%s", path, *path ? "/" : "",
+			 conf_row_shown(row, shown));
+		find_places(places, row, inner);
+	}
+}
+
+/* The path of the open element, in the same form. */
+static void
+path_here(const struct load *load, char *path, size_t size)
+{
+	char shown[CONF_SHOWN_SIZE];
+	size_t n = 0;
+
+	snprintf(path, size, "ipfix");
+	for (unsigned i = 1; i < load->depth && n < size; i++)
+		n +=
+		    (size_t)snprintf(path + n, size - n, "%s%s", n ? "/" : "",
+				     conf_row_shown(load->node[i]->row, shown));
 }
 
 /* The names that may stand in the element, and the nearest of them. */
 static const struct conf_row *
-allowed(const struct conf_row *holder, const char *name, struct text *names,
-	unsigned *index)
+allowed(const struct conf_row *holder, const char *name, struct text *names)
 {
 	unsigned distance = conf_nearest_start(name), at = 0;
 	const struct conf_row *row, *best = NULL;
@@ -138,42 +147,56 @@ allowed(const struct conf_row *holder, const char *name, struct text *names,
 			continue;
 		text_printf(names, "%s%s", names->length ? ", " : "",
 			    conf_row_shown(row, shown));
-		if (conf_nearer(name, row->name, &distance)) {
+		if (conf_nearer(name, row->name, &distance))
 			best = row;
-			*index = at - 1;
-		}
 	}
 	return best;
 }
 
 static void
-unknown_element(struct load *load, const char *name, unsigned line)
+meant_row(struct load *load, const struct conf_row *row)
+{
+	const struct conf_row *rows = load->node[load->depth - 1]->row->rows;
+	const struct conf_row *other;
+	unsigned at = 0;
+
+	while ((other = conf_row_next(rows, &at)))
+		if (other == row)
+			load->meant[load->depth - 1] |= UINT64_C(1) << (at - 1);
+}
+
+static void
+unknown_element(struct load *load, const char *name, enum space space,
+		unsigned line)
 {
 	struct conf_node *node = load->node[load->depth - 1];
-	char holder[CONF_SHOWN_SIZE], shown[CONF_SHOWN_SIZE];
-	struct places places = {.name = name};
-	struct text names = {0};
+	struct places places = {.name = name, .cx = space == SPACE_CX};
+	char path[256], shown[CONF_SHOWN_SIZE];
 	const struct conf_row *near;
-	unsigned index = 0;
+	struct text names = {0};
 
-	conf_row_shown(node->row, holder);
-	find_places(&places, conf_rows_root);
-	near = allowed(node->row, name, &names, &index);
-	if (places.count) {
+	find_places(&places, &conf_rows_root[0], "");
+	places.cx = -1;
+	if (places.count == 0)
+		find_places(&places, &conf_rows_root[0], "");
+	near = allowed(node->row, name, &names);
+	path_here(load, path, sizeof(path));
+	if (places.count)
 		conf_error(load->errors, line, name,
-			   "does not belong in %s, expected in %s", holder,
-			   places.text);
-	} else if (near) {
+			   "does not belong in %s, expected in %s", path,
+			   places.text.data);
+	else if (near)
 		conf_error(load->errors, line, name,
 			   "is not an element of %s, expected one of %s, "
 			   "nearest is %s",
-			   holder, names.data, conf_row_shown(near, shown));
-		load->meant[load->depth - 1] |= UINT64_C(1) << index;
-	} else {
+			   node->name, names.data, conf_row_shown(near, shown));
+	else
 		conf_error(load->errors, line, name,
 			   "is not an element of %s, expected one of %s",
-			   holder, names.data ? names.data : "none");
-	}
+			   node->name, names.data);
+	if (near && places.count == 0)
+		meant_row(load, near);
+	text_fini(&places.text);
 	text_fini(&names);
 }
 
@@ -182,19 +205,14 @@ static void
 wrong_space(struct load *load, const struct conf_row *row, const xmlChar *uri,
 	    unsigned line)
 {
-	const struct conf_row *rows = load->node[load->depth - 1]->row->rows;
 	char quote[CONF_QUOTE_SIZE];
-	const struct conf_row *other;
-	unsigned at = 0;
 
 	conf_error(load->errors, line, row->name,
 		   "is in %s%s, expected in namespace \"%s\"",
 		   uri ? "namespace " : "no namespace",
 		   uri ? conf_quote((const char *)uri, quote) : "",
 		   row->cx ? CONF_NS_CX : CONF_NS_RFC);
-	while ((other = conf_row_next(rows, &at)))
-		if (other == row)
-			load->meant[load->depth - 1] |= UINT64_C(1) << (at - 1);
+	meant_row(load, row);
 }
 
 /* The row of a child of the open element; NULL: reported as wrong. */
@@ -220,19 +238,20 @@ child_row(struct load *load, const char *name, const xmlChar *uri,
 		if (row)
 			wrong_space(load, row, uri, line);
 		else
-			unknown_element(load, name, line);
+			unknown_element(load, name, space, line);
 		return NULL;
 	}
 	if (row->state) {
 		conf_error(load->errors, line, name,
 			   "is state, which a running daemon shows and nobody "
-			   "configures, expected none");
+			   "configures, expected to be left out");
 		return NULL;
 	}
 	if (row->unbuilt && !load->options->unbuilt) {
 		conf_error(load->errors, line, name,
-			   "this build does not %s, expected none",
+			   "this build does not %s, expected to be left out",
 			   row->unbuilt);
+		meant_row(load, row);
 		return NULL;
 	}
 	return row;
@@ -243,9 +262,9 @@ static bool
 harmless_attribute(const xmlChar *uri)
 {
 	static const char *const known[] = {
-		"http://www.w3.org/XML/1998/namespace",
-		"http://www.w3.org/2001/XMLSchema-instance",
-		"urn:ietf:params:xml:ns:yang:ietf-netconf-with-defaults",
+	    "http://www.w3.org/XML/1998/namespace",
+	    "http://www.w3.org/2001/XMLSchema-instance",
+	    "urn:ietf:params:xml:ns:yang:ietf-netconf-with-defaults",
 	};
 
 	for (size_t i = 0; uri && i < sizeof(known) / sizeof(*known); i++)
@@ -314,8 +333,8 @@ static void
 start_outside(struct load *load, const char *name, const xmlChar *uri,
 	      unsigned line)
 {
-	bool wraps = !load->begun && (strcmp(name, "config") == 0 ||
-				      strcmp(name, "data") == 0);
+	bool wraps = !load->begun &&
+		     (strcmp(name, "config") == 0 || strcmp(name, "data") == 0);
 
 	load->begun = true;
 	if (wraps && space_of(uri) != SPACE_RFC && space_of(uri) != SPACE_CX) {
@@ -403,9 +422,8 @@ without_prefix(const struct load *load, const struct conf_node *node,
 static void
 end_leaf(struct load *load, struct conf_node *node)
 {
-	const char *text = load->text.data && load->text.length
-				   ? load->text.data
-				   : "";
+	const char *text =
+	    load->text.data && load->text.length ? load->text.data : "";
 	int ret;
 
 	if (load->text.failed) {
@@ -504,9 +522,10 @@ on_xml_error(struct load *load, int code, int level, int line,
 	size_t length;
 
 	/* What stop() causes is not news. */
-	if (load->ret || code == XML_ERR_DOCUMENT_END ||
-	    code == XML_ERR_USER_STOP || level < XML_ERR_ERROR)
+	if (load->ret || code == XML_ERR_USER_STOP || level < XML_ERR_ERROR)
 		return;
+	if (code == XML_ERR_DOCUMENT_END && (load->depth || !load->begun))
+		message = "the document ends too early";
 	snprintf(text, sizeof(text), "%s", message ? message : "is malformed");
 	length = strlen(text);
 	while (length && strchr("\r\n ", text[length - 1]))
@@ -537,21 +556,21 @@ static int
 parse(struct load *load, const char *data, size_t length)
 {
 	xmlSAXHandler sax = {
-		.initialized = XML_SAX2_MAGIC,
-		.internalSubset = on_doctype,
-		.startElementNs = on_start,
-		.endElementNs = on_end,
-		.characters = on_text,
-		.ignorableWhitespace = on_text,
-		.cdataBlock = on_text,
-		.serror = on_error,
+	    .initialized = XML_SAX2_MAGIC,
+	    .internalSubset = on_doctype,
+	    .startElementNs = on_start,
+	    .endElementNs = on_end,
+	    .characters = on_text,
+	    .ignorableWhitespace = on_text,
+	    .cdataBlock = on_text,
+	    .serror = on_error,
 	};
 
 	load->xml = xmlCreatePushParserCtxt(&sax, load, NULL, 0, NULL);
 	if (!load->xml)
 		return -ENOMEM;
 	xmlCtxtUseOptions(load->xml, XML_PARSE_NONET | XML_PARSE_RECOVER |
-					     XML_PARSE_BIG_LINES);
+					 XML_PARSE_BIG_LINES);
 	while (length && load->ret == 0) {
 		size_t part = length < 65536 ? length : 65536;
 
@@ -571,9 +590,9 @@ load_document(struct conf *conf, const void *data, size_t length,
 	      const struct conf_options *options, struct conf_errors *errors)
 {
 	struct load load = {
-		.conf = conf,
-		.options = options,
-		.errors = errors,
+	    .conf = conf,
+	    .options = options,
+	    .errors = errors,
 	};
 	int ret;
 
@@ -595,11 +614,16 @@ load_document(struct conf *conf, const void *data, size_t length,
 		return -EINVAL;
 	}
 	/* Elements left open by a syntax error have no defaults: no use. */
-	if (load.depth == 0) {
-		ret = conf_check(conf, options, errors);
-		if (ret)
-			return ret;
+	if (load.depth) {
+		if (errors->errors == 0)
+			conf_error(errors, 0, NULL,
+				   "the document ends within ipfix, expected "
+				   "</ipfix>");
+		return -EINVAL;
 	}
+	ret = conf_check(conf, options, errors);
+	if (ret)
+		return ret;
 	return errors->errors ? -EINVAL : 0;
 }
 
@@ -618,8 +642,8 @@ load_any(struct conf **conf, char *folder, const void *data, size_t length,
 		return -ENOMEM;
 	}
 	c->folder = folder;
-	ret = load_document(c, data, length, options ? options : &plain,
-			    errors);
+	ret =
+	    load_document(c, data, length, options ? options : &plain, errors);
 	conf_errors_sort(errors);
 	if (ret) {
 		conf_free(c);
@@ -695,9 +719,8 @@ conf_load_file(struct conf **conf, const char *path,
 		return ret;
 	}
 	if (slash) {
-		folder = strndup(path, slash == path
-					       ? 1
-					       : (size_t)(slash - path));
+		folder =
+		    strndup(path, slash == path ? 1 : (size_t)(slash - path));
 		if (!folder) {
 			free(data);
 			return -ENOMEM;

@@ -42,8 +42,7 @@ edit_distance(const char *a, size_t m, const char *b, size_t n)
 			now[j] = min3(one[j] + 1, now[j - 1] + 1,
 				      one[j - 1] + change);
 			if (i > 1 && j > 1 && same(a[i - 1], b[j - 2]) &&
-			    same(a[i - 2], b[j - 1]) &&
-			    two[j - 2] + 1 < now[j])
+			    same(a[i - 2], b[j - 1]) && two[j - 2] + 1 < now[j])
 				now[j] = two[j - 2] + 1;
 		}
 		tmp = two;

@@ -57,10 +57,9 @@ rfc_rows_hold(const struct conf_node *node, const struct conf_row *rows)
 			continue;
 		for (child = node->first; child && !found; child = child->next)
 			found = (rows->kind == CONF_CHOICE
-					 ? conf_row_find(rows->rows,
-							 child->name, 0) ==
-						   child->row
-					 : child->row == rows) &&
+				     ? conf_row_find(rows->rows, child->name,
+						     0) == child->row
+				     : child->row == rows) &&
 				rfc_has(child);
 		if (!found)
 			return false;
@@ -131,7 +130,8 @@ print_children(struct print *p, const struct conf_node *node)
 }
 
 static void
-open_tag(struct print *p, const struct conf_node *node, const char *shown)
+open_tag(struct print *p, const struct conf_node *node, const char *shown,
+	 const char *end)
 {
 	indent(p);
 	text_printf(p->out, "<%s", shown);
@@ -141,7 +141,7 @@ open_tag(struct print *p, const struct conf_node *node, const char *shown)
 			text_add(p->out, "\n       xmlns:cx=\"" CONF_NS_CX
 					 "\"");
 	}
-	text_add(p->out, ">\n");
+	text_printf(p->out, "%s\n", end);
 }
 
 static bool
@@ -158,7 +158,7 @@ print_node(struct print *p, const struct conf_node *node)
 		print_leaf(p, node, shown);
 		return true;
 	}
-	open_tag(p, node, shown);
+	open_tag(p, node, shown, ">");
 	p->depth++;
 	any = print_children(p, node);
 	p->depth--;
@@ -174,8 +174,7 @@ print_node(struct print *p, const struct conf_node *node)
 	/* A container that defaults made, and they are not asked for. */
 	if (node->defaulted)
 		return false;
-	indent(p);
-	text_printf(p->out, "<%s/>\n", shown);
+	open_tag(p, node, shown, "/>");
 	return true;
 }
 

@@ -156,7 +156,7 @@ static const struct conf_row ipfix_rows[] = {
 		 .help = "Threads that collect, merge and export. One is "
 			 "enough for a few million records a second."),
 	CONF_ROW(LEAF, "controlSocket", .cx = true, .type = CONF_PATH,
-		 .def = "/run/conflux/conflux.sock",
+		 .min = 1, .max = 107, .def = "/run/conflux/conflux.sock",
 		 .help = "Local socket that conflux status asks."),
 	CONF_ROW(LEAF_LIST, "elementFile", .cx = true, .type = CONF_PATH,
 		 .help = "File with Information Elements of your own, in the "

@@ -87,7 +87,7 @@ conf_expect(const struct conf_row *row, char out[CONF_EXPECT_SIZE])
 		expect_values(row, out);
 	else if (row->type == CONF_REF)
 		snprintf(out, CONF_EXPECT_SIZE, "the name of one %s", row->ref);
-	else if (row->type == CONF_STRING && row->max)
+	else if (row->max)
 		snprintf(out, CONF_EXPECT_SIZE, "%u to %u octets of text",
 			 (unsigned)row->min, (unsigned)row->max);
 	else
@@ -231,16 +231,17 @@ check_text(const struct conf_row *row, const char *text)
 	switch (row->type) {
 	case CONF_NAME:
 		return length == 0 || is_space(*text) ||
-				       is_space(text[length - 1])
-			       ? -EINVAL
-			       : 0;
+			       is_space(text[length - 1])
+			   ? -EINVAL
+			   : 0;
 	case CONF_WORD:
 	case CONF_DOMAIN:
 	case CONF_PATH:
 	case CONF_URI:
-		return length == 0 || (row->type != CONF_PATH && has_space(text))
-			       ? -EINVAL
-			       : 0;
+		return length == 0 ||
+			       (row->type != CONF_PATH && has_space(text))
+			   ? -EINVAL
+			   : 0;
 	default:
 		return 0;
 	}
@@ -303,6 +304,36 @@ parse(struct conf_node *node, const char *text, const char *folder)
 	}
 }
 
+static const char *
+what_is_wrong(const struct conf_row *row, const char *text, int ret)
+{
+	bool number = row->type == CONF_UINT || row->type == CONF_DECIMAL;
+
+	if (ret == -ENOTSUP)
+		return "is not in this build";
+	if (*text == 0)
+		return "is empty";
+	if (ret == -ERANGE)
+		return number ? "is out of range" : "has a wrong length";
+	switch (row->type) {
+	case CONF_UINT:
+	case CONF_DECIMAL:
+		return "is no number";
+	case CONF_ADDRESS:
+		return "is no IP address";
+	case CONF_NAME:
+	case CONF_WORD:
+	case CONF_DOMAIN:
+		return "has space in a wrong place";
+	case CONF_URI:
+		return "is no URI of a file";
+	case CONF_EMPTY:
+		return "is text";
+	default:
+		return "is no value of this element";
+	}
+}
+
 static void
 report(const struct conf_node *node, const char *text, int ret,
        struct conf_errors *errors)
@@ -311,16 +342,8 @@ report(const struct conf_node *node, const char *text, int ret,
 	char shown[CONF_SHOWN_SIZE];
 	const struct conf_row *row = node->row;
 	const char *near = conf_nearest_value(row, text);
-	const char *wrong = "is not right";
+	const char *wrong = what_is_wrong(row, text, ret);
 
-	if (ret == -ERANGE)
-		wrong = row->type == CONF_UINT || row->type == CONF_DECIMAL
-				? "is out of range"
-				: "has a wrong length";
-	else if (ret == -ENOTSUP)
-		wrong = "is what this build does not have";
-	else if (*text == 0)
-		wrong = "is empty";
 	conf_row_shown(row, shown);
 	conf_expect(row, expect);
 	if (row->secret)

@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /*
  * Loads a configuration and prints it, or what is wrong with it:
- * conftool [-d] [-r] [-s] [-u] FILE. -d with defaults, -r the RFC 6728 part
- * alone, -s secrets in clear, -u with what this build cannot do. It knows a
- * few Information Elements, enough for the tests.
+ * conftool [-a] [-d] [-r] [-s] [-u] FILE. -d with defaults, -r the RFC 6728
+ * part alone, -s secrets in clear, -u with what this build cannot do. It knows
+ * a few Information Elements, enough for the tests here; -a takes any.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,23 +16,23 @@
 #include "conflux/text.h"
 
 static const struct conf_element known[] = {
-	{"octetDeltaCount", 0, 1, 8, true, 0},
-	{"packetDeltaCount", 0, 2, 8, true, 0},
-	{"protocolIdentifier", 0, 4, 1, true, 0},
-	{"tcpControlBits", 0, 6, 2, true, 0},
-	{"sourceTransportPort", 0, 7, 2, true, 0},
-	{"sourceIPv4Address", 0, 8, 4, false, 32},
-	{"destinationTransportPort", 0, 11, 2, true, 0},
-	{"destinationIPv4Address", 0, 12, 4, false, 32},
-	{"sourceIPv6Address", 0, 27, 16, false, 128},
-	{"destinationIPv6Address", 0, 28, 16, false, 128},
-	{"flowEndReason", 0, 136, 1, true, 0},
-	{"flowStartMilliseconds", 0, 152, 8, false, 0},
-	{"flowEndMilliseconds", 0, 153, 8, false, 0},
-	{"interfaceName", 0, 82, 65535, false, 0},
-	{"deltaFlowCount", 0, 3, 8, true, 0},
-	{"reverseOctetDeltaCount", 29305, 1, 8, true, 0},
-	{"reversePacketDeltaCount", 29305, 2, 8, true, 0},
+    {"octetDeltaCount", 0, 1, 8, true, 0},
+    {"packetDeltaCount", 0, 2, 8, true, 0},
+    {"protocolIdentifier", 0, 4, 1, true, 0},
+    {"tcpControlBits", 0, 6, 2, true, 0},
+    {"sourceTransportPort", 0, 7, 2, true, 0},
+    {"sourceIPv4Address", 0, 8, 4, false, 32},
+    {"destinationTransportPort", 0, 11, 2, true, 0},
+    {"destinationIPv4Address", 0, 12, 4, false, 32},
+    {"sourceIPv6Address", 0, 27, 16, false, 128},
+    {"destinationIPv6Address", 0, 28, 16, false, 128},
+    {"flowEndReason", 0, 136, 1, true, 0},
+    {"flowStartMilliseconds", 0, 152, 8, false, 0},
+    {"flowEndMilliseconds", 0, 153, 8, false, 0},
+    {"interfaceName", 0, 82, 65535, false, 0},
+    {"deltaFlowCount", 0, 3, 8, true, 0},
+    {"reverseOctetDeltaCount", 29305, 1, 8, true, 0},
+    {"reversePacketDeltaCount", 29305, 2, 8, true, 0},
 };
 
 static int
@@ -56,7 +56,7 @@ static const char *
 nearest(void *ctx, const char *name)
 {
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
-		if (strncmp(known[i].name, name, 6) == 0)
+		if (strncmp(known[i].name, name, 5) == 0)
 			return known[i].name;
 	return NULL;
 }
@@ -74,9 +74,9 @@ int
 main(int argc, char **argv)
 {
 	static const struct conf_elements elements = {
-		.load = load,
-		.find = find,
-		.nearest = nearest,
+	    .load = load,
+	    .find = find,
+	    .nearest = nearest,
 	};
 	struct conf_options options = {.elements = &elements};
 	struct conf_errors errors = {0};
@@ -85,8 +85,10 @@ main(int argc, char **argv)
 	unsigned flags = 0;
 	int c, ret;
 
-	while ((c = getopt(argc, argv, "drsu")) != -1) {
-		if (c == 'd')
+	while ((c = getopt(argc, argv, "adrsu")) != -1) {
+		if (c == 'a')
+			options.elements = NULL;
+		else if (c == 'd')
 			flags |= CONF_PRINT_DEFAULTS;
 		else if (c == 'r')
 			flags |= CONF_PRINT_RFC;
