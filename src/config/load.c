@@ -524,7 +524,12 @@ on_xml_error(struct load *load, int code, int level, int line,
 	/* What stop() causes is not news. */
 	if (load->ret || code == XML_ERR_USER_STOP || level < XML_ERR_ERROR)
 		return;
-	if (code == XML_ERR_DOCUMENT_END && (load->depth || !load->begun))
+	/* These differ from one version of the library to the next. */
+	if (code == XML_ERR_DOCUMENT_EMPTY ||
+	    (code == XML_ERR_DOCUMENT_END && !load->begun))
+		message = "there is no element";
+	else if (code == XML_ERR_TAG_NOT_FINISHED ||
+		 (code == XML_ERR_DOCUMENT_END && load->depth))
 		message = "the document ends too early";
 	snprintf(text, sizeof(text), "%s", message ? message : "is malformed");
 	length = strlen(text);
