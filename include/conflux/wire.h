@@ -38,12 +38,19 @@ wire_get64(const uint8_t *p)
 	return __builtin_bswap64(v);
 }
 
-/* An unsigned integer of 1 to 8 octets (reduced-size, RFC 7011 6.2). */
+/*
+ * An unsigned integer of 1 to 8 octets (reduced-size, RFC 7011 6.2). 4 to 8
+ * are two loads of 4, where they overlap they agree. 0 octets make 0, of more
+ * than 8 the last 8 count.
+ */
 static inline uint64_t
 wire_get_uint(const uint8_t *p, unsigned length)
 {
 	uint64_t v = 0;
 
+	if (length >= 4 && length <= 8)
+		return (uint64_t)wire_get32(p) << (length - 4) * 8 |
+		       wire_get32(p + length - 4);
 	for (unsigned i = 0; i < length; i++)
 		v = v << 8 | p[i];
 	return v;
@@ -74,6 +81,11 @@ wire_put64(uint8_t *p, uint64_t v)
 static inline void
 wire_put_uint(uint8_t *p, uint64_t v, unsigned length)
 {
+	if (length >= 4 && length <= 8) {
+		wire_put32(p, (uint32_t)(v >> (length - 4) * 8));
+		wire_put32(p + length - 4, (uint32_t)v);
+		return;
+	}
 	for (unsigned i = length; i-- > 0; v >>= 8)
 		p[i] = (uint8_t)v;
 }

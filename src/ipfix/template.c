@@ -35,7 +35,7 @@
 enum {
 	FIELD_ENTERPRISE = 0x8000,
 	RECORD_MAX = 65515, /* octets: message less headers */
-	RECENT = 16,	    /* slots, a power of two */
+	RECENT_BITS = 5,
 };
 
 struct template_store {
@@ -44,8 +44,9 @@ struct template_store {
 	struct shape_table *shapes;
 	struct table table;
 	uint64_t seed;
-	/* The last ones found, by id: most sessions need no more than these. */
-	struct template *recent[RECENT];
+	/* The last ones found, by hash: most sessions need no more than these,
+	 * and are spared the probe and the call of equal_key. */
+	struct template *recent[1 << RECENT_BITS];
 };
 
 /* What a read is about, so that it need not be passed piece by piece. */
@@ -117,18 +118,25 @@ equal_key(const void *item, const void *arg)
 	return template->id == key->id && template->domain == key->domain;
 }
 
+/* The table indexes by the low bits of a hash, this by the high ones. */
+static struct template **
+recent_slot(struct template_store *store, uint32_t hash)
+{
+	return &store->recent[hash >> (32 - RECENT_BITS)];
+}
+
 /* By id and domain, expired or not. */
 static struct template *
 lookup(struct template_store *store, uint32_t domain, uint16_t id)
 {
-	struct template **recent = &store->recent[(id ^ domain) & (RECENT - 1)];
+	uint32_t hash = hash_key(store, domain, id);
+	struct template **recent = recent_slot(store, hash);
 	struct key key = {domain, id};
 	struct template *template = *recent;
 
 	if (template && template->id == id && template->domain == domain)
 		return template;
-	template = table_find(&store->table, hash_key(store, domain, id),
-			      equal_key, &key);
+	template = table_find(&store->table, hash, equal_key, &key);
 	if (template)
 		*recent = template;
 	return template;
@@ -137,13 +145,12 @@ lookup(struct template_store *store, uint32_t domain, uint16_t id)
 static void
 drop(struct template_store *store, struct template *template)
 {
-	uint32_t domain = template->domain;
-	uint16_t id = template->id;
-	struct template **recent = &store->recent[(id ^ domain) & (RECENT - 1)];
+	uint32_t hash = hash_key(store, template->domain, template->id);
+	struct template **recent = recent_slot(store, hash);
 
 	if (*recent == template)
 		*recent = NULL;
-	table_remove(&store->table, hash_key(store, domain, id), template);
+	table_remove(&store->table, hash, template);
 	template_free(template);
 }
 

@@ -29,6 +29,24 @@ test_reader_is_sticky(void)
 }
 
 static void
+test_numbers_of_any_size(void)
+{
+	static const uint8_t data[] = {0x81, 2, 3, 4, 5, 6, 7, 0x88, 9};
+
+	for (unsigned n = 0; n <= 9; n++) {
+		uint8_t out[9] = {0};
+		uint64_t v = 0;
+
+		for (unsigned i = 0; i < n; i++)
+			v = v << 8 | data[i];
+		CU_ASSERT_EQUAL(wire_get_uint(data, n), v);
+		wire_put_uint(out, v, n);
+		CU_ASSERT_EQUAL(memcmp(out + (n > 8), data + (n > 8), n - (n > 8)),
+				0);
+	}
+}
+
+static void
 test_writer_is_sticky(void)
 {
 	uint8_t data[8];
@@ -178,6 +196,7 @@ test_hash_uses_every_octet(void)
 
 static const struct unit_test tests[] = {
 	{"a reader fails once and for all", test_reader_is_sticky},
+	{"numbers of any size", test_numbers_of_any_size},
 	{"a writer fails once and for all", test_writer_is_sticky},
 	{"addresses are parsed and printed", test_addr},
 	{"a table adds, finds and removes", test_table_adds_and_removes},

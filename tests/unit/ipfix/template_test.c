@@ -338,7 +338,7 @@ test_domains_are_apart(void)
 
 	setup(false);
 	templates("0100 0002 0004 0001 0005 0001");
-	/* The same slot of the recently found ones, another domain. */
+	/* The same id in another domain. */
 	template_store_read(store, DOMAIN + 256, 2, o.data, o.length, 0, 0,
 			    on_event, &outcomes);
 	CU_ASSERT_EQUAL(template_store_count(store), 3);
