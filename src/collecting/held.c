@@ -224,7 +224,9 @@ held_derived(struct domain *domain, uint32_t records)
 				     share - u->counted[i]);
 	}
 	TAILQ_FOREACH_REVERSE(held, &domain->held, held_list, link) {
-		if (held->message != u->message)
+		if (held->message > u->message)
+			continue; /* of the message that was just read */
+		if (held->message < u->message)
 			break;
 		octets += held->length;
 		held->derived =

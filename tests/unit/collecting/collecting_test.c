@@ -1,0 +1,582 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* Sessions, domains, templates, held data, sequence and ledger. */
+#include "fixture.h"
+
+static uint64_t
+lost(const struct fixture *f, enum loss reason)
+{
+	return f->stage->ledger.lost[reason];
+}
+
+static void
+test_simple(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct net_session net;
+
+	fixture_open(f, &net, TRANSPORT_UDP);
+	msg_begin(&f->m, 0, 5);
+	msg_flow_template(&f->m, 256);
+	msg_flows(&f->m, 256, 1, 300);
+	msg_end(&f->m);
+	CU_ASSERT_EQUAL(fixture_send(f, &net), 0);
+	CU_ASSERT_EQUAL(f->sink->count, 300);
+	CU_ASSERT_EQUAL(f->sink->batches, 3);
+	CU_ASSERT_EQUAL(f->sink->seen[299].first, 0x0a000000 + 300);
+	CU_ASSERT_EQUAL(f->sink->seen[0].domain, 5);
+	CU_ASSERT_EQUAL(f->sink->seen[0].length, FLOW_LENGTH);
+	CU_ASSERT_EQUAL(f->sink->seen[0].export_ms,
+			EXPORT_TIME * UINT64_C(1000));
+	CU_ASSERT_EQUAL(f->stage->ledger.in, 300);
+	fixture_close(f, &net);
+	CU_ASSERT_EQUAL(f->sink->scopes_ended, 1);
+	fixture_free(f);
+}
+
+/* Templates are per session, and per domain in it. */
+static void
+test_scopes(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct net_session a, b;
+
+	fixture_open(f, &a, TRANSPORT_UDP);
+	fixture_open(f, &b, TRANSPORT_UDP);
+	b.remote.port = 1001;
+	msg_begin(&f->m, 0, 1);
+	msg_flow_template(&f->m, 256);
+	msg_flows(&f->m, 256, 1, 2);
+	msg_end(&f->m);
+	fixture_send(f, &a);
+	/* The same id, another template, in another session. */
+	msg_begin(&f->m, 0, 1);
+	msg_named_template(&f->m, 256);
+	msg_set(&f->m, 256);
+	msg_u32(&f->m, 77);
+	msg_string(&f->m, "eth0", false);
+	msg_u32(&f->m, 78);
+	msg_string(&f->m, "ethernet1", true);
+	msg_end(&f->m);
+	fixture_send(f, &b);
+	CU_ASSERT_EQUAL(f->sink->count, 4);
+	CU_ASSERT_EQUAL(f->sink->seen[2].length, 9);
+	CU_ASSERT_EQUAL(f->sink->seen[3].length, 16);
+	CU_ASSERT_EQUAL(f->sink->seen[3].first, 78);
+	CU_ASSERT_NOT_EQUAL(f->sink->seen[0].serial, f->sink->seen[2].serial);
+	/* Another domain of the first session knows neither. */
+	msg_begin(&f->m, 0, 2);
+	msg_flows(&f->m, 256, 1, 2);
+	msg_end(&f->m);
+	fixture_send(f, &a);
+	CU_ASSERT_EQUAL(f->sink->count, 4);
+	msg_begin(&f->m, 2, 1);
+	msg_flows(&f->m, 256, 1, 2);
+	msg_end(&f->m);
+	fixture_send(f, &a);
+	CU_ASSERT_EQUAL(f->sink->count, 6);
+	CU_ASSERT_EQUAL(f->sink->seen[5].serial, f->sink->seen[0].serial);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 0);
+	fixture_close(f, &a);
+	CU_ASSERT_EQUAL(f->sink->scopes_ended, 2);
+	fixture_close(f, &b);
+	CU_ASSERT_EQUAL(f->sink->scopes_ended, 3);
+	CU_ASSERT_EQUAL(lost(f, LOSS_NO_TEMPLATE), 1);
+	fixture_free(f);
+}
+
+/* Data before its template in one message, and before it by a message. */
+static void
+test_held(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct net_session net;
+
+	fixture_open(f, &net, TRANSPORT_UDP);
+	msg_begin(&f->m, 0, 1);
+	msg_flows(&f->m, 256, 1, 10);
+	msg_flow_template(&f->m, 256);
+	msg_flows(&f->m, 257, 100, 5);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	CU_ASSERT_EQUAL(f->sink->count, 10);
+	CU_ASSERT_EQUAL(f->stage->ledger.in, 10);
+
+	msg_begin(&f->m, 15, 1);
+	wire_put32(f->m.data + 4, EXPORT_TIME + 9);
+	msg_flows(&f->m, 256, 20, 1);
+	msg_flow_template(&f->m, 257);
+	msg_flows(&f->m, 257, 200, 1);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	CU_ASSERT_EQUAL(f->sink->count, 17);
+	CU_ASSERT_EQUAL(f->sink->seen[11].first, 0x0a000000 + 100);
+	CU_ASSERT_EQUAL(f->sink->seen[11].export_ms,
+			EXPORT_TIME * UINT64_C(1000));
+	CU_ASSERT_EQUAL(f->sink->seen[16].export_ms,
+			(EXPORT_TIME + 9) * UINT64_C(1000));
+
+	msg_begin(&f->m, 17, 1);
+	msg_flows(&f->m, 256, 1, 1);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 0);
+	CU_ASSERT_EQUAL(lost(f, LOSS_NO_TEMPLATE), 0);
+	fixture_close(f, &net);
+	fixture_free(f);
+}
+
+/* The sequence number tells how many records a set without template had. */
+static void
+test_held_lost(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct net_session net;
+
+	fixture_open(f, &net, TRANSPORT_UDP);
+	msg_begin(&f->m, 0, 1);
+	msg_flow_template(&f->m, 256);
+	msg_flows(&f->m, 256, 1, 3);
+	msg_flows(&f->m, 300, 1, 7);
+	msg_flows(&f->m, 301, 1, 14);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	msg_begin(&f->m, 24, 1);
+	msg_flows(&f->m, 256, 1, 1);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	CU_ASSERT_EQUAL(f->sink->count, 4);
+	CU_ASSERT_EQUAL(f->stage->ledger.in, 4);
+	fixture_tick(f, 29000);
+	CU_ASSERT_EQUAL(lost(f, LOSS_NO_TEMPLATE), 0);
+	fixture_tick(f, 2000);
+	CU_ASSERT_EQUAL(lost(f, LOSS_NO_TEMPLATE), 21);
+	CU_ASSERT_EQUAL(f->stage->ledger.in, 25);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 0);
+	/* Too late now. */
+	msg_begin(&f->m, 25, 1);
+	msg_flow_template(&f->m, 300);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	CU_ASSERT_EQUAL(f->sink->count, 4);
+	fixture_close(f, &net);
+	fixture_free(f);
+}
+
+/*
+ * A held set is read after the next message came, and has fewer records than
+ * were derived from the numbers: a message in between was lost.
+ */
+static void
+test_held_corrects(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct net_session net;
+
+	fixture_open(f, &net, TRANSPORT_UDP);
+	msg_begin(&f->m, 0, 1);
+	msg_flow_template(&f->m, 256);
+	msg_flows(&f->m, 257, 1, 10);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	msg_begin(&f->m, 30, 1); /* 20 are missing */
+	msg_flows(&f->m, 256, 1, 1);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 0);
+	msg_begin(&f->m, 31, 1);
+	msg_flow_template(&f->m, 257);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	CU_ASSERT_EQUAL(f->sink->count, 11);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 20);
+	CU_ASSERT_EQUAL(lost(f, LOSS_NO_TEMPLATE), 0);
+	fixture_close(f, &net);
+	fixture_free(f);
+}
+
+static void
+test_held_bound(void)
+{
+	struct collecting_conf conf = {.held_octets = 10000};
+	struct fixture *f = fixture_new(&conf);
+	struct net_session a, b;
+
+	fixture_open(f, &a, TRANSPORT_UDP);
+	fixture_open(f, &b, TRANSPORT_UDP);
+	for (unsigned i = 0; i < 100; i++) {
+		msg_begin(&f->m, 10 * i, 1);
+		msg_flows(&f->m, 256, 10 * i, 10);
+		msg_end(&f->m);
+		fixture_send(f, &a);
+	}
+	/* The other session still has room. */
+	msg_begin(&f->m, 0, 1);
+	msg_flows(&f->m, 256, 0, 10);
+	msg_flow_template(&f->m, 256);
+	msg_end(&f->m);
+	fixture_send(f, &b);
+	CU_ASSERT_EQUAL(f->sink->count, 10);
+	/* A set that is too long for it is lost at once. */
+	msg_begin(&f->m, 10, 1);
+	msg_flows(&f->m, 400, 0, 1000);
+	msg_end(&f->m);
+	fixture_send(f, &b);
+	msg_begin(&f->m, 1010, 1);
+	msg_flows(&f->m, 256, 0, 1);
+	msg_end(&f->m);
+	fixture_send(f, &b);
+	CU_ASSERT_EQUAL(f->sink->count, 11);
+
+	msg_begin(&f->m, 1000, 1);
+	msg_flow_template(&f->m, 256);
+	msg_end(&f->m);
+	fixture_send(f, &a);
+	/* Those that were held are the newest; nothing is unaccounted for. */
+	CU_ASSERT(f->sink->count > 100 && f->sink->count < 500);
+	CU_ASSERT_EQUAL(f->sink->seen[f->sink->count - 1].first,
+			0x0a000000 + 999);
+	CU_ASSERT_EQUAL(f->stage->ledger.in, 2011);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 0);
+	fixture_close(f, &a);
+	fixture_close(f, &b);
+	fixture_free(f);
+}
+
+/* Over TCP nothing is held, since nothing comes out of order. */
+static void
+test_tcp_no_template(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct net_session net;
+
+	fixture_open(f, &net, TRANSPORT_TCP);
+	msg_begin(&f->m, 0, 1);
+	msg_flows(&f->m, 256, 1, 10);
+	msg_flow_template(&f->m, 256);
+	msg_flows(&f->m, 256, 1, 5);
+	msg_end(&f->m);
+	CU_ASSERT_EQUAL(fixture_send(f, &net), 0);
+	CU_ASSERT_EQUAL(f->sink->count, 5);
+	CU_ASSERT_EQUAL(lost(f, LOSS_NO_TEMPLATE), 1);
+	msg_begin(&f->m, 15, 1);
+	msg_flows(&f->m, 256, 1, 1);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	CU_ASSERT_EQUAL(lost(f, LOSS_NO_TEMPLATE), 10);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 0);
+	fixture_close(f, &net);
+	fixture_free(f);
+}
+
+/* Withdrawal counts over TCP and is ignored over UDP. */
+static void
+test_withdrawal(void)
+{
+	static const enum transport transport[] = {TRANSPORT_TCP,
+						   TRANSPORT_UDP};
+
+	for (int i = 0; i < 2; i++) {
+		struct fixture *f = fixture_new(NULL);
+		struct net_session net;
+
+		fixture_open(f, &net, transport[i]);
+		msg_begin(&f->m, 0, 1);
+		msg_flow_template(&f->m, 256);
+		msg_set(&f->m, 2);
+		msg_u16(&f->m, 256);
+		msg_u16(&f->m, 0);
+		msg_flows(&f->m, 256, 1, 5);
+		msg_end(&f->m);
+		CU_ASSERT_EQUAL(fixture_send(f, &net), 0);
+		CU_ASSERT_EQUAL(f->sink->count, i == 0 ? 0 : 5);
+		/* All of them. */
+		msg_begin(&f->m, 5, 1);
+		msg_flow_template(&f->m, 256);
+		msg_flow_template(&f->m, 257);
+		msg_set(&f->m, 2);
+		msg_u16(&f->m, 2);
+		msg_u16(&f->m, 0);
+		msg_flows(&f->m, 257, 1, 5);
+		msg_end(&f->m);
+		CU_ASSERT_EQUAL(fixture_send(f, &net), 0);
+		CU_ASSERT_EQUAL(f->sink->count, i == 0 ? 0 : 10);
+		fixture_close(f, &net);
+		fixture_free(f);
+	}
+}
+
+static void
+test_lifetime(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct net_session udp, tcp;
+
+	fixture_open(f, &udp, TRANSPORT_UDP);
+	fixture_open(f, &tcp, TRANSPORT_TCP);
+	msg_begin(&f->m, 0, 1);
+	msg_flow_template(&f->m, 256);
+	msg_flows(&f->m, 256, 1, 5);
+	msg_end(&f->m);
+	fixture_send(f, &udp);
+	fixture_send(f, &tcp);
+	CU_ASSERT_EQUAL(f->sink->count, 10);
+	fixture_tick(f, 1900000);
+	msg_begin(&f->m, 5, 1);
+	msg_flows(&f->m, 256, 1, 5);
+	msg_end(&f->m);
+	fixture_send(f, &udp);
+	CU_ASSERT_EQUAL(f->sink->count, 10);
+	fixture_send(f, &tcp);
+	CU_ASSERT_EQUAL(f->sink->count, 15);
+	fixture_close(f, &udp);
+	fixture_close(f, &tcp);
+	fixture_free(f);
+}
+
+/* Another definition between data of one id: each is read by its own. */
+static void
+test_redefinition(void)
+{
+	static const enum transport transport[] = {TRANSPORT_TCP,
+						   TRANSPORT_UDP};
+
+	for (int i = 0; i < 2; i++) {
+		struct fixture *f = fixture_new(NULL);
+		struct net_session net;
+
+		fixture_open(f, &net, transport[i]);
+		msg_begin(&f->m, 0, 1);
+		msg_flow_template(&f->m, 256);
+		msg_flows(&f->m, 256, 1, 5);
+		msg_named_template(&f->m, 256);
+		msg_set(&f->m, 256);
+		msg_u32(&f->m, 1);
+		msg_string(&f->m, "x", false);
+		msg_end(&f->m);
+		CU_ASSERT_EQUAL(fixture_send(f, &net), 0);
+		CU_ASSERT_EQUAL(f->sink->count, 6);
+		CU_ASSERT_EQUAL(f->sink->seen[5].length, 6);
+		CU_ASSERT_NOT_EQUAL(f->sink->seen[5].shape,
+				    f->sink->seen[0].shape);
+		fixture_close(f, &net);
+		fixture_free(f);
+	}
+}
+
+static void
+test_sequence(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct net_session net;
+	struct msg *copy = malloc(sizeof(*copy));
+
+	fixture_open(f, &net, TRANSPORT_UDP);
+	msg_begin(&f->m, 0, 1);
+	msg_flow_template(&f->m, 256);
+	msg_flows(&f->m, 256, 0, 10);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	msg_begin(&f->m, 30, 1);
+	msg_flows(&f->m, 256, 30, 10);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 20);
+	fixture_check(f);
+	msg_begin(&f->m, 10, 1);
+	msg_flows(&f->m, 256, 10, 10);
+	msg_end(&f->m);
+	*copy = f->m;
+	fixture_send(f, &net);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 10);
+	CU_ASSERT_EQUAL(f->sink->count, 30);
+	/* The same datagram again is not read again. */
+	f->m = *copy;
+	fixture_send(f, &net);
+	CU_ASSERT_EQUAL(f->sink->count, 30);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 10);
+	/* A restart. The templates stay. */
+	msg_begin(&f->m, 0, 1);
+	wire_put32(f->m.data + 4, EXPORT_TIME + 100);
+	msg_flows(&f->m, 256, 0, 10);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	CU_ASSERT_EQUAL(f->sink->count, 40);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 10);
+	fixture_close(f, &net);
+	fixture_free(f);
+	free(copy);
+}
+
+static void
+test_domain_bound(void)
+{
+	struct collecting_conf conf = {.max_domains = 3};
+	struct fixture *f = fixture_new(&conf);
+	struct net_session net;
+
+	fixture_open(f, &net, TRANSPORT_UDP);
+	for (unsigned i = 0; i < 5; i++) {
+		msg_begin(&f->m, 0, i);
+		msg_flow_template(&f->m, 256);
+		msg_flows(&f->m, 256, 0, 10);
+		msg_end(&f->m);
+		CU_ASSERT_EQUAL(fixture_send(f, &net), 0);
+	}
+	CU_ASSERT_EQUAL(f->sink->count, 30);
+	CU_ASSERT_EQUAL(lost(f, LOSS_LIMIT), 2);
+	fixture_close(f, &net);
+	CU_ASSERT_EQUAL(f->sink->scopes_ended, 3);
+	fixture_free(f);
+}
+
+static void
+test_no_sink(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct net_session net;
+
+	f->stage->next_count = 0;
+	fixture_open(f, &net, TRANSPORT_FILE);
+	msg_begin(&f->m, 0, 5);
+	msg_flow_template(&f->m, 256);
+	msg_flows(&f->m, 256, 1, 30);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	CU_ASSERT_EQUAL(f->stage->ledger.filtered, 30);
+	fixture_close(f, &net);
+	f->stage->next_count = 1;
+	fixture_free(f);
+}
+
+static void
+test_ready(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct collecting_receiver *r = f->receiver[TRANSPORT_TCP];
+
+	CU_ASSERT_TRUE(f->ops->ready(r));
+	f->sink->congested = true;
+	CU_ASSERT_FALSE(f->ops->ready(r));
+	fixture_free(f);
+}
+
+static void
+count_call(void *arg)
+{
+	++*(int *)arg;
+}
+
+static void
+test_finished(void)
+{
+	struct ie_registry *registry = ie_registry_new(10);
+	struct shape_table *shapes = shape_table_new(10);
+	struct collecting_receiver_conf r = {.name = "f",
+					     .transport = TRANSPORT_FILE};
+	int calls = 0;
+	struct collecting_conf conf = {.name = "x",
+				       .registry = registry,
+				       .shapes = shapes,
+				       .finished = count_call,
+				       .arg = &calls};
+	struct collecting_receiver *a, *b;
+	struct collecting *c;
+
+	CU_ASSERT_EQUAL_FATAL(collecting_new(&conf, &c), 0);
+	CU_ASSERT_FALSE(collecting_finished(c));
+	CU_ASSERT_EQUAL(collecting_add(c, &r, &a), 0);
+	CU_ASSERT_EQUAL(collecting_add(c, &r, &b), 0);
+	collecting_net_ops()->finished(a);
+	CU_ASSERT_EQUAL(calls, 0);
+	collecting_net_ops()->finished(b);
+	CU_ASSERT_EQUAL(calls, 1);
+	CU_ASSERT_TRUE(collecting_finished(c));
+	stage_free(collecting_stage(c));
+	conf.registry = NULL;
+	CU_ASSERT(collecting_new(&conf, &c) < 0);
+	shape_table_free(shapes);
+	ie_registry_free(registry);
+}
+
+static void
+test_report(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct net_session udp, file;
+	struct text text = {0};
+	struct report report;
+
+	fixture_open(f, &udp, TRANSPORT_UDP);
+	fixture_open(f, &file, TRANSPORT_FILE);
+	msg_begin(&f->m, 0, 5);
+	msg_flow_template(&f->m, 256);
+	msg_flows(&f->m, 256, 1, 30);
+	msg_end(&f->m);
+	fixture_send(f, &udp);
+	fixture_send(f, &file);
+	fixture_tick(f, 2000);
+	f->ops->dropped(f->receiver[TRANSPORT_UDP], 3);
+	report_begin(&report, &text, true);
+	f->stage->ops->report(f->stage, &report);
+	report_end(&report);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(text.data);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "\"udpCollector\":["));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(text.data, "\"sourceAddress\":\"192.0.2.1\""));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "\"records\":30"));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(text.data, "\"templateDataRecords\":30"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "\"fileReader\":["));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "\"kernelDrop\":3"));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(text.data, "\"cx:ieName\":\"sourceIPv4Address\""));
+	text_fini(&text);
+	fixture_close(f, &udp);
+	fixture_close(f, &file);
+	fixture_free(f);
+}
+
+/* Freed before its net_in's were closed: nothing is left behind. */
+static void
+test_free_open(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct net_session net;
+
+	fixture_open(f, &net, TRANSPORT_UDP);
+	msg_begin(&f->m, 0, 1);
+	msg_flow_template(&f->m, 256);
+	msg_flows(&f->m, 256, 1, 10);
+	msg_flows(&f->m, 999, 1, 10);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	fixture_free(f);
+	CU_ASSERT_PTR_NULL(net.user);
+}
+
+static const struct unit_test tests[] = {
+	{"one message", test_simple},
+	{"sessions and domains", test_scopes},
+	{"data before its template", test_held},
+	{"data whose template never comes", test_held_lost},
+	{"held data corrects the loss", test_held_corrects},
+	{"held data is bounded", test_held_bound},
+	{"no template over TCP", test_tcp_no_template},
+	{"withdrawal", test_withdrawal},
+	{"lifetime over UDP only", test_lifetime},
+	{"redefinition between data", test_redefinition},
+	{"loss, late, duplicate, restart", test_sequence},
+	{"domains are bounded", test_domain_bound},
+	{"nobody listens", test_no_sink},
+	{"congestion", test_ready},
+	{"finished", test_finished},
+	{"report", test_report},
+	{"freed with open sessions", test_free_open},
+};
+
+int
+main(void)
+{
+	return unit_run("collecting", tests, UNIT_COUNT(tests));
+}
