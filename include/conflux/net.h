@@ -120,6 +120,12 @@ struct net_out_ops {
 	 */
 	void (*down)(void *arg, const char *reason, size_t unsent_messages);
 	void (*writable)(void *arg);
+	/*
+	 * UDP: the oldest of the messages taken that are not yet in
+	 * stats.messages was given up, for this errno (a positive number).
+	 * May be called within net_out_send. May be NULL.
+	 */
+	void (*discarded)(void *arg, int error);
 };
 
 struct net_out_conf {

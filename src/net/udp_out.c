@@ -56,8 +56,9 @@ log_refused(struct udp_out *out, int error)
 static int
 send_queue(struct udp_out *out)
 {
+	const struct net_out_ops *ops = out->out.ops;
 	bool again = false;
-	int n;
+	int n, error;
 
 	while (out->first < out->count) {
 		n = sendmmsg(out->fd, out->header + out->first,
@@ -75,7 +76,8 @@ send_queue(struct udp_out *out)
 			continue;
 		if (errno == EAGAIN || errno == ENOBUFS)
 			return -EAGAIN;
-		log_refused(out, errno);
+		error = errno;
+		log_refused(out, error);
 		if (!again) {
 			again = true;
 			continue;
@@ -83,6 +85,8 @@ send_queue(struct udp_out *out)
 		out->out.stats.discarded++;
 		out->first++;
 		again = false;
+		if (ops->discarded)
+			ops->discarded(out->out.arg, error);
 	}
 	out->first = out->count = 0;
 	out->used = 0;
