@@ -59,7 +59,7 @@ enum exporting_domains {
 	EXPORTING_DOMAIN_RENUMBER,
 };
 
-/* optionsType of RFC 6728 section 4.4.6. */
+/* optionsType of RFC 6728. */
 enum exporting_option {
 	EXPORTING_METERING_STATISTICS,  /* RFC 7011 4.1, per out-domain */
 	EXPORTING_METERING_RELIABILITY,
@@ -85,7 +85,7 @@ int exporting_mode_parse(const char *name);
 
 /* Defaults, used where the configuration has 0. */
 enum {
-	EXPORTING_UDP_MESSAGE = 1400,    /* octets of an IPFIX Message */
+	EXPORTING_UDP_MESSAGE = 1472,    /* octets of an IPFIX Message */
 	EXPORTING_STREAM_MESSAGE = 65535,
 	EXPORTING_MESSAGE_MIN = 512,     /* no smaller size is accepted */
 	EXPORTING_QUEUE_OCTETS = 16 << 20,
@@ -101,7 +101,12 @@ struct exporting_destination {
 	const char *name;
 	enum exporting_kind kind;
 	struct net_out_conf net; /* net.transport is set from kind */
-	uint32_t max_message;    /* octets, without UDP and IP headers */
+	/*
+	 * Octets of a message, without UDP and IP headers. 0: over UDP what
+	 * the path takes in one packet, but no more than
+	 * EXPORTING_UDP_MESSAGE; else EXPORTING_STREAM_MESSAGE.
+	 */
+	uint32_t max_message;
 	/*
 	 * UDP only: Templates are sent again after that time, or that many
 	 * messages of the session, whichever is first; 0: not by this rule.
@@ -114,8 +119,11 @@ struct exporting_destination {
 struct exporting_options {
 	const char *name;
 	enum exporting_option type;
-	/* Sent again after that time, and at once when something is new.
-	 * 0: only when something is new (RFC 6728 section 4.4.6). */
+	/*
+	 * Sent again after that time, and at once when something is new;
+	 * 0: only when something is new, counters once a second at most.
+	 * Not configured: EXPORTING_OPTIONS_MS.
+	 */
 	uint32_t timeout_ms;
 };
 

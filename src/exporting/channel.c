@@ -1,0 +1,409 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One Observation Domain at one destination: its Templates, and the packing of
+ * records into the message that is being filled.
+ *
+ * RFC 7011 section 8: a Template ID is unique per Transport Session and domain;
+ * over a reliable transport an id may mean something else only after it has
+ * been withdrawn (8.1), over UDP there are no withdrawals and an id should rest
+ * until collectors have forgotten it (8.4). So ids are given out in turn from
+ * 256 to 65535 and round again, skipping those that are in use or whose
+ * withdrawal has not been sent yet.
+ */
+#include <stdlib.h>
+
+#include "conflux/clock.h"
+#include "conflux/hash.h"
+#include "exporting.h"
+
+#define ID_COUNT (65536 - SET_DATA_MIN)
+
+static uint32_t
+id_hash(uint16_t id)
+{
+	return (uint32_t)hash_u64(id, 0);
+}
+
+static bool
+shape_equal(const void *item, const void *key)
+{
+	return ((const struct out_template *)item)->shape == key;
+}
+
+static bool
+id_equal(const void *item, const void *key)
+{
+	return ((const struct out_template *)item)->id ==
+	       *(const uint16_t *)key;
+}
+
+struct channel *
+channel_get(struct sink *s, const struct domain *domain)
+{
+	struct channel *c;
+
+	if (domain->index >= s->channel_size) {
+		uint32_t size = s->channel_size ? s->channel_size : 16;
+		struct channel **list;
+
+		while (size <= domain->index)
+			size *= 2;
+		list = realloc(s->channel, size * sizeof(*list));
+		if (!list)
+			return NULL;
+		for (uint32_t i = s->channel_size; i < size; i++)
+			list[i] = NULL;
+		s->channel = list;
+		s->channel_size = size;
+	}
+	c = s->channel[domain->index];
+	if (c)
+		return c;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->sink = s;
+	c->number = domain->number;
+	c->next_id = SET_DATA_MIN;
+	s->channel[domain->index] = c;
+	return c;
+}
+
+void
+channel_free(struct channel *c)
+{
+	struct out_template *t;
+	struct told *told;
+	uint32_t at = 0;
+
+	if (!c)
+		return;
+	while ((t = table_next(&c->by_id, &at))) {
+		shape_release(t->shape);
+		free(t);
+	}
+	at = 0;
+	while ((told = table_next(&c->told, &at)))
+		free(told);
+	table_fini(&c->by_id);
+	table_fini(&c->by_shape);
+	table_fini(&c->told);
+	free(c);
+}
+
+uint32_t
+channel_sequence(struct channel *c)
+{
+	if (c->epoch != c->sink->epoch) {
+		c->epoch = c->sink->epoch;
+		c->sequence = 0;
+	}
+	return c->sequence;
+}
+
+/* ---- Templates ---------------------------------------------------------- */
+
+struct out_template *
+channel_template_by_id(struct channel *c, uint16_t id)
+{
+	if (c->last && c->last->id == id)
+		return c->last;
+	return table_find(&c->by_id, id_hash(id), id_equal, &id);
+}
+
+void
+out_template_free(struct out_template *t)
+{
+	table_remove(&t->channel->by_id, id_hash(t->id), t);
+	shape_release(t->shape);
+	free(t);
+}
+
+/* Takes it out of use; it goes when its last data has gone. */
+static void
+retire(struct out_template *t)
+{
+	struct sink *s = t->channel->sink;
+
+	if (t->channel->last == t)
+		t->channel->last = NULL;
+	if (t->epoch && t->channel->sink->conf->kind == EXPORTING_UDP)
+		TAILQ_REMOVE(&s->sent[t->options], t, sent);
+	t->retired = true;
+	STAILQ_INSERT_TAIL(&s->ending, t, ending);
+}
+
+/* Makes room for another one: the longest unused has to go. */
+static void
+evict(struct channel *c)
+{
+	struct out_template *t, *oldest = NULL;
+	uint32_t at = 0;
+
+	channel_finish(c);
+	while ((t = table_next(&c->by_shape, &at)))
+		if (!oldest || t->last_message < oldest->last_message)
+			oldest = t;
+	if (!oldest)
+		return;
+	table_remove(&c->by_shape, oldest->shape->hash, oldest);
+	retire(oldest);
+	sink_pump(c->sink);
+}
+
+static void
+describe(struct out_template *t)
+{
+	const struct shape *shape = t->shape;
+	uint32_t length = MESSAGE_HEADER + SET_HEADER + 4;
+
+	t->options = shape->scope_count > 0;
+	if (t->options)
+		length += 2;
+	for (uint16_t i = 0; i < shape->count; i++) {
+		const struct ie *ie = shape->field[i].ie;
+
+		length += ie->pen ? 8 : 4;
+		if (options_describable(ie))
+			t->enterprise = true;
+		if (!ie->pen && (ie->id == IE_flowStartDeltaMicroseconds ||
+				 ie->id == IE_flowEndDeltaMicroseconds))
+			t->relative = true;
+	}
+	t->too_long = length > t->channel->sink->max_message;
+}
+
+static uint16_t
+free_id(struct channel *c)
+{
+	for (unsigned i = 0; i < ID_COUNT; i++) {
+		uint16_t id = c->next_id;
+
+		c->next_id = id == UINT16_MAX ? SET_DATA_MIN : id + 1;
+		if (!table_find(&c->by_id, id_hash(id), id_equal, &id))
+			return id;
+	}
+	return 0;
+}
+
+static struct out_template *
+template_make(struct channel *c, const struct shape *shape)
+{
+	uint16_t id = free_id(c);
+	struct out_template *t = id ? calloc(1, sizeof(*t)) : NULL;
+
+	if (!t)
+		return NULL;
+	t->id = id;
+	t->channel = c;
+	t->shape = shape;
+	describe(t);
+	if (table_add(&c->by_id, id_hash(id), t)) {
+		free(t);
+		return NULL;
+	}
+	if (table_add(&c->by_shape, shape->hash, t)) {
+		table_remove(&c->by_id, id_hash(id), t);
+		free(t);
+		return NULL;
+	}
+	shape_hold(shape);
+	return t;
+}
+
+struct out_template *
+channel_template_own(struct channel *c, const struct shape *shape)
+{
+	struct out_template *t = table_find(&c->by_shape, shape->hash,
+					    shape_equal, shape);
+
+	return t ? t : template_make(c, shape);
+}
+
+struct out_template *
+channel_template(struct channel *c, const struct shape *shape)
+{
+	uint32_t max = c->sink->exporting->conf.max_templates;
+	struct out_template *t = c->last;
+
+	if (t && t->shape == shape)
+		return t;
+	t = table_find(&c->by_shape, shape->hash, shape_equal, shape);
+	if (!t) {
+		if (c->by_shape.count >= max)
+			evict(c);
+		/* Retired ones wait for their data to go: as many again. */
+		if (c->by_id.count < 2 * max)
+			t = template_make(c, shape);
+	}
+	if (t)
+		c->last = t;
+	return t;
+}
+
+void
+channel_end(struct channel *c)
+{
+	struct out_template *t;
+	uint32_t at = 0;
+
+	channel_finish(c);
+	while ((t = table_next(&c->by_shape, &at)))
+		retire(t);
+	table_fini(&c->by_shape);
+	c->by_shape = (struct table){0};
+}
+
+/* ---- packing ------------------------------------------------------------ */
+
+static bool
+channel_begin(struct channel *c)
+{
+	struct sink *s = c->sink;
+
+	if (s->open_count >= s->open_max)
+		channel_finish(TAILQ_FIRST(&s->open));
+	c->buffer = sink_buffer_take(s);
+	if (!c->buffer)
+		return false;
+	message_begin(&c->writer, c->buffer, s->max_message, c->number);
+	c->begun_ms = s->exporting->now_ms;
+	c->export_time = 0;
+	TAILQ_INSERT_TAIL(&s->open, c, open);
+	s->open_count++;
+	return true;
+}
+
+void
+channel_finish(struct channel *c)
+{
+	struct sink *s = c->sink;
+	uint32_t records = c->writer.records;
+	uint8_t *buffer = c->buffer;
+	uint32_t length;
+
+	if (!c->writer.length)
+		return;
+	length = message_end(&c->writer,
+			     c->export_time
+				     ? c->export_time
+				     : (uint32_t)(clock_wall_ms() / 1000));
+	c->writer.length = 0;
+	c->buffer = NULL;
+	TAILQ_REMOVE(&s->open, c, open);
+	s->open_count--;
+	if (records) {
+		s->open_records -= records;
+		c->finished++;
+		sink_message(s, c, buffer, length, records);
+	}
+	sink_buffer_give(s, buffer);
+}
+
+/* How many records from the i-th on fit into room octets. */
+static uint32_t
+fitting(const struct batch *batch, uint32_t i, uint32_t room)
+{
+	uint32_t n = 0;
+
+	if (batch->stride) {
+		n = room / batch->stride;
+		return n < batch->count - i ? n : batch->count - i;
+	}
+	while (i + n < batch->count &&
+	       batch->offset[i + n + 1] - batch->offset[i] <= room)
+		n++;
+	return n;
+}
+
+static void
+taken_set(struct taken *taken, uint32_t first, uint32_t count)
+{
+	for (; count; first++, count--)
+		taken->bits[first / 64] |= UINT64_C(1) << (first % 64);
+}
+
+static void
+copy(struct channel *c, struct out_template *t, const struct batch *batch,
+     uint32_t i, uint32_t n)
+{
+	uint32_t from = batch->stride ? i * batch->stride : batch->offset[i];
+	uint32_t to = batch->stride ? from + n * batch->stride
+				    : batch->offset[i + n];
+	uint8_t *p = message_add_data(&c->writer, t->id, to - from, n);
+
+	memcpy(p, batch->base + from, to - from);
+	c->sink->open_records += n;
+	t->last_message = c->finished + 1;
+	t->records += n;
+}
+
+/*
+ * The message that records of this Template can go into: the open one, or a
+ * new one. RFC 7011 section 3.1 gives the Export Time, and elements like
+ * flowStartDeltaMicroseconds count back from it: records with such elements
+ * need the time of the message that they came in (RFC 7119 section 5).
+ */
+static bool
+ready_message(struct channel *c, const struct out_template *t,
+	      const struct batch *batch, enum loss *loss)
+{
+	uint32_t time = t->relative ? (uint32_t)(batch->export_ms / 1000) : 0;
+
+	if (c->writer.length && time && c->export_time &&
+	    c->export_time != time)
+		channel_finish(c);
+	if (!c->writer.length) {
+		if (!sink_admit(c->sink)) {
+			*loss = c->sink->up ? LOSS_QUEUE_FULL
+					    : LOSS_DESTINATION_DOWN;
+			return false;
+		}
+		if (!channel_begin(c)) {
+			*loss = LOSS_NO_MEMORY;
+			return false;
+		}
+	}
+	if (time)
+		c->export_time = time;
+	return true;
+}
+
+void
+channel_put(struct channel *c, const struct batch *batch, struct taken *taken)
+{
+	struct out_template *t = channel_template(c, batch->shape);
+	enum loss loss = LOSS_LIMIT;
+	uint32_t i = 0, n;
+
+	if (!t || t->too_long) {
+		sink_lose_batch(c->sink, batch, 0, batch->count,
+				t ? LOSS_TOO_LONG : LOSS_LIMIT);
+		return;
+	}
+	if (batch->flow_keys && batch->flow_keys != t->flow_keys) {
+		t->flow_keys = batch->flow_keys;
+		t->keys_epoch = 0;
+	}
+	t->accessed_ms = c->sink->exporting->wall_ms;
+	while (i < batch->count) {
+		if (!ready_message(c, t, batch, &loss)) {
+			sink_lose_batch(c->sink, batch, i, batch->count - i,
+					loss);
+			return;
+		}
+		n = fitting(batch, i, message_room(&c->writer, t->id));
+		if (n) {
+			copy(c, t, batch, i, n);
+			taken_set(taken, i, n);
+		} else if (c->writer.records) {
+			channel_finish(c);
+		} else {
+			/* Not even into an empty message. */
+			n = 1;
+			sink_lose_batch(c->sink, batch, i, n, LOSS_TOO_LONG);
+		}
+		i += n;
+	}
+}

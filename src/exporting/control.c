@@ -1,0 +1,239 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Control messages: Templates, their withdrawals, and the options that the
+ * process makes itself. They are never queued. A control message is built from
+ * the present state when it can be sent, and goes before the data that needs
+ * it.
+ *
+ * RFC 7011 section 8: a Template goes before its data in each session; over UDP
+ * (8.4) it is sent again after a time and after a number of messages, told
+ * apart for Templates and Options Templates. Withdrawals (8.1) are for
+ * reliable transports only, and go after the last data of the Template.
+ *
+ * If net_out can't take a control message it is kept as it is; it is the first
+ * thing that goes out later, or is dropped with the session.
+ */
+#include <errno.h>
+
+#include "conflux/clock.h"
+#include "exporting.h"
+
+/* Templates sent again in one tick because of their age alone. */
+#define REFRESH_BURST 64
+
+bool
+control_pending(const struct sink *s)
+{
+	return s->control.length || !STAILQ_EMPTY(&s->ending);
+}
+
+void
+control_reset(struct sink *s)
+{
+	s->control.length = 0;
+	s->control_length = 0;
+	s->control_channel = NULL;
+}
+
+int
+control_send(struct sink *s)
+{
+	struct channel *c = s->control_channel;
+	bool sent;
+	int r;
+
+	if (!s->control.length)
+		return 0;
+	if (!s->control_length)
+		s->control_length =
+			message_end(&s->control,
+				    (uint32_t)(clock_wall_ms() / 1000));
+	message_set_sequence(s->control_buffer, channel_sequence(c));
+	/* Our own records are in no ledger, so there are 0 for the account. */
+	r = sink_send(s, s->control_buffer, s->control_length, 0, &sent);
+	if (r)
+		return r;
+	if (sent) {
+		c->sequence += s->control.records;
+		c->messages++;
+		c->octets += s->control_length;
+		s->records += s->control.records;
+	}
+	control_reset(s);
+	return 0;
+}
+
+/* Begins a message for this channel, or goes on with the one begun. */
+static int
+control_begin(struct sink *s, struct channel *c)
+{
+	int r;
+
+	if (s->control.length &&
+	    (s->control_channel != c || s->control_length)) {
+		r = control_send(s);
+		if (r)
+			return r;
+	}
+	if (!s->control.length) {
+		message_begin(&s->control, s->control_buffer, s->max_message,
+			      c->number);
+		s->control_channel = c;
+	}
+	return 0;
+}
+
+/* Begins the next message, because this one is full. */
+static int
+control_next(struct sink *s, struct channel *c)
+{
+	int r = control_send(s);
+
+	return r ? r : control_begin(s, c);
+}
+
+/* ---- Templates ------------------------------------------------------------ */
+
+static bool
+is_due(const struct sink *s, const struct out_template *t)
+{
+	const struct exporting_destination *conf = s->conf;
+	uint32_t ms = t->options ? conf->options_template_refresh_ms
+				 : conf->template_refresh_ms;
+	uint32_t messages = t->options ? conf->options_template_refresh_packets
+				       : conf->template_refresh_packets;
+
+	if (t->epoch != s->epoch)
+		return true;
+	if (conf->kind != EXPORTING_UDP)
+		return false;
+	return (ms && s->exporting->now_ms - t->sent_ms >= ms) ||
+	       (messages && s->messages - t->sent_messages >= messages);
+}
+
+static void
+mark_sent(struct sink *s, struct out_template *t)
+{
+	if (s->conf->kind == EXPORTING_UDP && !t->retired) {
+		if (t->epoch)
+			TAILQ_REMOVE(&s->sent[t->options], t, sent);
+		TAILQ_INSERT_TAIL(&s->sent[t->options], t, sent);
+	}
+	t->epoch = s->epoch;
+	t->sent_ms = s->exporting->now_ms;
+	t->sent_messages = s->messages;
+}
+
+int
+control_add_template(struct sink *s, struct out_template *t)
+{
+	int r = options_types(s, t);
+
+	if (r == 0)
+		r = control_begin(s, t->channel);
+	if (r)
+		return r;
+	if (message_add_template(&s->control, t->id, t->shape) == -ENOSPC) {
+		r = control_next(s, t->channel);
+		if (r)
+			return r;
+		message_add_template(&s->control, t->id, t->shape);
+	}
+	mark_sent(s, t);
+	return options_keys(s, t);
+}
+
+int
+control_before(struct sink *s, struct channel *c, const uint8_t *message,
+	       uint32_t length)
+{
+	const uint8_t *p = message + MESSAGE_HEADER, *end = message + length;
+	int r = 0;
+
+	for (; p < end && r == 0; p += wire_get16(p + 2)) {
+		struct out_template *t =
+			channel_template_by_id(c, wire_get16(p));
+
+		if (is_due(s, t))
+			r = control_add_template(s, t);
+		else
+			r = options_keys(s, t);
+	}
+	return r ? r : control_send(s);
+}
+
+int
+control_add_record(struct sink *s, struct channel *c,
+		   const struct shape *shape, const uint8_t *record,
+		   uint32_t length)
+{
+	struct out_template *t = channel_template_own(c, shape);
+	int r = 0;
+
+	if (!t || t->too_long)
+		return 0;
+	if (is_due(s, t))
+		r = control_add_template(s, t);
+	if (r == 0)
+		r = control_begin(s, c);
+	if (r == 0 && message_room(&s->control, t->id) < length)
+		r = control_next(s, c);
+	if (r)
+		return r;
+	if (message_room(&s->control, t->id) < length)
+		return 0;
+	memcpy(message_add_data(&s->control, t->id, length, 1), record,
+	       length);
+	t->records++;
+	t->accessed_ms = s->exporting->wall_ms;
+	return 0;
+}
+
+int
+control_refresh(struct sink *s, uint64_t now_ms)
+{
+	struct out_template *t;
+	unsigned burst = 0;
+	int r;
+
+	for (int options = 0; options <= 1; options++)
+		while ((t = TAILQ_FIRST(&s->sent[options])) && is_due(s, t)) {
+			if (burst++ == REFRESH_BURST)
+				return 0;
+			r = control_add_template(s, t);
+			if (r)
+				return r;
+		}
+	return 0;
+}
+
+int
+control_withdraw(struct sink *s)
+{
+	struct out_template *t;
+	int r;
+
+	while ((t = STAILQ_FIRST(&s->ending)) &&
+	       t->channel->gone >= t->last_message) {
+		if (s->conf->kind == EXPORTING_TCP && s->up &&
+		    t->epoch == s->epoch) {
+			uint16_t set = t->options ? SET_OPTIONS_TEMPLATE
+						  : SET_TEMPLATE;
+
+			r = control_begin(s, t->channel);
+			if (r)
+				return r;
+			if (message_add_withdrawal(&s->control, set, t->id)) {
+				r = control_next(s, t->channel);
+				if (r)
+					return r;
+				message_add_withdrawal(&s->control, set,
+						       t->id);
+			}
+		}
+		STAILQ_REMOVE_HEAD(&s->ending, ending);
+		out_template_free(t);
+	}
+	return control_send(s);
+}

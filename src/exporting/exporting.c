@@ -1,0 +1,425 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stage: its configuration, its domains, and to which destinations each
+ * batch goes (exportMode of RFC 6728). One thread; nothing here looks into a
+ * record.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conflux/clock.h"
+#include "conflux/hash.h"
+#include "exporting.h"
+
+static const char *const option_name[EXPORTING_OPTION_COUNT] = {
+	[EXPORTING_METERING_STATISTICS] = "meteringStatistics",
+	[EXPORTING_METERING_RELIABILITY] = "meteringReliability",
+	[EXPORTING_EXPORTING_RELIABILITY] = "exportingReliability",
+	[EXPORTING_FLOW_KEYS] = "flowKeys",
+	[EXPORTING_SELECTION_SEQUENCE] = "selectionSequence",
+	[EXPORTING_SELECTION_STATISTICS] = "selectionStatistics",
+	[EXPORTING_ACCURACY] = "accuracy",
+	[EXPORTING_REDUCING_REDUNDANCY] = "reducingRedundancy",
+	[EXPORTING_EXTENDED_TYPE_INFORMATION] = "extendedTypeInformation",
+};
+
+static const char *const mode_name[] = {
+	[EXPORTING_PARALLEL] = "parallel",
+	[EXPORTING_LOAD_BALANCING] = "loadBalancing",
+	[EXPORTING_FALLBACK] = "fallback",
+};
+
+const char *
+exporting_option_name(enum exporting_option type)
+{
+	return option_name[type];
+}
+
+int
+exporting_option_parse(const char *name)
+{
+	for (int i = 0; i < EXPORTING_OPTION_COUNT; i++)
+		if (strcmp(name, option_name[i]) == 0)
+			return i;
+	return -EINVAL;
+}
+
+bool
+exporting_option_supported(enum exporting_option type)
+{
+	return type == EXPORTING_METERING_STATISTICS ||
+	       type == EXPORTING_EXPORTING_RELIABILITY ||
+	       type == EXPORTING_FLOW_KEYS ||
+	       type == EXPORTING_EXTENDED_TYPE_INFORMATION;
+}
+
+const char *
+exporting_mode_name(enum exporting_mode mode)
+{
+	return mode_name[mode];
+}
+
+int
+exporting_mode_parse(const char *name)
+{
+	for (int i = 0; i <= EXPORTING_FALLBACK; i++)
+		if (strcmp(name, mode_name[i]) == 0)
+			return i;
+	return -EINVAL;
+}
+
+/* ---- which destinations --------------------------------------------------- */
+
+/*
+ * Fallback: leave the active destination when it has been down for the grace
+ * time; go back to a better one when it has been up for the hold time.
+ */
+static void
+choose_active(struct exporting *e)
+{
+	for (unsigned i = 0; i < e->active; i++) {
+		const struct sink *s = &e->sink[i];
+
+		if (s->up && e->now_ms >= s->up_ms &&
+		    e->now_ms - s->up_ms >= e->conf.hold_ms) {
+			e->active = i;
+			break;
+		}
+	}
+	if (sink_healthy(&e->sink[e->active]))
+		return;
+	for (unsigned i = 0; i < e->conf.destination_count; i++)
+		if (e->sink[i].up) {
+			log_warning("exportingProcess %s: falls back from "
+				    "destination %s to %s",
+				    e->conf.name,
+				    e->sink[e->active].conf->name,
+				    e->sink[i].conf->name);
+			e->active = i;
+			return;
+		}
+}
+
+/*
+ * Load balancing: the destination with the highest hash of (scope, destination)
+ * among those in health, so that only the scopes of one that fails move.
+ */
+static struct sink *
+choose_balanced(struct exporting *e, uint64_t serial)
+{
+	struct sink *best = NULL;
+	uint64_t best_weight = 0;
+	bool best_healthy = false;
+
+	for (unsigned i = 0; i < e->conf.destination_count; i++) {
+		struct sink *s = &e->sink[i];
+		bool healthy = sink_healthy(s);
+		uint64_t weight = hash_u64(serial, i + 1);
+
+		if (best && (best_healthy > healthy ||
+			     (best_healthy == healthy &&
+			      best_weight >= weight)))
+			continue;
+		best = s;
+		best_weight = weight;
+		best_healthy = healthy;
+	}
+	return best;
+}
+
+/* ---- the stage ------------------------------------------------------------- */
+
+static struct exporting *
+of(struct stage *stage)
+{
+	return (struct exporting *)stage;
+}
+
+/* Template ids in a scope are the sender's, and mean nothing behind us. */
+static bool
+tells_of_templates(const struct shape *shape)
+{
+	for (uint16_t i = 0; i < shape->scope_count; i++)
+		if (!shape->field[i].ie->pen &&
+		    shape->field[i].ie->id == IE_templateId)
+			return true;
+	return false;
+}
+
+static void
+exporting_run(struct stage *stage, const struct batch *batch)
+{
+	struct exporting *e = of(stage);
+	struct taken taken = {0};
+	enum loss loss = LOSS_LIMIT;
+	struct domain *domain;
+	uint32_t count = 0;
+
+	stage->ledger.in += batch->count;
+	if (batch->shape->scope_count && tells_of_templates(batch->shape)) {
+		stage->ledger.filtered += batch->count;
+		return;
+	}
+	domain = domain_get(e, batch->scope);
+	if (!domain) {
+		stage->ledger.lost[LOSS_LIMIT] += batch->count;
+		return;
+	}
+	switch (e->conf.mode) {
+	case EXPORTING_PARALLEL:
+		for (unsigned i = 0; i < e->conf.destination_count; i++)
+			loss = sink_put(&e->sink[i], domain, batch, &taken);
+		break;
+	case EXPORTING_LOAD_BALANCING:
+		loss = sink_put(choose_balanced(e, batch->scope->serial),
+				domain, batch, &taken);
+		break;
+	case EXPORTING_FALLBACK:
+		loss = sink_put(&e->sink[e->active], domain, batch, &taken);
+		break;
+	}
+	for (unsigned i = 0; i < BATCH_MAX / 64; i++)
+		count += (uint32_t)__builtin_popcountll(taken.bits[i]);
+	stage->ledger.exported += count;
+	if (count < batch->count)
+		stage->ledger.lost[loss] += batch->count - count;
+}
+
+static void
+exporting_tick(struct stage *stage, uint64_t now_ms)
+{
+	struct exporting *e = of(stage);
+
+	e->now_ms = now_ms;
+	e->wall_ms = clock_wall_ms();
+	if (e->conf.mode == EXPORTING_FALLBACK)
+		choose_active(e);
+	for (unsigned i = 0; i < e->conf.destination_count; i++)
+		sink_tick(&e->sink[i], now_ms);
+}
+
+static void
+exporting_scope_end(struct stage *stage, const struct scope *scope)
+{
+	struct exporting *e = of(stage);
+	struct domain *domain = domain_release(e, scope);
+
+	for (unsigned i = 0; domain && i < e->conf.destination_count; i++) {
+		struct sink *s = &e->sink[i];
+
+		if (domain->index >= s->channel_size ||
+		    !s->channel[domain->index])
+			continue;
+		channel_end(s->channel[domain->index]);
+		sink_pump(s);
+	}
+}
+
+static void
+exporting_flush(struct stage *stage)
+{
+	struct exporting *e = of(stage);
+
+	for (unsigned i = 0; i < e->conf.destination_count; i++)
+		sink_flush(&e->sink[i]);
+}
+
+/*
+ * Sources that can wait do so while a destination that works is behind. One
+ * that is down holds them up only for the grace time if another one works, and
+ * as long as it takes if there is no other.
+ */
+static bool
+exporting_congested(const struct stage *stage)
+{
+	const struct exporting *e = (const struct exporting *)stage;
+	unsigned full = 0;
+
+	if (e->conf.mode == EXPORTING_FALLBACK)
+		return sink_congested(&e->sink[e->active]);
+	for (unsigned i = 0; i < e->conf.destination_count; i++) {
+		if (!sink_congested(&e->sink[i]))
+			continue;
+		if (sink_healthy(&e->sink[i]))
+			return true;
+		full++;
+	}
+	return full == e->conf.destination_count;
+}
+
+static bool
+exporting_drained(const struct stage *stage)
+{
+	const struct exporting *e = (const struct exporting *)stage;
+
+	for (unsigned i = 0; i < e->conf.destination_count; i++)
+		if (!sink_drained(&e->sink[i]))
+			return false;
+	return true;
+}
+
+const struct ledger *
+exporting_ledger(struct stage *stage, unsigned index)
+{
+	struct sink *s = &of(stage)->sink[index];
+
+	sink_settle(s);
+	return &s->ledger;
+}
+
+/* ---- new and free ----------------------------------------------------------- */
+
+static void
+conf_fini(struct exporting_conf *conf)
+{
+	for (unsigned i = 0; conf->destination && i < conf->destination_count;
+	     i++) {
+		free((char *)conf->destination[i].name);
+		free((char *)conf->destination[i].net.interface);
+		free((char *)conf->destination[i].net.file);
+	}
+	for (unsigned i = 0; conf->options && i < conf->options_count; i++)
+		free((char *)conf->options[i].name);
+	free(conf->destination);
+	free(conf->options);
+	free((char *)conf->name);
+}
+
+static void
+exporting_free(struct stage *stage)
+{
+	struct exporting *e = of(stage);
+
+	for (unsigned i = 0; e->sink && i < e->conf.destination_count; i++)
+		sink_close(&e->sink[i]);
+	free(e->sink);
+	options_fini(e);
+	domains_fini(e);
+	conf_fini(&e->conf);
+	free(e);
+}
+
+static const struct stage_ops ops = {
+	.run = exporting_run,
+	.tick = exporting_tick,
+	.scope_end = exporting_scope_end,
+	.flush = exporting_flush,
+	.congested = exporting_congested,
+	.drained = exporting_drained,
+	.report = exporting_report,
+	.free = exporting_free,
+};
+
+static char *
+copy_text(const char *text, bool *failed)
+{
+	char *copy = text ? strdup(text) : NULL;
+
+	if (text && !copy)
+		*failed = true;
+	return copy;
+}
+
+static uint32_t
+or_default(uint32_t value, uint32_t preset)
+{
+	return value ? value : preset;
+}
+
+static int
+conf_copy(struct exporting_conf *to, const struct exporting_conf *from)
+{
+	unsigned n = from->destination_count, m = from->options_count;
+	bool failed = false;
+
+	*to = *from;
+	to->name = copy_text(from->name ? from->name : "", &failed);
+	to->destination = calloc(n, sizeof(*to->destination));
+	to->options = calloc(m + 1, sizeof(*to->options));
+	for (unsigned i = 0; to->destination && i < n; i++) {
+		struct exporting_destination *d = &to->destination[i];
+
+		*d = from->destination[i];
+		d->name = copy_text(d->name ? d->name : "", &failed);
+		d->net.interface = copy_text(d->net.interface, &failed);
+		d->net.file = copy_text(d->net.file, &failed);
+	}
+	for (unsigned i = 0; to->options && i < m; i++) {
+		to->options[i] = from->options[i];
+		to->options[i].name = copy_text(from->options[i].name,
+						&failed);
+	}
+	to->id = or_default(from->id, 1);
+	to->flush_ms = or_default(from->flush_ms, EXPORTING_FLUSH_MS);
+	to->hold_ms = or_default(from->hold_ms, EXPORTING_HOLD_MS);
+	to->grace_ms = or_default(from->grace_ms, EXPORTING_GRACE_MS);
+	to->max_domains = or_default(from->max_domains, EXPORTING_DOMAINS);
+	to->max_templates =
+		or_default(from->max_templates, EXPORTING_TEMPLATES);
+	return failed || !to->name || !to->destination || !to->options
+		       ? -ENOMEM
+		       : 0;
+}
+
+static int
+open_sinks(struct exporting *e, char **error)
+{
+	unsigned n = e->conf.destination_count;
+
+	e->sink = calloc(n, sizeof(*e->sink));
+	if (!e->sink)
+		return -ENOMEM;
+	for (unsigned i = 0; i < n; i++) {
+		e->sink[i].index = i;
+		sink_init(&e->sink[i], e, &e->conf.destination[i]);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		int r = sink_open(&e->sink[i], error);
+
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+int
+exporting_new(struct event_base *base, const struct exporting_conf *conf,
+	      struct ie_registry *registry, struct shape_table *shapes,
+	      struct stage **out, char **error)
+{
+	struct exporting *e;
+	int r;
+
+	*error = NULL;
+	if (!conf->destination_count)
+		return -EINVAL;
+	for (unsigned i = 0; i < conf->options_count; i++)
+		if (!exporting_option_supported(conf->options[i].type))
+			return -EINVAL;
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return -ENOMEM;
+	e->base = base;
+	e->registry = registry;
+	e->shapes = shapes;
+	e->now_ms = clock_mono_ms();
+	e->wall_ms = clock_wall_ms();
+	r = conf_copy(&e->conf, conf);
+	e->stage.ops = &ops;
+	e->stage.name = e->conf.name;
+	domains_init(e);
+	if (r == 0)
+		r = options_init(e);
+	if (r == 0)
+		r = open_sinks(e, error);
+	if (r) {
+		exporting_free(&e->stage);
+		return r;
+	}
+	*out = &e->stage;
+	return 0;
+}

@@ -1,0 +1,347 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the Exporting Process share. Three nouns:
+ *
+ * domain   one out-domain (Observation Domain ID that we send) of the process
+ * sink     one destination with its queue and Transport Session
+ * channel  one domain at one sink: its Templates, its sequence number and the
+ *          message that is being filled
+ *
+ * A record is copied once, into the message that its channel is filling. A
+ * finished message goes out at once when the sink is ready and nothing waits
+ * before it; else it waits in the sink's queue. Only when a message is sent it
+ * is looked at which Templates it needs that this session has not seen (or not
+ * for too long): they, and the options that belong to them, go before it in a
+ * control message, and the sequence number is filled in. So nothing that waits
+ * has to be rewritten when a session breaks and the next one starts anew.
+ */
+#ifndef CONFLUX_EXPORTING_EXPORTING_H
+#define CONFLUX_EXPORTING_EXPORTING_H
+
+#include <sys/queue.h>
+
+#include "conflux/exporting.h"
+#include "conflux/log.h"
+#include "conflux/message.h"
+#include "conflux/table.h"
+#include "conflux/template.h"
+
+struct exporting;
+struct sink;
+struct channel;
+
+/* ---- domain.c ----------------------------------------------------------- */
+
+struct domain {
+	uint32_t number;    /* Observation Domain ID on the wire */
+	uint32_t index;     /* in sink->channel[] */
+	uint32_t source;    /* domain of the scope it was made for */
+	uint32_t users;     /* live scopes */
+	bool shared;        /* of scopes of the process itself */
+	bool pinned;        /* for our own options: never given to another */
+	TAILQ_ENTRY(domain) idle;
+};
+
+TAILQ_HEAD(domain_list, domain);
+
+struct domains {
+	struct table by_serial; /* struct binding */
+	struct table by_number; /* struct domain */
+	struct domain **all;    /* by index */
+	uint32_t count, size;
+	struct domain_list idle; /* without users, longest idle first */
+	uint32_t next;           /* number to try next */
+	uint64_t last_serial;    /* one entry cache */
+	struct domain *last;
+	struct log_limit limit;
+};
+
+void domains_init(struct exporting *e);
+void domains_fini(struct exporting *e);
+/* The out-domain of a scope, or NULL: the bound is reached, or no memory. */
+struct domain *domain_get(struct exporting *e, const struct scope *scope);
+/* NULL if the scope never sent anything, or others still use its domain. */
+struct domain *domain_release(struct exporting *e, const struct scope *scope);
+/* The domain with this number for our own options. */
+struct domain *domain_own(struct exporting *e, uint32_t number);
+
+/* ---- channel.c ---------------------------------------------------------- */
+
+struct out_template {
+	const struct shape *shape; /* held */
+	struct channel *channel;
+	uint16_t id;
+	bool options;
+	bool retired;          /* no new data; goes when its data has gone */
+	bool relative;         /* fields relative to the Export Time */
+	bool enterprise;       /* has elements that RFC 5610 can describe */
+	bool too_long;         /* its definition does not fit a message */
+	uint32_t epoch;        /* session it was sent in last, 0: none */
+	uint64_t sent_ms;      /* monotonic */
+	uint64_t sent_messages; /* message count of the sink then */
+	uint64_t last_message; /* of its channel, that has data of it */
+	uint64_t records;
+	uint64_t accessed_ms;  /* wall clock of the last data */
+	uint64_t flow_keys;
+	uint32_t keys_epoch;   /* session in which they were told */
+	uint64_t keys_ms;
+	TAILQ_ENTRY(out_template) sent;    /* UDP: longest not sent first */
+	STAILQ_ENTRY(out_template) ending; /* retired ones */
+};
+
+/* An element that was described in this domain (RFC 5610). */
+struct told {
+	const struct ie *ie;
+	uint32_t epoch;
+	uint64_t ms;
+};
+
+struct channel {
+	struct sink *sink;
+	uint32_t number;   /* Observation Domain ID */
+	uint32_t epoch;    /* session that the sequence belongs to */
+	uint32_t sequence; /* Data Records sent in it */
+	uint64_t finished; /* messages */
+	uint64_t gone;     /* of them, sent or lost */
+	uint64_t messages, records, octets; /* sent */
+	uint64_t told_messages; /* as of the last statistics */
+	/* The message that is being filled; writer.length 0: none. */
+	struct message_writer writer;
+	uint8_t *buffer;
+	uint64_t begun_ms;
+	uint32_t export_time; /* that it must have, 0: when it is finished */
+	TAILQ_ENTRY(channel) open;
+	/* Templates: by shape those in use, by id the retired ones too. */
+	struct out_template *last; /* last used */
+	struct table by_shape, by_id;
+	uint16_t next_id;
+	struct table told;
+};
+
+/* The channel of a domain, or NULL: no memory. */
+struct channel *channel_get(struct sink *sink, const struct domain *domain);
+void channel_free(struct channel *channel);
+
+/* Found or made; NULL: no memory, or the bound is reached. */
+struct out_template *channel_template(struct channel *channel,
+				      const struct shape *shape);
+/* For our own options: no bound, nothing has to make room for it. */
+struct out_template *channel_template_own(struct channel *channel,
+					  const struct shape *shape);
+struct out_template *channel_template_by_id(struct channel *channel,
+					    uint16_t id);
+void out_template_free(struct out_template *t);
+
+/* Finishes the open message, if there is one, and sends or queues it. */
+void channel_finish(struct channel *channel);
+/* The scope has ended: its Templates are withdrawn after their data. */
+void channel_end(struct channel *channel);
+/* The sequence number for the next message in the present session. */
+uint32_t channel_sequence(struct channel *channel);
+
+/* Which records of a batch were taken: a bit each. */
+struct taken {
+	uint64_t bits[BATCH_MAX / 64];
+};
+
+void channel_put(struct channel *channel, const struct batch *batch,
+		 struct taken *taken);
+
+/* ---- queue.c ------------------------------------------------------------ */
+
+struct queue_entry {
+	struct channel *channel; /* NULL: JSON lines */
+	uint32_t length;
+	uint32_t records;
+};
+
+struct chunk;
+
+/* First in, first out; in chunks of memory that are used again. */
+struct queue {
+	struct chunk *head, *tail, *spare;
+	uint64_t octets;
+	uint64_t messages;
+	uint64_t records;
+};
+
+/* -ENOMEM. The bound is the caller's. */
+int queue_push(struct queue *queue, const struct queue_entry *entry,
+	       const uint8_t *message);
+/* The oldest, or NULL; *message may be changed in place. */
+const struct queue_entry *queue_peek(struct queue *queue, uint8_t **message);
+void queue_pop(struct queue *queue);
+void queue_fini(struct queue *queue);
+
+/* ---- sink.c ------------------------------------------------------------- */
+
+enum {
+	FLIGHT_MAX = 4096, /* messages with net_out that are not yet sent */
+	JSON_OCTETS = 60000,
+};
+
+TAILQ_HEAD(channel_list, channel);
+TAILQ_HEAD(out_template_list, out_template);
+STAILQ_HEAD(out_template_queue, out_template);
+
+struct option_round {
+	bool running;
+	uint32_t cursor;   /* channel to go on with */
+	uint64_t start_ms; /* of the present or last round */
+	uint64_t told;     /* losses as of the last report */
+};
+
+struct sink {
+	struct exporting *exporting;
+	struct exporting_destination *conf;
+	unsigned index;
+	struct net_out *out;
+	bool up, ready, pumping, was_up;
+	bool queue_full;         /* records are being refused now */
+	uint32_t epoch;          /* sessions so far */
+	uint64_t up_ms, down_ms; /* monotonic, of the last change */
+	uint64_t discontinuity_ms;
+	uint32_t max_message;
+	bool fit; /* the size follows what the path takes */
+	struct ledger ledger;
+	struct queue queue;
+	/* Channels by domain->index, and those with an open message. */
+	struct channel **channel;
+	uint32_t channel_size;
+	struct channel_list open;
+	uint32_t open_count, open_max;
+	uint64_t open_records;
+	uint8_t **spare; /* message buffers: a stack of open_max places */
+	uint32_t spare_count;
+	/* The control message: Templates, withdrawals, options. */
+	struct message_writer control;
+	uint8_t *control_buffer;
+	struct channel *control_channel;
+	uint32_t control_length; /* > 0: it is finished, but not yet sent */
+	struct out_template_list sent[2]; /* Templates, Options Templates */
+	struct out_template_queue ending;
+	struct option_round *round; /* one for each conf.options */
+	/* Records of each message that net_out has, oldest at head. */
+	uint32_t flight[FLIGHT_MAX];
+	uint32_t flight_head, flight_count;
+	uint64_t flight_records;
+	uint64_t kernel_messages; /* of net_out_stats, as of the last look */
+	/* JSON. */
+	struct text text;
+	uint32_t text_records;
+	uint64_t text_begun_ms;
+	/* For the report and the statistics options. */
+	uint64_t messages, records, octets, refused_messages;
+	uint64_t rate_ms, rate_octets, rate;
+	uint64_t lost_records, lost_packets, lost_octets;
+	uint64_t lost_first_ms, lost_last_ms; /* wall clock */
+	struct log_limit lost_limit, size_limit;
+};
+
+void sink_init(struct sink *sink, struct exporting *e,
+	       struct exporting_destination *conf);
+int sink_open(struct sink *sink, char **error);
+void sink_close(struct sink *sink);
+/* Takes what it can of the batch; the rest is lost and counted. */
+enum loss sink_put(struct sink *sink, const struct domain *domain,
+		   const struct batch *batch, struct taken *taken);
+void sink_tick(struct sink *sink, uint64_t now_ms);
+void sink_flush(struct sink *sink);
+bool sink_drained(const struct sink *sink);
+/* Is its queue over three quarters? */
+bool sink_congested(const struct sink *sink);
+/* Up, or down for less than the grace time. */
+bool sink_healthy(const struct sink *sink);
+/* May a new message be begun? */
+bool sink_admit(struct sink *sink);
+/* A finished message, sent at once or queued. */
+void sink_message(struct sink *sink, struct channel *channel,
+		  uint8_t *message, uint32_t length, uint32_t records);
+/*
+ * Gives one message to net_out. 0: it is done with (sent, or lost and counted);
+ * *sent tells which. -EAGAIN: later.
+ */
+int sink_send(struct sink *sink, const uint8_t *message, uint32_t length,
+	      uint32_t records, bool *sent);
+/* Sends what can be sent now. */
+void sink_pump(struct sink *sink);
+/* Brings the ledger up to date with what the kernel has taken. */
+void sink_settle(struct sink *sink);
+uint8_t *sink_buffer_take(struct sink *sink);
+void sink_buffer_give(struct sink *sink, uint8_t *buffer);
+
+/* ---- loss.c ------------------------------------------------------------- */
+
+/* count records of a batch from the first on; or a whole message. */
+void sink_lose_batch(struct sink *sink, const struct batch *batch,
+		     uint32_t first, uint32_t count, enum loss loss);
+void sink_lose_message(struct sink *sink, struct channel *channel,
+		       const uint8_t *message, uint32_t length,
+		       uint32_t records, enum loss loss);
+void sink_lose(struct sink *sink, uint64_t records, enum loss loss);
+
+/* ---- control.c ---------------------------------------------------------- */
+
+/* All return 0, or -EAGAIN: call again when the sink is ready. */
+
+/* Sends the Templates that this message needs, and what goes with them. */
+int control_before(struct sink *sink, struct channel *channel,
+		   const uint8_t *message, uint32_t length);
+int control_add_template(struct sink *sink, struct out_template *t);
+/* Adds one record of our own options, with its Template if need be. */
+int control_add_record(struct sink *sink, struct channel *channel,
+		       const struct shape *shape, const uint8_t *record,
+		       uint32_t length);
+/* Withdraws Templates whose last data has gone. */
+int control_withdraw(struct sink *sink);
+/* UDP: Templates that are due, whether there is data or not. */
+int control_refresh(struct sink *sink, uint64_t now_ms);
+int control_send(struct sink *sink);
+/* The session is over: what was made for it is of no use. */
+void control_reset(struct sink *sink);
+bool control_pending(const struct sink *sink);
+
+/* ---- options.c ---------------------------------------------------------- */
+
+enum option_shape {
+	OPTION_SHAPE_TYPE,
+	OPTION_SHAPE_KEYS,
+	OPTION_SHAPE_METERING,
+	OPTION_SHAPE_RELIABILITY,
+	OPTION_SHAPE_COUNT,
+};
+
+int options_init(struct exporting *e);
+void options_fini(struct exporting *e);
+bool options_wanted(const struct exporting *e, enum exporting_option type);
+/* Elements of a Template that were not described yet; its flow keys. */
+int options_types(struct sink *sink, struct out_template *t);
+int options_keys(struct sink *sink, struct out_template *t);
+bool options_describable(const struct ie *ie);
+/* Periodic ones. */
+int options_run(struct sink *sink, uint64_t now_ms);
+
+/* ---- report.c ----------------------------------------------------------- */
+
+void exporting_report(struct stage *stage, struct report *report);
+
+/* ---- exporting.c -------------------------------------------------------- */
+
+struct exporting {
+	struct stage stage;
+	struct event_base *base;
+	struct exporting_conf conf; /* ours, with all it points to */
+	struct ie_registry *registry;
+	struct shape_table *shapes;
+	struct domains domains;
+	struct sink *sink; /* conf.destination_count */
+	unsigned active;   /* fallback: the one in use */
+	uint64_t now_ms;   /* monotonic, of the last tick */
+	uint64_t wall_ms;
+	bool wanted[EXPORTING_OPTION_COUNT];
+	const struct shape *option_shape[OPTION_SHAPE_COUNT];
+	struct domain *own; /* domain 0, or NULL */
+};
+
+#endif
