@@ -73,6 +73,7 @@ struct update {
 	uint16_t offset;
 	uint16_t width;
 	uint32_t bit; /* mask */
+	uint64_t bias; /* of signed numbers: their sign bit */
 };
 
 /* What to do with records of one shape from one class of scopes. */
@@ -152,6 +153,9 @@ int layout_get(struct cache *cache, const uint64_t keys[2],
 void layout_free(struct layout *layout);
 bool bit_test(const uint64_t set[2], unsigned i);
 void bit_set(uint64_t set[2], unsigned i);
+
+/* The sign bit if the numbers of this column are signed, else 0. */
+uint64_t column_bias(const struct column *column);
 
 /* plan.c: NULL only without memory; plan->layout NULL: a bound. */
 struct plan *plan_get(struct cache *cache, const struct batch *batch);

@@ -204,17 +204,33 @@ place_values(struct layout *layout, uint16_t *at)
 				place(layout, i, at);
 }
 
+uint64_t
+column_bias(const struct column *column)
+{
+	uint8_t type = column->field.ie->type;
+
+	return type >= IE_SIGNED8 && type <= IE_SIGNED64 ? (uint64_t)1 << 63
+							 : 0;
+}
+
 /* Values before the first record: what merging leaves unchanged. */
 static void
 set_neutral(struct layout *layout)
 {
 	struct cache *cache = layout->cache;
 
-	for (unsigned i = 0; i < cache->column_count; i++)
-		if (!cache->column[i].field.key &&
-		    cache->column[i].merge == MERGE_MIN)
-			row_put(layout->neutral, layout->slot[i].offset,
-				UINT64_MAX);
+	for (unsigned i = 0; i < cache->column_count; i++) {
+		const struct column *column = &cache->column[i];
+		uint64_t bias = column_bias(column);
+		uint16_t at = layout->slot[i].offset;
+
+		if (column->field.key)
+			continue;
+		if (column->merge == MERGE_MIN)
+			row_put(layout->neutral, at, UINT64_MAX ^ bias);
+		if (column->merge == MERGE_MAX && bias)
+			row_put(layout->neutral, at, bias);
+	}
 }
 
 static struct layout *

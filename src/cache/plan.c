@@ -151,6 +151,7 @@ plan_value(struct plan *plan, const struct cache *cache, unsigned i,
 		.offset = slot->offset,
 		.width = slot->width,
 		.bit = 1u << column->bit,
+		.bias = column_bias(column),
 	};
 	plan->present |= update->bit;
 	if (total && plan->total_count < 8)

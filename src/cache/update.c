@@ -28,28 +28,31 @@ merge_sum(const struct merge_run *run, uint16_t at)
 				row_get(run->flow[i], at) + row_get(s, at));
 }
 
+/* bias turns the order of signed numbers into that of unsigned ones. */
 static void
-merge_min(const struct merge_run *run, uint16_t at)
+merge_min(const struct merge_run *run, uint16_t at, uint64_t bias)
 {
 	const uint8_t *s = run->rows;
 
 	for (uint32_t i = 0; i < run->count; i++, s += run->layout->stride) {
 		uint64_t v = row_get(s, at);
 
-		if (run->flow[i] && v < row_get(run->flow[i], at))
+		if (run->flow[i] &&
+		    (v ^ bias) < (row_get(run->flow[i], at) ^ bias))
 			row_put(run->flow[i], at, v);
 	}
 }
 
 static void
-merge_max(const struct merge_run *run, uint16_t at)
+merge_max(const struct merge_run *run, uint16_t at, uint64_t bias)
 {
 	const uint8_t *s = run->rows;
 
 	for (uint32_t i = 0; i < run->count; i++, s += run->layout->stride) {
 		uint64_t v = row_get(s, at);
 
-		if (run->flow[i] && v > row_get(run->flow[i], at))
+		if (run->flow[i] &&
+		    (v ^ bias) > (row_get(run->flow[i], at) ^ bias))
 			row_put(run->flow[i], at, v);
 	}
 }
@@ -111,10 +114,10 @@ merge_values(const struct merge_run *run, const struct plan *plan)
 			merge_sum(run, u->offset);
 			break;
 		case MERGE_MIN:
-			merge_min(run, u->offset);
+			merge_min(run, u->offset, u->bias);
 			break;
 		case MERGE_MAX:
-			merge_max(run, u->offset);
+			merge_max(run, u->offset, u->bias);
 			break;
 		case MERGE_OR:
 			merge_or(run, u);

@@ -165,7 +165,10 @@ bed_open(struct bed *bed, struct cache_conf conf, const char *fields)
 			.key = strchr(word, '!') != NULL,
 			.prefix_length = prefix ? (int16_t)atoi(prefix + 1)
 						: -1,
-			.merge = strchr(word, 'L') ? MERGE_LAST : MERGE_AUTO,
+			.merge = strchr(word, 'L')   ? MERGE_LAST
+				 : strchr(word, '<') ? MERGE_MIN
+				 : strchr(word, '>') ? MERGE_MAX
+						     : MERGE_AUTO,
 		};
 		CU_ASSERT_PTR_NOT_NULL_FATAL(field[count].ie);
 		count++;
@@ -564,6 +567,28 @@ test_strings(void)
 }
 
 static void
+test_signed_numbers(void)
+{
+	struct bed bed;
+
+	bed_open(&bed, timeout, "8! 434<");
+	put(bed.cache, "8=192.0.2.1 434=5");
+	put(bed.cache, "8=192.0.2.1 434=0xfffffffe");
+	put(bed.cache, "8=192.0.2.1 434=1");
+	stage_flush(bed.cache);
+	EXPECT(&bed, "{\"sourceIPv4Address\":\"192.0.2.1\","
+		     "\"mibObjectValueInteger\":-2}\n");
+	bed_close(&bed);
+	bed_open(&bed, timeout, "8! 434>");
+	put(bed.cache, "8=192.0.2.1 434=0xffffffff");
+	put(bed.cache, "8=192.0.2.1 434=0xfffffffe");
+	stage_flush(bed.cache);
+	EXPECT(&bed, "{\"sourceIPv4Address\":\"192.0.2.1\","
+		     "\"mibObjectValueInteger\":-1}\n");
+	bed_close(&bed);
+}
+
+static void
 test_intervals(void)
 {
 	static const struct {
@@ -760,6 +785,7 @@ static const struct unit_test tests[] = {
 	{"all encodings of time", test_times},
 	{"exporter and domain as keys", test_scope_as_key},
 	{"variable-length fields", test_strings},
+	{"signed numbers", test_signed_numbers},
 	{"flows are distributed over intervals", test_intervals},
 	{"an immediate cache", test_immediate},
 	{"a congested exporter", test_congestion_holds_flows_back},
