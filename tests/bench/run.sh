@@ -1,0 +1,237 @@
+#!/bin/sh
+# SPDX-FileCopyrightText: Conflux authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# make bench: what Conflux costs, as whole processes, against a peer or a
+# ceiling that is measured in the same run. Each figure is the median of RUNS
+# runs; the two sides take turns, so a machine that gets slower meanwhile hurts
+# both. Nothing here passes or fails.
+#
+#	SRC=. BUILD=.build sh tests/bench/run.sh [file] [workers] [udp] [meters]
+#
+# The load generator and the ceilings are in the folder that LOAD_TOOLS names
+# (ipfixgen.c, ipfixsink.c, ceiling.c, fixbufsum.c); without it there is nothing
+# to measure with. fixbufsum needs libfixbuf-dev. RECORDS sets the size of the
+# files (10 million), RUNS how often (3).
+set -u
+: "${SRC:=$(pwd)}" "${BUILD:=$SRC/.build}" "${RUNS:=3}" "${RECORDS:=10000000}"
+: "${LOAD_TOOLS:=$SRC/../shared/tools}"
+confluxd=$BUILD/src/daemon/confluxd
+[ $# -gt 0 ] || set -- file workers udp meters
+if [ ! -f "$LOAD_TOOLS/ipfixgen.c" ]; then
+	echo "bench: no load generator in $LOAD_TOOLS (set LOAD_TOOLS)"
+	exit 77
+fi
+work=$(mktemp -d "${TMPDIR:-/tmp}/conflux-bench.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+mkdir "$work/tools"
+cp "$LOAD_TOOLS"/* "$work/tools"
+make -s -C "$work/tools" ipfixgen ipfixsink ceiling >/dev/null || exit 1
+if ! make -s -C "$work/tools" fixbufsum >/dev/null 2>&1; then
+	echo "bench: no libfixbuf-dev: the peer for files is left out"
+fi
+tools=$work/tools
+
+say()
+{
+	printf '%s\n' "$*"
+}
+
+# cost NAME COMMAND...: runs it, notes user+sys seconds, wall seconds and
+# resident kilobytes as a line in $work/NAME.
+cost()
+{
+	cost_name=$1
+	shift
+	if ! /usr/bin/time -o "$work/time" -f '%U %S %e %M' "$@" \
+		>"$work/$cost_name.out" 2>"$work/$cost_name.err"; then
+		say "bench: $cost_name failed:"
+		tail -n 3 "$work/$cost_name.err"
+		return 1
+	fi
+	awk '{ print $1 + $2, $3, $4 }' "$work/time" >>"$work/$cost_name"
+}
+
+# median NAME COLUMN
+median()
+{
+	awk -v c="$2" '{ print $c }' "$work/$1" | sort -n |
+		awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+}
+
+calc()
+{
+	awk "BEGIN { printf \"$1\", $2 }"
+}
+
+field()
+{
+	printf '<cacheField><name>%s</name><ieName>%s</ieName>%s</cacheField>' \
+		"$1" "$1" "${2:-}"
+}
+
+# 5-tuple flows with the four usual values: $1 sources, $2 destination
+config()
+{
+	cat <<-END
+	<ipfix xmlns="urn:ietf:params:xml:ns:yang:ietf-ipfix-psamp"
+	    xmlns:cx="urn:conflux:config:1">
+	<cx:workers>${workers:-1}</cx:workers>
+	<cx:controlSocket>$work/sock</cx:controlSocket>
+	<collectingProcess><name>in</name>$1<cx:cache>c</cx:cache></collectingProcess>
+	<cache><name>c</name><timeoutCache><maxFlows>4000000</maxFlows>
+	<activeTimeout>1800</activeTimeout><idleTimeout>900</idleTimeout><cacheLayout>
+	$(for f in sourceIPv4Address destinationIPv4Address sourceTransportPort \
+		destinationTransportPort protocolIdentifier; do
+		field "$f" '<isFlowKey/>'
+	done
+	for f in octetDeltaCount packetDeltaCount flowStartMilliseconds \
+		flowEndMilliseconds; do
+		field "$f"
+	done)
+	</cacheLayout></timeoutCache><exportingProcess>out</exportingProcess></cache>
+	<exportingProcess><name>out</name><destination><name>d</name>$2</destination>
+	</exportingProcess></ipfix>
+	END
+}
+
+reader()
+{
+	printf '<fileReader><name>%s</name><file>file://%s</file></fileReader>' \
+		"$1" "$2"
+}
+
+writer()
+{
+	printf '<fileWriter><file>file://%s</file></fileWriter>' "$1"
+}
+
+generate()
+{
+	[ -f "$work/$1.ipfix" ] ||
+		"$tools/ipfixgen" --records "$RECORDS" --flows "$2" \
+			--seed "${3:-1}" --file "$work/$1.ipfix" >/dev/null
+}
+
+# IPFIX file in, 5-tuple cache, IPFIX file out, against libfixbuf decoding and
+# summing only.
+bench_file()
+{
+	for size in 10000:k4 1000000:m6; do
+		flows=${size%:*} name=${size#*:}
+		generate "$name" "$flows"
+		config "$(reader r "$work/$name.ipfix")" \
+			"$(writer "$work/out.ipfix")" >"$work/$name.xml"
+		i=0
+		while [ $i -lt "$RUNS" ]; do
+			cost "conflux-$name" "$confluxd" -c "$work/$name.xml" ||
+				return
+			[ ! -x "$tools/fixbufsum" ] ||
+				cost "fixbuf-$name" "$tools/fixbufsum" \
+					"$work/$name.ipfix" || return
+			i=$((i + 1))
+		done
+		cpu=$(median "conflux-$name" 1)
+		rss=$(median "conflux-$name" 3)
+		say "file: $RECORDS records, $flows flows:" \
+			"$(calc '%.1f' "$cpu * 1e9 / $RECORDS") ns a record," \
+			"$rss KiB resident"
+		[ -f "$work/fixbuf-$name" ] || continue
+		peer=$(median "fixbuf-$name" 1)
+		say "file: $flows flows: libfixbuf with a hash table takes" \
+			"$(calc '%.1f' "$peer * 1e9 / $RECORDS") ns," \
+			"$(calc '%.2f' "$peer / $cpu") times ours"
+		if [ "$name" = m6 ]; then
+			small=$(median conflux-k4 3)
+			say "file: octets for each flow more:" \
+				"$(calc '%.1f' "($rss - $small) * 1024 / 990000")"
+		fi
+	done
+}
+
+# Two workers with a file each against one with both.
+bench_workers()
+{
+	generate k4 10000
+	generate k4b 10000 2
+	for workers in 1 2; do
+		config "$(reader a "$work/k4.ipfix")$(reader b \
+			"$work/k4b.ipfix")" "$(writer "$work/out.ipfix")" \
+			>"$work/w$workers.xml"
+	done
+	i=0
+	while [ $i -lt "$RUNS" ]; do
+		cost w1 "$confluxd" -c "$work/w1.xml" || return
+		cost w2 "$confluxd" -c "$work/w2.xml" || return
+		i=$((i + 1))
+	done
+	workers=1
+	say "workers: two files, one worker $(median w1 2) s, two" \
+		"$(median w2 2) s of wall clock:" \
+		"$(calc '%.2f' "$(median w1 2) / $(median w2 2)") times as fast"
+}
+
+drops()
+{
+	awk -v port="$(printf ':%04X' "$1")" \
+		'index($2, port) == length($2) - 4 { n += $NF } END { print n + 0 }' \
+		/proc/net/udp
+}
+
+# user and system seconds of a process so far
+cpu_of()
+{
+	awk -v hz="$(getconf CLK_TCK)" '{ print ($14 + $15) / hz }' \
+		"/proc/$1/stat"
+}
+
+# Messages of 21 records at a rising rate; the ceiling is a receiver that does
+# nothing but recvmmsg.
+bench_udp()
+{
+	port=$((20000 + $$ % 20000))
+	workers=${UDP_WORKERS:-1}
+	config "<udpCollector><name>u</name><localPort>$port</localPort><localIPAddress>127.0.0.1</localIPAddress></udpCollector>" \
+		"$(writer "$work/out.ipfix")" >"$work/udp.xml"
+	workers=1
+	for rate in 1000000 2000000 4000000; do
+		"$confluxd" -c "$work/udp.xml" 2>"$work/udp.err" &
+		pid=$!
+		sleep 1
+		sent=$((rate * 4))
+		c0=$(cpu_of $pid)
+		"$tools/ipfixgen" --records $sent --flows 10000 --rate $rate \
+			--udp "127.0.0.1:$port" >"$work/gen.out"
+		sleep 1
+		lost=$(drops $port)
+		c1=$(cpu_of $pid)
+		kill $pid
+		wait $pid
+		say "udp: $rate records/s asked for," \
+			"$(sed -n 's/.*records_per_s=\([0-9]*\).*/\1/p' \
+				"$work/gen.out") sent:" \
+			"$lost datagrams dropped," \
+			"$(calc '%.1f' "($c1 - $c0) * 1e9 / $sent") ns a record"
+	done
+	say "udp: the ceiling, a bare recvmmsg receiver:"
+	"$tools/ceiling" udp 3 1400 | sed 's/^/udp: /'
+}
+
+# Many meters drained in one pass against snmpbulkwalk on one.
+bench_meters()
+{
+	[ -x "$BUILD/tests/integration/meter_bench" ] || {
+		say "meters: BUILD has no tests/integration/meter_bench"
+		return
+	}
+	"$BUILD/tests/integration/meter_bench" | sed 's/^/meters: /'
+}
+
+[ -x "$confluxd" ] || { say "bench: no $confluxd"; exit 1; }
+for part; do
+	case $part in
+	file | workers | udp | meters) "bench_$part" ;;
+	*) say "bench: no part '$part' (file, workers, udp, meters)" ;;
+	esac
+done
