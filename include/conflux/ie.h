@@ -5,8 +5,10 @@
  * constant table made from xml/ipfix-elements.xml at build time; a registry
  * adds the elements of the user's files, those learnt from RFC 5610 options,
  * and a nameless element (octets) for each unknown (PEN, id) that is met.
- * An element is immutable and lives as long as its registry. One registry per
- * worker, so there is no locking.
+ * An element is immutable and lives as long as its registry, but for nameless
+ * ones that came by ie_meet: these live as long as a shape has them. Shapes are
+ * to be released before their registry is freed. One registry per worker, so
+ * there is no locking.
  */
 #ifndef CONFLUX_IE_H
 #define CONFLUX_IE_H
@@ -187,12 +189,17 @@ const struct ie *ie_get(struct ie_registry *registry, uint32_t pen,
 			uint16_t id);
 
 /*
- * The nameless octetArray for (PEN, id), even if the element is known: for a
- * field whose length its type does not allow (ie_length_ok). Its octets are
- * carried, but nobody takes them for a value. NULL as ie_get.
+ * The element for a field that a peer sends with this length: if it is not
+ * known, or if its type cannot have the length (ie_length_ok), a nameless
+ * octetArray, so that the octets are carried and nobody takes them for a value
+ * of the type. It is held for the caller (ie_release). NULL as ie_get.
  */
-const struct ie *ie_get_opaque(struct ie_registry *registry, uint32_t pen,
-			       uint16_t id);
+const struct ie *ie_meet(struct ie_registry *registry, uint32_t pen,
+			 uint16_t id, uint16_t length);
+
+/* Keeps a nameless element; shapes do it for theirs. Others need no hold. */
+const struct ie *ie_hold(const struct ie *ie);
+void ie_release(const struct ie *ie);
 
 /* By name, exactly ("reverseOctetDeltaCount" included), or NULL. */
 const struct ie *ie_by_name(const struct ie_registry *registry,

@@ -35,6 +35,8 @@ struct template {
 struct template_limits {
 	uint32_t max_templates; /* per session */
 	uint16_t max_fields;    /* per template */
+	uint32_t max_unknown;   /* fields without a known element in all
+				 * templates of the session; 0: no bound */
 	bool lifetime;          /* UDP: templates expire, may be redefined
 				 * without withdrawal (RFC 7011 8.4) */
 	uint32_t template_ms;   /* lifetimes, 0: none */

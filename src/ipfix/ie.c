@@ -9,14 +9,17 @@
  * all others in one hash table.
  *
  * A peer can name any (PEN, id), so what it can add is bounded, and the hashes
- * are seeded. An element is never freed before its registry, because shapes
- * point to it: one that is made known by ie_add leaves its nameless
- * predecessor behind, which happens at most once for each.
+ * are seeded. Nameless elements count who holds them; when the registry is
+ * full, those that nobody holds make room, so that a peer which made up
+ * thousands does no harm to others once it is gone. Elements with a name stay.
+ * One that is made known by ie_add leaves its nameless predecessor to those who
+ * hold it.
  */
 #include "conflux/ie.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,18 +37,22 @@ struct reverse {
 
 struct added {
 	struct added *next;
+	struct ie_registry *registry;
+	uint32_t holds; /* of a nameless one */
+	bool pinned;	/* one hold is that of ie_get */
 	struct ie ie;
 	char text[]; /* name, description */
 };
 
 struct ie_registry {
 	struct table by_id;  /* struct added's ie: named and nameless ones */
-	struct table opaque; /* see ie_get_opaque */
+	struct table opaque; /* nameless ones for wrong lengths, see ie_meet */
 	struct table by_name;
 	struct reverse *reverse; /* by id; a hole has no name */
 	struct added *added;
 	uint32_t added_count;
 	uint32_t max_added;
+	uint32_t idle; /* nameless ones that nobody holds */
 	uint64_t seed;
 };
 
@@ -181,6 +188,37 @@ ie_find(const struct ie_registry *registry, uint32_t pen, uint16_t id)
 	return ie && !ie->unknown ? ie : NULL;
 }
 
+static struct added *
+added_of(const struct ie *ie)
+{
+	uintptr_t at = (uintptr_t)ie - offsetof(struct added, ie);
+
+	return (struct added *)at;
+}
+
+/* Frees the nameless elements that nobody holds. */
+static void
+reclaim(struct ie_registry *registry)
+{
+	struct added **link = &registry->added;
+
+	while (*link) {
+		struct added *added = *link;
+		uint32_t hash = hash_id(registry, added->ie.pen, added->ie.id);
+
+		if (!added->ie.unknown || added->holds) {
+			link = &added->next;
+			continue;
+		}
+		*link = added->next;
+		table_remove(&registry->by_id, hash, &added->ie);
+		table_remove(&registry->opaque, hash, &added->ie);
+		registry->added_count--;
+		free(added);
+	}
+	registry->idle = 0;
+}
+
 /* Makes room for one more element, strings copied. -ENOSPC or -ENOMEM. */
 static int
 added_new(struct ie_registry *registry, const struct ie *ie, struct added **out)
@@ -189,11 +227,16 @@ added_new(struct ie_registry *registry, const struct ie *ie, struct added **out)
 	size_t description = ie->description ? strlen(ie->description) + 1 : 0;
 	struct added *added;
 
+	/* Not for a few: a walk through all has to be worth it. */
+	if (registry->added_count >= registry->max_added &&
+	    registry->idle > registry->max_added / 16)
+		reclaim(registry);
 	if (registry->added_count >= registry->max_added)
 		return -ENOSPC;
-	added = malloc(sizeof(*added) + name + description);
+	added = calloc(1, sizeof(*added) + name + description);
 	if (!added)
 		return -ENOMEM;
+	added->registry = registry;
 	added->ie = *ie;
 	added->ie.name = memcpy(added->text, ie->name, name);
 	if (description)
@@ -209,9 +252,25 @@ added_keep(struct ie_registry *registry, struct added *added)
 	added->next = registry->added;
 	registry->added = added;
 	registry->added_count++;
+	registry->idle += added->ie.unknown;
 }
 
-/* The nameless element for (PEN, id) out of one of the two tables. */
+const struct ie *
+ie_hold(const struct ie *ie)
+{
+	if (ie->unknown && added_of(ie)->holds++ == 0)
+		added_of(ie)->registry->idle--;
+	return ie;
+}
+
+void
+ie_release(const struct ie *ie)
+{
+	if (ie->unknown && --added_of(ie)->holds == 0)
+		added_of(ie)->registry->idle++;
+}
+
+/* The nameless element for (PEN, id) out of one of the two tables, held. */
 static const struct ie *
 get_nameless(struct ie_registry *registry, struct table *table, uint32_t pen,
 	     uint16_t id)
@@ -231,7 +290,7 @@ get_nameless(struct ie_registry *registry, struct table *table, uint32_t pen,
 	struct added *added;
 
 	if (known)
-		return known;
+		return ie_hold(known);
 	snprintf(name, sizeof(name), "e%uid%u", pen, id);
 	if (added_new(registry, &ie, &added) != 0)
 		return NULL;
@@ -240,7 +299,7 @@ get_nameless(struct ie_registry *registry, struct table *table, uint32_t pen,
 		return NULL;
 	}
 	added_keep(registry, added);
-	return &added->ie;
+	return ie_hold(&added->ie);
 }
 
 const struct ie *
@@ -248,12 +307,26 @@ ie_get(struct ie_registry *registry, uint32_t pen, uint16_t id)
 {
 	const struct ie *ie = ie_find(registry, pen, id);
 
-	return ie ? ie : get_nameless(registry, &registry->by_id, pen, id);
+	if (ie)
+		return ie;
+	ie = get_nameless(registry, &registry->by_id, pen, id);
+	if (ie && added_of(ie)->pinned)
+		ie_release(ie);
+	else if (ie)
+		added_of(ie)->pinned = true;
+	return ie;
 }
 
 const struct ie *
-ie_get_opaque(struct ie_registry *registry, uint32_t pen, uint16_t id)
+ie_meet(struct ie_registry *registry, uint32_t pen, uint16_t id,
+	uint16_t length)
 {
+	const struct ie *ie = ie_find(registry, pen, id);
+
+	if (!ie)
+		return get_nameless(registry, &registry->by_id, pen, id);
+	if (ie_length_ok(ie, length))
+		return ie;
 	return get_nameless(registry, &registry->opaque, pen, id);
 }
 

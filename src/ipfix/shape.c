@@ -110,7 +110,7 @@ lay_out(struct shape *shape, const struct field *fields)
 	for (uint16_t i = 0; i < shape->count; i++) {
 		struct field *field = &shape->field[i];
 
-		field->ie = fields[i].ie;
+		field->ie = ie_hold(fields[i].ie);
 		field->length = fields[i].length;
 		field->offset =
 			gap == shape->gap ? (uint16_t)offset : FIELD_NO_OFFSET;
@@ -121,6 +121,13 @@ lay_out(struct shape *shape, const struct field *fields)
 			offset += field->length;
 		}
 	}
+}
+
+static void
+release_fields(const struct shape *shape)
+{
+	for (uint16_t i = 0; i < shape->count; i++)
+		ie_release(shape->field[i].ie);
 }
 
 int
@@ -163,6 +170,7 @@ shape_get(struct shape_table *table, const struct field *fields, uint16_t count,
 	lay_out(shape, fields);
 	err = table_add(&table->table, hash, shape);
 	if (err) {
+		release_fields(shape);
 		free(shape);
 		return err;
 	}
@@ -186,6 +194,7 @@ shape_release(const struct shape *constant)
 	if (!shape || --shape->holds)
 		return;
 	table_remove(&shape->table->table, shape->hash, shape);
+	release_fields(shape);
 	free(shape);
 }
 

@@ -14,7 +14,7 @@
  *  - Sets may end in any number of zeros (3.3.1 allows up to seven), and in up
  *    to three octets of anything.
  *  - A field with a length that its element cannot have is carried as octets
- *    (ie_get_opaque): the record keeps its layout, and nobody reads a value of
+ *    (ie_meet): the record keeps its layout, and nobody reads a value of
  *    50 octets into an address of four.
  *  - A redefinition over TCP or in a file is taken, and told.
  *  - An id names one Template, whatever its kind: an Options Template under
@@ -43,6 +43,7 @@ struct template_store {
 	struct ie_registry *registry;
 	struct shape_table *shapes;
 	struct table table;
+	uint32_t unknown; /* fields without a known element, of all */
 	uint64_t seed;
 	/* The last ones found, by hash: most sessions need no more than these,
 	 * and are spared the probe and the call of equal_key. */
@@ -59,6 +60,7 @@ struct reading {
 	uint64_t messages;
 	template_event_cb cb;
 	void *arg;
+	uint16_t held; /* fields whose elements are held */
 	struct field fields[SHAPE_FIELDS_MAX];
 };
 
@@ -82,13 +84,6 @@ template_store_new(const struct template_limits *limits,
 	return store;
 }
 
-static void
-template_free(struct template *template)
-{
-	shape_release(template->shape);
-	free(template);
-}
-
 void
 template_store_free(struct template_store *store)
 {
@@ -97,8 +92,10 @@ template_store_free(struct template_store *store)
 
 	if (!store)
 		return;
-	while ((template = table_next(&store->table, &at)))
-		template_free(template);
+	while ((template = table_next(&store->table, &at))) {
+		shape_release(template->shape);
+		free(template);
+	}
 	table_fini(&store->table);
 	free(store);
 }
@@ -142,6 +139,29 @@ lookup(struct template_store *store, uint32_t domain, uint16_t id)
 	return template;
 }
 
+static uint32_t
+count_unknown(const struct shape *shape)
+{
+	uint32_t count = 0;
+
+	for (uint16_t i = 0; i < shape->count; i++)
+		count += shape->field[i].ie->unknown;
+	return count;
+}
+
+/* Puts a shape that is held in place of the one a Template has, if any. */
+static void
+set_shape(struct template_store *store, struct template *template,
+	  const struct shape *shape)
+{
+	if (template->shape)
+		store->unknown -= count_unknown(template->shape);
+	shape_release(template->shape);
+	template->shape = shape;
+	if (shape)
+		store->unknown += count_unknown(shape);
+}
+
 static void
 drop(struct template_store *store, struct template *template)
 {
@@ -151,7 +171,8 @@ drop(struct template_store *store, struct template *template)
 	if (*recent == template)
 		*recent = NULL;
 	table_remove(&store->table, hash, template);
-	template_free(template);
+	set_shape(store, template, NULL);
+	free(template);
 }
 
 static bool
@@ -256,18 +277,6 @@ withdraw(struct reading *reading, uint16_t id)
 	tell(reading, TEMPLATE_WITHDRAWN_ALL, id, NULL, NULL);
 }
 
-/* The element that stands for a field with this length. */
-static const struct ie *
-field_element(struct template_store *store, uint32_t pen, uint16_t id,
-	      uint16_t length)
-{
-	const struct ie *ie = ie_get(store->registry, pen, id);
-
-	if (ie && !ie_length_ok(ie, length))
-		ie = ie_get_opaque(store->registry, pen, id);
-	return ie;
-}
-
 /*
  * Reads count fields into reading->fields as far as max allows; the others are
  * stepped over. -EBADMSG: the set ends before them, or they make no record;
@@ -293,8 +302,10 @@ read_fields(struct reading *reading, uint16_t count, uint16_t max,
 		id &= (uint16_t)~FIELD_ENTERPRISE;
 		field = &reading->fields[i];
 		field->length = octets;
-		field->ie = field_element(reading->store, pen, id, octets);
-		if (!field->ie)
+		field->ie = ie_meet(reading->store->registry, pen, id, octets);
+		if (field->ie)
+			reading->held++;
+		else
 			err = -ENOSPC;
 	}
 	if (r->failed) {
@@ -311,10 +322,38 @@ read_fields(struct reading *reading, uint16_t count, uint16_t max,
 	return err;
 }
 
-static const char *
-shape_error(int err)
+static void
+release_fields(struct reading *reading)
 {
-	return err == -ENOSPC ? "too many different Templates" : "no memory";
+	while (reading->held)
+		ie_release(reading->fields[--reading->held].ie);
+}
+
+/* The shape of the fields that were read, held, as the limits allow. */
+static int
+make_shape(struct reading *reading, uint16_t id, uint16_t count,
+	   uint16_t scope_count, const struct shape **out, const char **reason)
+{
+	struct template_store *store = reading->store;
+	const struct template *old = lookup(store, reading->domain, id);
+	uint32_t unknown = store->unknown;
+	int err = shape_get(store->shapes, reading->fields, count, scope_count,
+			    out);
+
+	if (err) {
+		*reason = err == -ENOSPC ? "too many different Templates"
+					 : "no memory";
+		return err;
+	}
+	unknown += count_unknown(*out);
+	if (old)
+		unknown -= count_unknown(old->shape);
+	if (store->limits.max_unknown && unknown > store->limits.max_unknown) {
+		shape_release(*out);
+		*reason = "too many unknown elements in this session";
+		return -ENOSPC;
+	}
+	return 0;
 }
 
 /* Makes a Template that was not there before. */
@@ -344,7 +383,7 @@ add(struct reading *reading, uint16_t id, const struct shape *shape)
 	template->domain = reading->domain;
 	template->id = id;
 	template->set_id = reading->set_id;
-	template->shape = shape;
+	set_shape(store, template, shape);
 	template->defined_ms = reading->now_ms;
 	template->defined_messages = reading->messages;
 	tell(reading, TEMPLATE_NEW, id, NULL, template);
@@ -373,8 +412,7 @@ define(struct reading *reading, uint16_t id, const struct shape *shape)
 		old->accessed_ms = 0;
 		old->flow_keys = 0;
 	}
-	shape_release(old->shape);
-	old->shape = shape;
+	set_shape(store, old, shape);
 	old->defined_ms = reading->now_ms;
 	old->defined_messages = reading->messages;
 	tell(reading, outcome, id, NULL, old);
@@ -421,11 +459,9 @@ read_record(struct reading *reading)
 		err = -ENOSPC;
 		reason = "too many fields";
 	}
-	if (!err) {
-		err = shape_get(reading->store->shapes, reading->fields, count,
-				scope_count, &shape);
-		reason = shape_error(err);
-	}
+	if (!err)
+		err = make_shape(reading, id, count, scope_count, &shape,
+				 &reason);
 	if (err)
 		reject(reading, TEMPLATE_REFUSED, id, reason);
 	else
@@ -453,7 +489,9 @@ template_store_read(struct template_store *store, uint32_t domain,
 		    void *arg)
 {
 	struct reading reading;
+	bool more = true;
 
+	reading.held = 0;
 	reading.store = store;
 	reading.domain = domain;
 	reading.set_id = set_id;
@@ -462,9 +500,10 @@ template_store_read(struct template_store *store, uint32_t domain,
 	reading.cb = cb;
 	reading.arg = arg;
 	reader_init(&reading.r, content, length);
-	while (!at_padding(&reading.r))
-		if (!read_record(&reading))
-			break;
+	while (more && !at_padding(&reading.r)) {
+		more = read_record(&reading);
+		release_fields(&reading);
+	}
 }
 
 /* Makes one Template's shape anew, if an element of it is known by now. */
@@ -477,21 +516,20 @@ relearn(struct template_store *store, struct template *template)
 	bool changed = false;
 
 	for (uint16_t i = 0; i < old->count; i++) {
+		const struct ie *ie = old->field[i].ie;
+		const struct ie *known =
+			ie_find(store->registry, ie->pen, ie->id);
+
 		fields[i] = old->field[i];
-		if (!fields[i].ie->unknown)
+		if (!ie->unknown || !known ||
+		    !ie_length_ok(known, fields[i].length))
 			continue;
-		fields[i].ie =
-			field_element(store, fields[i].ie->pen,
-				      fields[i].ie->id, fields[i].length);
-		if (!fields[i].ie)
-			return;
-		changed |= fields[i].ie != old->field[i].ie;
+		fields[i].ie = known;
+		changed = true;
 	}
-	if (!changed || shape_get(store->shapes, fields, old->count,
-				  old->scope_count, &shape) != 0)
-		return;
-	template->shape = shape;
-	shape_release(old);
+	if (changed && shape_get(store->shapes, fields, old->count,
+				 old->scope_count, &shape) == 0)
+		set_shape(store, template, shape);
 }
 
 void

@@ -137,8 +137,8 @@ type_information_learn(struct ie_registry *registry, const struct shape *shape,
 				      IE_informationElementUnits);
 	ie.range_min = find_uint(shape, record, length,
 				 IE_informationElementRangeBegin);
-	ie.range_max = find_uint(shape, record, length,
-				 IE_informationElementRangeEnd);
+	ie.range_max =
+		find_uint(shape, record, length, IE_informationElementRangeEnd);
 	ie.description = *description ? description : NULL;
 	ret = ie_add(registry, &ie);
 	if (ret == 0)

@@ -177,20 +177,54 @@ test_unknown_elements_are_bounded(void)
 	ie_registry_free(registry);
 }
 
+/* What a peer names: nameless if unknown, or if the length is wrong. */
 static void
-test_opaque_elements(void)
+test_met_elements(void)
 {
 	struct ie_registry *registry = ie_registry_new(3);
 	const struct ie *known = ie_find(registry, 0, IE_sourceIPv4Address);
-	const struct ie *ie = ie_get_opaque(registry, 0, IE_sourceIPv4Address);
+	const struct ie *ie = ie_meet(registry, 0, IE_sourceIPv4Address, 50);
+	const struct ie *unknown = ie_meet(registry, 9, 1, 50);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(ie);
 	CU_ASSERT_PTR_NOT_EQUAL(ie, known);
 	CU_ASSERT(ie->unknown);
 	CU_ASSERT_EQUAL(ie->id, IE_sourceIPv4Address);
-	CU_ASSERT_PTR_EQUAL(ie_get_opaque(registry, 0, IE_sourceIPv4Address),
-			    ie);
+	CU_ASSERT_PTR_EQUAL(ie_meet(registry, 0, IE_sourceIPv4Address, 50), ie);
+	CU_ASSERT_PTR_EQUAL(ie_meet(registry, 0, IE_sourceIPv4Address, 4),
+			    known);
 	CU_ASSERT_PTR_EQUAL(ie_get(registry, 0, IE_sourceIPv4Address), known);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(unknown);
+	CU_ASSERT_PTR_EQUAL(ie_get(registry, 9, 1), unknown);
+	ie_registry_free(registry);
+}
+
+/* Nameless elements that nobody holds make room for others. */
+static void
+test_reclaimed_elements(void)
+{
+	enum { MANY = 100 };
+	struct ie_registry *registry = ie_registry_new(MANY);
+	const struct ie *met[MANY], *kept, *pinned;
+	struct ie learnt = {.pen = 2, .id = 1, .type = 1, .name = "x"};
+
+	pinned = ie_get(registry, 1, 0);
+	kept = ie_hold(ie_meet(registry, 1, 1, 4));
+	ie_release(kept);
+	for (uint16_t i = 2; i < MANY; i++)
+		CU_ASSERT_PTR_NOT_NULL(met[i] = ie_meet(registry, 1, i, 4));
+	CU_ASSERT_PTR_NULL(ie_meet(registry, 2, 1, 4));
+	CU_ASSERT_EQUAL(ie_add(registry, &learnt), -ENOSPC);
+	ie_release(met[2]); /* one is not worth the walk */
+	CU_ASSERT_PTR_NULL(ie_meet(registry, 2, 1, 4));
+	for (uint16_t i = 3; i < MANY; i++)
+		ie_release(met[i]);
+	CU_ASSERT_EQUAL(ie_add(registry, &learnt), 0);
+	CU_ASSERT_PTR_EQUAL(ie_get(registry, 1, 0), pinned);
+	CU_ASSERT_PTR_EQUAL(ie_get(registry, 1, 1), kept);
+	for (uint16_t i = 0; i < MANY - 3; i++)
+		CU_ASSERT_PTR_NOT_NULL(ie_meet(registry, 3, i, 4));
+	CU_ASSERT_PTR_NULL(ie_meet(registry, 3, MANY, 4));
 	ie_registry_free(registry);
 }
 
@@ -457,7 +491,8 @@ static const struct unit_test tests[] = {
 	{"ids of the header are those of the table", test_ids_of_the_header},
 	{"reversible elements have twins", test_reverse_elements},
 	{"unknown elements are bounded", test_unknown_elements_are_bounded},
-	{"opaque stand-ins for known elements", test_opaque_elements},
+	{"elements that a peer names", test_met_elements},
+	{"elements that nobody holds make room", test_reclaimed_elements},
 	{"elements can be learnt", test_learnt_elements},
 	{"many elements added", test_many_added},
 	{"names of types, semantics and units", test_names},

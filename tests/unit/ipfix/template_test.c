@@ -1,5 +1,6 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -438,6 +439,43 @@ test_limits(void)
 	teardown();
 }
 
+/* A peer that makes up elements takes its share, and gives it back. */
+static void
+test_unknown_elements(void)
+{
+	struct template_limits limits = {
+		.max_templates = 10,
+		.max_unknown = 20,
+	};
+	struct template_store *other;
+	char hex[20 * 20];
+
+	setup_limits(&limits, 30, 10);
+	strcpy(hex, "0100 0014");
+	for (int i = 0; i < 20; i++)
+		sprintf(hex + strlen(hex), "%04x 0001 00000009", 0x8000 + i);
+	CU_ASSERT_STRING_EQUAL(templates(hex), "n");
+	CU_ASSERT_STRING_EQUAL(templates("0101 0001 8100 0001 00000009"), "f");
+	CU_ASSERT_STRING_EQUAL(templates("0101 0001 0008 0032"), "f");
+	CU_ASSERT_STRING_EQUAL(templates("0101 0001 0008 0004"), "n");
+	CU_ASSERT_STRING_EQUAL(templates(hex), "r");
+	CU_ASSERT_STRING_EQUAL(templates("0100 0001 8100 0001 00000009"), "D");
+	memcpy(hex, "0102 0013", 9);
+	hex[strlen(hex) - 18] = 0;
+	CU_ASSERT_STRING_EQUAL(templates(hex), "n");
+	CU_ASSERT_STRING_EQUAL(templates("0002 0000"), "W");
+
+	/* What it made up makes room for the elements of others. */
+	other = store;
+	store = template_store_new(&limits, registry, shapes);
+	strcpy(hex, "0100 0014");
+	for (int i = 0; i < 20; i++)
+		sprintf(hex + strlen(hex), "%04x 0001 0000000a", 0x8000 + i);
+	CU_ASSERT_STRING_EQUAL(templates(hex), "n");
+	template_store_free(other);
+	teardown();
+}
+
 static void
 count_event(void *arg, const struct template_event *event)
 {
@@ -550,6 +588,7 @@ static const struct unit_test tests[] = {
 	{"observation domains are apart", test_domains_are_apart},
 	{"lifetimes over UDP", test_lifetimes},
 	{"limits", test_limits},
+	{"unknown elements have a bound", test_unknown_elements},
 	{"a peer that uses all ids", test_all_ids},
 	{"learnt elements get into shapes", test_relearn},
 	{"written templates are read", test_round_trip},
