@@ -146,6 +146,8 @@ collecting_add(struct collecting *collecting,
 	receiver->transport = conf->transport;
 	receiver->limits.max_templates = collecting->conf.max_templates;
 	receiver->limits.max_fields = collecting->conf.max_fields;
+	/* Four Templates full of them: one peer cannot use up the registry. */
+	receiver->limits.max_unknown = 4u * collecting->conf.max_fields;
 	if (conf->transport == TRANSPORT_UDP) {
 		receiver->limits.lifetime = true;
 		receiver->limits.template_ms = conf->template_ms;
