@@ -11,7 +11,6 @@
 #include "conflux/table.h"
 #include "tree.h"
 
-#define PEN_REVERSE 29305 /* RFC 5103 section 6.1 */
 #define LENGTH_VARIABLE 65535
 
 struct check {
@@ -78,15 +77,15 @@ resolve(struct check *c, struct conf_node *ref)
 	char quote[2][CONF_QUOTE_SIZE], shown[CONF_SHOWN_SIZE];
 	const char *near;
 
-	ref->target =
-	    table_find(&c->entries, name_hash(ref->text), entry_equal, &key);
+	ref->target = table_find(&c->entries, name_hash(ref->text), entry_equal,
+				 &key);
 	if (ref->target)
 		return;
 	conf_row_shown(ref->row, shown);
 	/* Enough of these: looking for near names costs. */
 	near = c->errors->count < CONF_ERRORS_MAX
-		   ? nearest_entry(c, key.list, key.name)
-		   : NULL;
+		       ? nearest_entry(c, key.list, key.name)
+		       : NULL;
 	if (near)
 		conf_error(c->errors, ref->line, shown,
 			   "there is no %s %s, expected the name of one, "
@@ -119,7 +118,8 @@ check_field(const struct conf_node *field, struct conf_errors *errors)
 	const struct conf_node *merge = conf_child(field, "merge");
 	const struct conf_node *length = conf_child(field, "ieLength");
 
-	if (key && conf_uint(field, "ieEnterpriseNumber", 0) == PEN_REVERSE)
+	if (key &&
+	    conf_uint(field, "ieEnterpriseNumber", 0) == CONF_PEN_REVERSE)
 		conf_error(errors, key->line, "isFlowKey",
 			   "a reverse element (enterprise number 29305) is no "
 			   "Flow Key, expected no isFlowKey");
@@ -178,9 +178,9 @@ unknown_name(const struct conf_node *leaf, const struct conf_elements *elements,
 	     struct conf_errors *errors)
 {
 	char quote[CONF_QUOTE_SIZE];
-	const char *near = elements->nearest
-			       ? elements->nearest(elements->ctx, leaf->text)
-			       : NULL;
+	const char *near =
+		elements->nearest ? elements->nearest(elements->ctx, leaf->text)
+				  : NULL;
 
 	conf_quote(leaf->text, quote);
 	if (near)
@@ -289,9 +289,10 @@ conf_check(struct conf *conf, const struct conf_options *options,
 	if (ret == 0) {
 		resolve_all(&c, conf->root);
 		conf_check_elements(conf, options->elements, errors);
-		conf_check_meters(conf, errors);
-		conf_check_graph(conf, errors);
+		ret = conf_check_meters(conf, errors);
 	}
+	if (ret == 0)
+		ret = conf_check_graph(conf, errors);
 	table_fini(&c.entries);
 	return ret;
 }

@@ -6,6 +6,7 @@
  * were collected. What only makes no sense is a warning, as the model of RFC
  * 6728 allows it; what cannot work is an error.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "conflux/hash.h"
@@ -23,6 +24,7 @@ struct graph {
 	struct table used;    /* entries that something refers to */
 	struct table visited; /* collecting processes, looking for loops */
 	const struct conf_node *path[GRAPH_DEPTH];
+	int ret;
 	bool quiet; /* what errors entail is not worth a warning */
 };
 
@@ -44,8 +46,8 @@ endpoint_of(const struct conf_node *node)
 {
 	bool one = node->row->type == CONF_ADDRESS;
 	const struct conf_node *collector = one ? node->parent : node;
-	struct endpoint e = {.udp =
-				 strcmp(collector->name, "udpCollector") == 0};
+	struct endpoint e = {.udp = strcmp(collector->name, "udpCollector") ==
+				    0};
 
 	if (one)
 		e.addr = node->addr;
@@ -83,6 +85,15 @@ port_hash(const struct endpoint *e)
 	return (uint32_t)hash_u64(e->addr.port, e->udp);
 }
 
+static void
+add(struct graph *g, struct table *table, uint32_t hash,
+    const struct conf_node *node)
+{
+	/* Tables do not write to what they hold. */
+	if (table_add(table, hash, (void *)(uintptr_t)node))
+		g->ret = -ENOMEM;
+}
+
 static const struct conf_node *
 find_socket(const struct graph *g, struct endpoint e)
 {
@@ -113,10 +124,10 @@ add_socket(struct graph *g, struct conf_node *item)
 			   other->line, e.udp ? "UDP" : "TCP");
 		return;
 	}
-	(void)table_add(&g->sockets, endpoint_hash(&e), item);
+	add(g, &g->sockets, endpoint_hash(&e), item);
 	if (e.addr.version &&
 	    !table_find(&g->ports, port_hash(&e), port_equal, &e))
-		(void)table_add(&g->ports, port_hash(&e), item);
+		add(g, &g->ports, port_hash(&e), item);
 }
 
 static void
@@ -173,7 +184,7 @@ add_writer(struct graph *g, struct conf_node *file)
 			   "already, expected another file",
 			   other->line);
 	else
-		(void)table_add(&g->writers, path_hash(file->path), file);
+		add(g, &g->writers, path_hash(file->path), file);
 }
 
 static void
@@ -206,11 +217,10 @@ marked(const struct table *table, const struct conf_node *node)
 }
 
 static void
-mark(struct table *table, const struct conf_node *node)
+mark(struct graph *g, struct table *table, const struct conf_node *node)
 {
 	if (!marked(table, node))
-		(void)table_add(table, (uint32_t)hash_u64((uintptr_t)node, 0),
-				(void *)(uintptr_t)node);
+		add(g, table, (uint32_t)hash_u64((uintptr_t)node, 0), node);
 }
 
 /* Marks what the references of the entry point to; whether there are any. */
@@ -224,7 +234,7 @@ mark_targets(struct graph *g, const struct conf_node *entry)
 			continue;
 		any = true;
 		if (n->target)
-			mark(&g->used, n->target);
+			mark(g, &g->used, n->target);
 	}
 	return any;
 }
@@ -303,7 +313,7 @@ receiver(const struct graph *g, const struct conf_node *dest)
 {
 	const struct conf_node *udp = conf_child(dest, "udpExporter");
 	const struct conf_node *kind =
-	    udp ? udp : conf_child(dest, "tcpExporter");
+		udp ? udp : conf_child(dest, "tcpExporter");
 	const struct addr *to = conf_addr(kind, "destinationIPAddress");
 	struct endpoint e = {.udp = udp != NULL};
 	const struct conf_node *socket;
@@ -359,7 +369,7 @@ visit(struct graph *g, const struct conf_node *process, unsigned depth)
 
 	if (depth == GRAPH_DEPTH || marked(&g->visited, process))
 		return;
-	mark(&g->visited, process);
+	mark(g, &g->visited, process);
 	g->path[depth++] = process;
 	conf_each (ref, process, "exportingProcess")
 		if (ref->target)
@@ -370,13 +380,13 @@ visit(struct graph *g, const struct conf_node *process, unsigned depth)
 				follow(g, next->target, depth);
 }
 
-void
+int
 conf_check_graph(const struct conf *conf, struct conf_errors *errors)
 {
 	struct graph g = {
-	    .conf = conf,
-	    .errors = errors,
-	    .quiet = errors->errors > 0,
+		.conf = conf,
+		.errors = errors,
+		.quiet = errors->errors > 0,
 	};
 	const struct conf_node *n;
 
@@ -404,4 +414,5 @@ conf_check_graph(const struct conf *conf, struct conf_errors *errors)
 	table_fini(&g.writers);
 	table_fini(&g.used);
 	table_fini(&g.visited);
+	return g.ret;
 }

@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /* Checks of meter readers: credentials that fit, times that fit. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,7 +124,7 @@ same_owner(const void *item, const void *key)
 	       strcmp(conf_text(a, "owner"), conf_text(b, "owner")) == 0;
 }
 
-static void
+static int
 check_owner(struct conf_node *meter, struct table *readers,
 	    struct conf_errors *errors)
 {
@@ -133,16 +134,16 @@ check_owner(struct conf_node *meter, struct table *readers,
 	uint32_t hash;
 
 	if (!address || !owner)
-		return;
+		return 0;
 	hash = addr_hash(address, strlen(owner));
 	other = table_find(readers, hash, same_owner, meter);
-	if (other)
-		conf_error(errors, meter->line, "cx:meterReader",
-			   "the reader in line %u has the same meter and "
-			   "cx:owner, expected another cx:owner",
-			   other->line);
-	else
-		(void)table_add(readers, hash, meter);
+	if (!other)
+		return table_add(readers, hash, meter);
+	conf_error(errors, meter->line, "cx:meterReader",
+		   "the reader in line %u has the same meter and "
+		   "cx:owner, expected another cx:owner",
+		   other->line);
+	return 0;
 }
 
 static void
@@ -184,6 +185,17 @@ check_manage(const struct conf_node *meter, struct conf_errors *errors)
 }
 
 static void
+check_enterprise(const struct conf_node *meter, struct conf_errors *errors)
+{
+	const struct conf_node *pen = conf_child(meter, "enterpriseNumber");
+
+	if (pen && pen->text && pen->number == CONF_PEN_REVERSE)
+		conf_error(errors, pen->line, "cx:enterpriseNumber",
+			   "29305 is for reverse elements (RFC 5103), expected "
+			   "the number of an enterprise");
+}
+
+static void
 check_meter(const struct conf_node *meter, struct conf_errors *errors)
 {
 	if (conf_is(meter, "version", "v3"))
@@ -193,22 +205,26 @@ check_meter(const struct conf_node *meter, struct conf_errors *errors)
 	check_times(meter, errors);
 	check_rule_sets(meter, errors);
 	check_manage(meter, errors);
+	check_enterprise(meter, errors);
 }
 
-void
+int
 conf_check_meters(const struct conf *conf, struct conf_errors *errors)
 {
 	const struct conf_node *process;
 	struct table readers = {0};
 	struct conf_node *node;
+	int ret = 0;
 
 	conf_each (process, conf->root, "collectingProcess") {
 		for (node = process->first; node; node = node->next) {
 			if (strcmp(node->name, "meterReader") != 0)
 				continue;
 			check_meter(node, errors);
-			check_owner(node, &readers, errors);
+			if (check_owner(node, &readers, errors))
+				ret = -ENOMEM;
 		}
 	}
 	table_fini(&readers);
+	return ret;
 }

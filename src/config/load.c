@@ -129,9 +129,9 @@ path_here(const struct load *load, char *path, size_t size)
 
 	snprintf(path, size, "ipfix");
 	for (unsigned i = 1; i < load->depth && n < size; i++)
-		n +=
-		    (size_t)snprintf(path + n, size - n, "%s%s", n ? "/" : "",
-				     conf_row_shown(load->node[i]->row, shown));
+		n += (size_t)snprintf(
+			path + n, size - n, "%s%s", n ? "/" : "",
+			conf_row_shown(load->node[i]->row, shown));
 }
 
 /* The names that may stand in the element, and the nearest of them. */
@@ -181,7 +181,9 @@ unknown_element(struct load *load, const char *name, enum space space,
 		find_places(&places, &conf_rows_root[0], "");
 	near = allowed(node->row, name, &names);
 	path_here(load, path, sizeof(path));
-	if (places.count)
+	if (names.failed || places.text.failed)
+		load->ret = -ENOMEM;
+	else if (places.count)
 		conf_error(load->errors, line, name,
 			   "does not belong in %s, expected in %s", path,
 			   places.text.data);
@@ -262,9 +264,9 @@ static bool
 harmless_attribute(const xmlChar *uri)
 {
 	static const char *const known[] = {
-	    "http://www.w3.org/XML/1998/namespace",
-	    "http://www.w3.org/2001/XMLSchema-instance",
-	    "urn:ietf:params:xml:ns:yang:ietf-netconf-with-defaults",
+		"http://www.w3.org/XML/1998/namespace",
+		"http://www.w3.org/2001/XMLSchema-instance",
+		"urn:ietf:params:xml:ns:yang:ietf-netconf-with-defaults",
 	};
 
 	for (size_t i = 0; uri && i < sizeof(known) / sizeof(*known); i++)
@@ -423,7 +425,7 @@ static void
 end_leaf(struct load *load, struct conf_node *node)
 {
 	const char *text =
-	    load->text.data && load->text.length ? load->text.data : "";
+		load->text.data && load->text.length ? load->text.data : "";
 	int ret;
 
 	if (load->text.failed) {
@@ -561,21 +563,21 @@ static int
 parse(struct load *load, const char *data, size_t length)
 {
 	xmlSAXHandler sax = {
-	    .initialized = XML_SAX2_MAGIC,
-	    .internalSubset = on_doctype,
-	    .startElementNs = on_start,
-	    .endElementNs = on_end,
-	    .characters = on_text,
-	    .ignorableWhitespace = on_text,
-	    .cdataBlock = on_text,
-	    .serror = on_error,
+		.initialized = XML_SAX2_MAGIC,
+		.internalSubset = on_doctype,
+		.startElementNs = on_start,
+		.endElementNs = on_end,
+		.characters = on_text,
+		.ignorableWhitespace = on_text,
+		.cdataBlock = on_text,
+		.serror = on_error,
 	};
 
 	load->xml = xmlCreatePushParserCtxt(&sax, load, NULL, 0, NULL);
 	if (!load->xml)
 		return -ENOMEM;
 	xmlCtxtUseOptions(load->xml, XML_PARSE_NONET | XML_PARSE_RECOVER |
-					 XML_PARSE_BIG_LINES);
+					     XML_PARSE_BIG_LINES);
 	while (length && load->ret == 0) {
 		size_t part = length < 65536 ? length : 65536;
 
@@ -595,9 +597,9 @@ load_document(struct conf *conf, const void *data, size_t length,
 	      const struct conf_options *options, struct conf_errors *errors)
 {
 	struct load load = {
-	    .conf = conf,
-	    .options = options,
-	    .errors = errors,
+		.conf = conf,
+		.options = options,
+		.errors = errors,
 	};
 	int ret;
 
@@ -647,8 +649,8 @@ load_any(struct conf **conf, char *folder, const void *data, size_t length,
 		return -ENOMEM;
 	}
 	c->folder = folder;
-	ret =
-	    load_document(c, data, length, options ? options : &plain, errors);
+	ret = load_document(c, data, length, options ? options : &plain,
+			    errors);
 	conf_errors_sort(errors);
 	if (ret) {
 		conf_free(c);
@@ -724,8 +726,8 @@ conf_load_file(struct conf **conf, const char *path,
 		return ret;
 	}
 	if (slash) {
-		folder =
-		    strndup(path, slash == path ? 1 : (size_t)(slash - path));
+		folder = strndup(path,
+				 slash == path ? 1 : (size_t)(slash - path));
 		if (!folder) {
 			free(data);
 			return -ENOMEM;

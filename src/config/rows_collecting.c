@@ -42,6 +42,12 @@ static const struct conf_row udp_rows[] = {
 	CONF_ROW(LEAF, "optionsTemplateLifePacket", CONF_U32,
 		 .units = "IPFIX Messages",
 		 .help = "The same for Options Templates."),
+	CONF_ROW(LEAF, "sessionTimeout", .cx = true, CONF_RANGE(1, 604800),
+		 .units = "seconds", .def = "3600",
+		 .help = "A Transport Session, which is all that comes from "
+			 "one address and port, ends when nothing came for "
+			 "this long, as UDP does not say when it ends. The "
+			 "default is longer than Templates live."),
 	CONF_ROW(LEAF, "receiveBufferSize", .cx = true,
 		 CONF_RANGE(4096, 1 << 30), .units = "octets",
 		 .def = "16777216",

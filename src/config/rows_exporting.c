@@ -181,15 +181,15 @@ static const struct conf_row destination_rows[] = {
 static const struct conf_row options_rows[] = {
 	CONF_KEY,
 	CONF_ROW(LEAF, "optionsType", .type = CONF_IDENTITY, .mandatory = true,
-		 CONF_VALUES("meteringStatistics", "meteringReliability",
+		 CONF_VALUES("meteringStatistics", "!meteringReliability",
 			     "exportingReliability", "flowKeys",
 			     "!selectionSequence", "!selectionStatistics",
 			     "!accuracy", "!reducingRedundancy",
 			     "extendedTypeInformation"),
 		 .help = "Which report: statistics of the metering process, "
-			 "records it lost, records the exporting process lost "
-			 "(RFC 7011 section 4), which fields are Flow Keys, or "
-			 "what enterprise elements mean (RFC 5610)."),
+			 "records the exporting process lost (RFC 7011 section "
+			 "4), which fields are Flow Keys, or what enterprise "
+			 "elements mean (RFC 5610)."),
 	CONF_ROW(LEAF, "optionsTimeout", CONF_U32, .units = "milliseconds",
 		 .def = "60000",
 		 .help = "How often the report is sent; 0 is when it has "
@@ -223,6 +223,20 @@ const struct conf_row conf_rows_exporting[] = {
 		 .help = "Bound of what waits for one destination that is "
 			 "slow or away; what comes after is counted as lost. "
 			 "The default is a second of 64 Mbit/s."),
+	CONF_ROW(LEAF, "flushTime", .cx = true, CONF_RANGE(1, 60000),
+		 .units = "milliseconds", .def = "200",
+		 .help = "A message that is not full is sent at this age: "
+			 "longer makes fewer messages, shorter is sooner."),
+	CONF_ROW(LEAF, "graceTime", .cx = true, CONF_RANGE(0, 3600000),
+		 .units = "milliseconds", .def = "3000",
+		 .help = "With fallback and loadBalancing: a destination that "
+			 "is away for less than this is waited for, before "
+			 "another takes its records."),
+	CONF_ROW(LEAF, "holdTime", .cx = true, CONF_RANGE(0, 3600000),
+		 .units = "milliseconds", .def = "10000",
+		 .help = "With fallback: the first destination has to be back "
+			 "for this long before it is used again, so that one "
+			 "that comes and goes is not."),
 	CONF_ROW(LEAF, "templateLimit", .cx = true, CONF_RANGE(1, 65280),
 		 .units = "Templates", .def = "4096",
 		 .help = "Bound of the Templates of one Observation Domain at "

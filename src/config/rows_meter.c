@@ -80,7 +80,7 @@ static const struct conf_row manage_rows[] = {
 		 .mandatory = true,
 		 .help = "File with the rules to download, as text."),
 	CONF_ROW(LEAF, "ruleSetName", .cx = true, .type = CONF_STRING,
-		 .min = 1, .max = 127, .def = "conflux",
+		 .min = 1, .max = 118, .def = "conflux",
 		 .help = "Name of the rule set in the meter; one of this name "
 			 "and owner is replaced."),
 	CONF_ROW(LEAF, "standbyRuleSetFile", .cx = true, .type = CONF_PATH,
@@ -99,10 +99,10 @@ static const struct conf_row manage_rows[] = {
 		 .units = "seconds", .def = "600",
 		 .help = "A Flow idle for this long may be dropped by the "
 			 "meter once all its readers have it."),
-	CONF_ROW(LEAF, "keepAlive", .cx = true, CONF_RANGE(1, 86400),
+	CONF_ROW(LEAF, "keepAlive", .cx = true, CONF_RANGE(0, 86400),
 		 .units = "seconds", .def = "300",
 		 .help = "How often the state of the rule set in the meter is "
-			 "looked after."),
+			 "looked after; 0 is never."),
 	CONF_ROW(LEAF, "stopOnExit", .cx = true, .type = CONF_BOOL,
 		 .def = "true",
 		 .help = "Whether the rule set is stopped and removed when the "
@@ -192,6 +192,26 @@ const struct conf_row conf_rows_meter[] = {
 	CONF_ROW(LEAF, "mib", .cx = true, .type = CONF_ENUM, .def = "auto",
 		 CONF_VALUES("auto", "rfc2720", "rfc2064"),
 		 .help = "Form of the Meter MIB; auto asks the meter."),
+	CONF_ROW(LEAF, "access", .cx = true, .type = CONF_ENUM, .def = "auto",
+		 CONF_VALUES("auto", "packages", "columns"),
+		 .help = "How Flows are asked for: by packages of attributes, "
+			 "or by single columns; auto takes columns if the "
+			 "meter has no packages."),
+	CONF_ROW(LEAF_LIST, "extraAttribute", .cx = true, CONF_RANGE(64, 255),
+		 .help = "Attribute to ask for beside those of RFC 2720, by "
+			 "its number, repeated for several: 113 and 115 are "
+			 "the AS numbers of source and destination, 118 the "
+			 "code point of DiffServ (RFC 2724)."),
+	CONF_ROW(LEAF, "maxFlows", .cx = true, CONF_RANGE(1, UINT32_MAX),
+		 .units = "flows", .def = "1048576",
+		 .help = "Flows of this meter whose last counters are "
+			 "remembered, to tell what was added."),
+	CONF_ROW(LEAF, "enterpriseNumber", .cx = true,
+		 CONF_RANGE(1, UINT32_MAX - 1), .def = "32473",
+		 .help = "Private Enterprise Number of the elements for "
+			 "attributes that IANA has no element for. The default "
+			 "is the number for documentation (RFC 5612): take "
+			 "your own if the records leave your network."),
 	CONF_ROW(LEAF, "observationDomainId", .cx = true, CONF_U32, .def = "0",
 		 .help = "Observation Domain of the records; 0 derives one "
 			 "that is unique to the meter and rule set."),

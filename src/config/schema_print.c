@@ -4,8 +4,8 @@
  * Prints what the table of rows says in two other languages: "schema_print
  * rng" the RELAX NG schema xml/conflux.rng for editors, "schema_print mdoc"
  * the reference part of conflux.xml(5). Both hold what can be configured in
- * this build; the manual also names the rest. "schema_print names" lists all
- * elements. Part of the build, not installed.
+ * this build; the manual also names the rest. "schema_print names" and
+ * "usable" list elements. Part of the build, not installed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,8 +111,8 @@ rng_number(const struct conf_row *row, unsigned depth)
 	indent(depth);
 	printf("<data type=\"%s\">\n", row->max <= UINT16_MAX ? "unsignedShort"
 				       : row->max <= UINT32_MAX
-					   ? "unsignedInt"
-					   : "unsignedLong");
+					       ? "unsignedInt"
+					       : "unsignedLong");
 	indent(depth + 1);
 	printf("<param name=\"minInclusive\">%llu</param>\n",
 	       (unsigned long long)row->min);
@@ -521,17 +521,19 @@ print_mdoc(void)
 	mdoc_names(true);
 }
 
-/* The name of every element there is, for a test. */
+/* The name of every element there is, or that can be configured: for tests. */
 static void
-print_names(const struct conf_row *rows)
+print_names(const struct conf_row *rows, bool usable)
 {
 	const struct conf_row *row;
 	unsigned at = 0;
 
 	while ((row = conf_row_next(rows, &at))) {
-		printf("%s\n", row->name);
+		if (usable && !conf_row_usable(row))
+			continue;
+		printf("%s%s\n", usable ? prefix(row) : "", row->name);
 		if (conf_row_holds(row))
-			print_names(row->rows);
+			print_names(row->rows, usable);
 	}
 }
 
@@ -543,9 +545,12 @@ main(int argc, char **argv)
 	} else if (argc == 2 && strcmp(argv[1], "mdoc") == 0) {
 		print_mdoc();
 	} else if (argc == 2 && strcmp(argv[1], "names") == 0) {
-		print_names(conf_rows_root);
+		print_names(conf_rows_root, false);
+	} else if (argc == 2 && strcmp(argv[1], "usable") == 0) {
+		print_names(conf_rows_root, true);
 	} else {
-		fprintf(stderr, "usage: schema_print rng | mdoc | names\n");
+		fprintf(stderr, "usage: schema_print rng | mdoc | names | "
+				"usable\n");
 		return 2;
 	}
 	return fflush(stdout) == 0 ? 0 : 1;

@@ -13,6 +13,8 @@
 /* Enough for the rows that may stand in one element (a test counts them). */
 #define CONF_ROWS_MAX 64u
 
+#define CONF_PEN_REVERSE 29305u /* RFC 5103 section 6.1 */
+
 struct conf {
 	struct conf_node *root;
 	char *folder; /* of the file, for relative paths; NULL: current one */
@@ -80,11 +82,11 @@ int conf_finish(struct conf_node *node, uint64_t meant, const char *folder,
 int conf_check(struct conf *conf, const struct conf_options *options,
 	       struct conf_errors *errors);
 
-/* The same for the parts of check.c: each takes its own kind of entry. */
-void conf_check_meters(const struct conf *conf, struct conf_errors *errors);
+/* Parts of it; 0 or -ENOMEM. */
+int conf_check_meters(const struct conf *conf, struct conf_errors *errors);
 void conf_check_elements(const struct conf *conf,
 			 const struct conf_elements *elements,
 			 struct conf_errors *errors);
-void conf_check_graph(const struct conf *conf, struct conf_errors *errors);
+int conf_check_graph(const struct conf *conf, struct conf_errors *errors);
 
 #endif

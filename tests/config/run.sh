@@ -57,6 +57,12 @@ good()
 		cmp -s "$work/again.xml" "$work/printed" ||
 			fail "$f: printed form is printed differently"
 	done
+
+	"$schema" usable | sort -u | while read -r name; do
+		grep -q "<$name[ />]" *.xml || echo "$name"
+	done >"$work/missing"
+	[ -s "$work/missing" ] &&
+		fail "in no good/*.xml: `tr '\n' ' ' <"$work/missing"`"
 }
 
 bad()
