@@ -1,6 +1,10 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* Entries are reached by an array of pointers (the handle) and a hash table. */
+/*
+ * Entries are reached by an array of pointers (the handle) and a hash table.
+ * Short ones that are released are kept for the next of their size, so strings
+ * that come and go with their flows need no allocation.
+ */
 #include "conflux/var.h"
 
 #include <errno.h>
@@ -10,7 +14,10 @@
 #include "conflux/hash.h"
 #include "conflux/table.h"
 
+enum { CLASS_OCTETS = 32, CLASSES = 8 };
+
 struct var {
+	struct var *spare; /* the next one, while it is not in use */
 	uint32_t handle;
 	uint32_t holds;
 	uint32_t hash;
@@ -24,6 +31,7 @@ struct var_store {
 	uint32_t *free_handle;
 	uint32_t size, next, free_count;
 	uint64_t octets, max_octets, seed;
+	struct var *spare[CLASSES];
 };
 
 struct wanted {
@@ -51,6 +59,13 @@ var_store_free(struct var_store *store)
 		return;
 	for (uint32_t i = 1; i < store->next; i++)
 		free(store->entry[i]);
+	for (unsigned i = 0; i < CLASSES; i++)
+		while (store->spare[i]) {
+			struct var *var = store->spare[i];
+
+			store->spare[i] = var->spare;
+			free(var);
+		}
 	free(store->entry);
 	free(store->free_handle);
 	table_fini(&store->table);
@@ -72,6 +87,40 @@ static uint64_t
 var_cost(uint32_t length)
 {
 	return sizeof(struct var) + length + 48;
+}
+
+static unsigned
+class_of(uint32_t length)
+{
+	return (unsigned)((sizeof(struct var) + length) / CLASS_OCTETS);
+}
+
+static struct var *
+entry_new(struct var_store *store, uint32_t length)
+{
+	unsigned class = class_of(length);
+	struct var *var;
+
+	if (class >= CLASSES)
+		return malloc(sizeof(*var) + length);
+	var = store->spare[class];
+	if (!var)
+		return malloc((class + 1) * CLASS_OCTETS);
+	store->spare[class] = var->spare;
+	return var;
+}
+
+static void
+entry_free(struct var_store *store, struct var *var)
+{
+	unsigned class = class_of(var->length);
+
+	if (class >= CLASSES) {
+		free(var);
+		return;
+	}
+	var->spare = store->spare[class];
+	store->spare[class] = var;
 }
 
 static int
@@ -123,21 +172,21 @@ var_get(struct var_store *store, const uint8_t *data, uint32_t length,
 	}
 	if (store->octets + var_cost(length) > store->max_octets)
 		return -ENOSPC;
-	var = malloc(sizeof(*var) + length);
+	var = entry_new(store, length);
 	if (!var)
 		return -ENOMEM;
 	*var = (struct var){.holds = 1, .hash = hash, .length = length};
 	memcpy(var->data, data, length);
 	err = handle_new(store, &var->handle);
 	if (err) {
-		free(var);
+		entry_free(store, var);
 		return err;
 	}
 	err = table_add(&store->table, hash, var);
 	if (err) {
 		store->entry[var->handle] = NULL;
 		store->free_handle[store->free_count++] = var->handle;
-		free(var);
+		entry_free(store, var);
 		return err;
 	}
 	store->entry[var->handle] = var;
@@ -167,7 +216,7 @@ var_release(struct var_store *store, uint32_t handle)
 	store->octets -= var_cost(var->length);
 	store->entry[handle] = NULL;
 	store->free_handle[store->free_count++] = handle;
-	free(var);
+	entry_free(store, var);
 }
 
 const uint8_t *
