@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /*
- * The text of a leaf as the value its row asks for. Numbers may be decimal,
- * octal (leading 0) or hexadecimal (0x) as YANG says (RFC 6020 9.2.1). Space
- * around a value is dropped, but is kept, and refused, where the value is text.
+ * The text of a leaf as the value its row asks for. Numbers are decimal with an
+ * optional sign (RFC 6020 9.2.1; hexadecimal is for YANG modules only). Space
+ * around a value is dropped, but kept, or refused, where the value is text.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -114,7 +114,7 @@ parse_number(const struct conf_row *row, const char *text, uint64_t *value)
 	if (!isdigit((unsigned char)*digits))
 		return -EINVAL;
 	errno = 0;
-	*value = strtoull(digits, &end, 0);
+	*value = strtoull(digits, &end, 10);
 	if (*end)
 		return -EINVAL;
 	if (errno || (minus && *value) || *value < row->min ||

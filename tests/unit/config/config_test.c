@@ -64,7 +64,7 @@ refuses(const char *document, const char *words)
 
 static const char whole[] = HEAD
 	"<collectingProcess><name>in</name>"
-	"<udpCollector><name>u1</name><localPort> 0x10 </localPort>"
+	"<udpCollector><name>u1</name><localPort> +016 </localPort>"
 	"<localIPAddress>127.0.0.1</localIPAddress>"
 	"<localIPAddress>::1</localIPAddress></udpCollector>"
 	"<udpCollector><name>u2</name></udpCollector>"
