@@ -191,8 +191,8 @@ test_types(void)
 	CU_ASSERT_EQUAL(c.bad_sequence + c.no_template + c.bad_message, 0);
 	shape_release(shape);
 	shape_release(unknown);
-	feeder_fini(&f);
 	collector_fini(&c);
+	feeder_fini(&f);
 }
 
 static void
@@ -260,8 +260,8 @@ test_statistics(void)
 	CU_ASSERT_TRUE(ledger_exact(exporting_ledger(f.stage, 0)));
 	shape_release(shape);
 	shape_release(fat);
-	feeder_fini(&f);
 	collector_fini(&c);
+	feeder_fini(&f);
 }
 
 static void

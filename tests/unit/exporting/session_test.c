@@ -55,8 +55,8 @@ test_udp(void)
 		feeder_tick(&f, 100);
 	CU_ASSERT_EQUAL(c.outcome[TEMPLATE_WITHDRAWN_UDP], 0);
 	shape_release(shape);
-	feeder_fini(&f);
 	collector_fini(&c);
+	feeder_fini(&f);
 }
 
 static void
@@ -108,8 +108,8 @@ test_refresh(void)
 	CU_ASSERT_EQUAL(c.options, 1);
 	shape_release(shape);
 	shape_release(options);
-	feeder_fini(&f);
 	collector_fini(&c);
+	feeder_fini(&f);
 }
 
 static void
@@ -137,8 +137,8 @@ test_refresh_packets(void)
 	CU_ASSERT_TRUE(c.outcome[TEMPLATE_REFRESHED] <= 12);
 	CU_ASSERT_EQUAL(c.bad_sequence + c.no_template, 0);
 	shape_release(shape);
-	feeder_fini(&f);
 	collector_fini(&c);
+	feeder_fini(&f);
 }
 
 /* The collector goes and comes back: Templates first, sequence from 0. */
@@ -192,8 +192,8 @@ test_reconnect(void)
 	CU_ASSERT_EQUAL(l->held, 0);
 	CU_ASSERT_EQUAL(ledger_lost(l), 0);
 	shape_release(shape);
-	feeder_fini(&f);
 	collector_fini(&again);
+	feeder_fini(&f);
 }
 
 /* Breaks the session in the middle of a stream again and again. */
@@ -281,8 +281,8 @@ test_withdrawal(void)
 	CU_ASSERT_EQUAL(template_store_count(c.store), 0);
 	shape_release(a);
 	shape_release(b);
-	feeder_fini(&f);
 	collector_fini(&c);
+	feeder_fini(&f);
 }
 
 /* Nobody listens: the queue fills to its bound, no further, and is kept. */
@@ -339,8 +339,8 @@ test_queue(void)
 	CU_ASSERT_EQUAL(l->exported, held);
 	CU_ASSERT_EQUAL(l->held, 0);
 	shape_release(shape);
-	feeder_fini(&f);
 	collector_fini(&c);
+	feeder_fini(&f);
 }
 
 /* A rate limit makes the queue wait, and nothing else. */
@@ -369,8 +369,8 @@ test_rate(void)
 	CU_ASSERT_EQUAL(c.bad_sequence + c.no_template, 0);
 	CU_ASSERT_EQUAL(c.sum, f.sum);
 	shape_release(shape);
-	feeder_fini(&f);
 	collector_fini(&c);
+	feeder_fini(&f);
 }
 
 static void
@@ -402,10 +402,10 @@ test_parallel(void)
 	for (unsigned i = 0; i < 3; i++)
 		CU_ASSERT_EQUAL(exporting_ledger(f.stage, i)->exported, 1000);
 	shape_release(shape);
-	feeder_fini(&f);
 	collector_fini(&tcp);
 	collector_fini(&udp);
 	collector_fini(&file);
+	feeder_fini(&f);
 }
 
 static void
@@ -453,9 +453,9 @@ test_fallback(void)
 	CU_ASSERT_EQUAL(c.sum + file.sum, f.sum);
 	CU_ASSERT_EQUAL(f.stage->ledger.exported, 350);
 	shape_release(shape);
-	feeder_fini(&f);
 	collector_fini(&c);
 	collector_fini(&file);
+	feeder_fini(&f);
 }
 
 static void
@@ -490,9 +490,9 @@ test_balance(void)
 	CU_ASSERT_TRUE(b.seen_count >= 2);
 	CU_ASSERT_EQUAL(a.sum + b.sum, f.sum);
 	shape_release(shape);
-	feeder_fini(&f);
 	collector_fini(&a);
 	collector_fini(&b);
+	feeder_fini(&f);
 }
 
 /* Many domains with an open message each: memory for them is bounded. */
@@ -563,8 +563,8 @@ test_report(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "\"held\":10"));
 	text_fini(&text);
 	shape_release(shape);
-	feeder_fini(&f);
 	collector_fini(&c);
+	feeder_fini(&f);
 }
 
 static const struct unit_test tests[] = {
