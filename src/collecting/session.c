@@ -346,10 +346,9 @@ relearn(struct collecting *c)
 }
 
 static int
-session_message(void *arg, struct net_session *net, const uint8_t *message,
-		size_t length)
+read_message(struct session *session, const uint8_t *message, size_t length)
 {
-	struct session *session = net->user;
+	struct net_session *net = session->net;
 	struct message_reader reader;
 	struct arrival arrival;
 	struct domain *domain;
@@ -387,6 +386,30 @@ session_message(void *arg, struct net_session *net, const uint8_t *message,
 	end_sequence(domain, &reader.header);
 	if (session->process->relearn)
 		relearn(session->process);
+	return error;
+}
+
+/*
+ * A datagram is to hold one message (RFC 7011 section 10.3). Some exporters pad
+ * it behind the message, some relays join messages: each message is read, and
+ * what is none behind them costs only itself.
+ */
+static int
+session_message(void *arg, struct net_session *net, const uint8_t *message,
+		size_t length)
+{
+	int error = 0;
+
+	do {
+		int framed = message_frame(message, length);
+		size_t one = length;
+
+		if (framed > 0 && (size_t)framed < length)
+			one = (size_t)framed;
+		error = read_message(net->user, message, one);
+		message += one;
+		length -= one;
+	} while (!error && length);
 	return error;
 }
 

@@ -59,8 +59,8 @@ test_header(void)
 	static const struct {
 		uint16_t version;
 		int longer; /* length in the header, less the real one */
-	} cases[] = {{10, 1}, {10, -1}, {10, -60000}, {11, 0},
-		     {9, 0},  {5, 0},   {0, 0}};
+	} cases[] = {{10, 1}, {10, -60000}, {11, 0},
+		     {9, 0},  {5, 0},       {0, 0}};
 
 	for (unsigned i = 0; i < UNIT_COUNT(cases); i++) {
 		struct bad b;
@@ -85,6 +85,31 @@ test_header(void)
 		m->length = length;
 		CU_ASSERT_EQUAL(fixture_send(b.f, &b.net), 0);
 		bad_end(&b, 0, 0);
+	}
+}
+
+/* Messages joined in a datagram, padding behind one: each is read. */
+static void
+test_joined(void)
+{
+	static const unsigned padding[] = {0, 1, 2, 16, 20};
+
+	for (unsigned i = 0; i < UNIT_COUNT(padding); i++) {
+		struct bad b;
+		struct msg *m = bad_message(&b);
+		size_t first;
+
+		msg_flows(m, 256, 1, 3);
+		msg_end(m);
+		first = m->length;
+		memcpy(m->data + first, m->data, first);
+		wire_put32(m->data + first + 8, 4); /* its sequence number */
+		m->length = first * 2;
+		memset(m->data + m->length, 0, padding[i]);
+		m->length += padding[i];
+		CU_ASSERT_EQUAL(fixture_send(b.f, &b.net), 0);
+		b.sequence += 6;
+		bad_end(&b, 6, 0);
 	}
 }
 
@@ -479,6 +504,7 @@ test_closed_inside(void)
 
 static const struct unit_test tests[] = {
 	{"headers", test_header},
+	{"messages joined in a datagram", test_joined},
 	{"headers in streams", test_header_stream},
 	{"lengths of sets", test_set_length},
 	{"what a broken set cost", test_set_length_derived},
