@@ -74,6 +74,12 @@ struct conf_errors {
 /* "FILE:LINE: text" lines ("FILE: text" without a line), to out. */
 void conf_errors_print(const struct conf_errors *errors, const char *file,
 		       FILE *out);
+/*
+ * Adds an error at an element, for checks that callers make after loading:
+ * text is what comes after its name.
+ */
+void conf_errors_add(struct conf_errors *errors, const struct conf_node *node,
+		     const char *text);
 void conf_errors_fini(struct conf_errors *errors);
 
 /* An Information Element as far as a configuration has to know it. */

@@ -279,6 +279,27 @@ conf_check_elements(const struct conf *conf,
 	}
 }
 
+static void
+check_reconnect(const struct conf *conf, struct conf_errors *errors)
+{
+	const struct conf_node *process, *destination, *tcp, *least, *most;
+
+	conf_each (process, conf->root, "exportingProcess") {
+		conf_each (destination, process, "destination") {
+			tcp = conf_child(destination, "tcpExporter");
+			least = conf_child(tcp, "reconnectMin");
+			most = conf_child(tcp, "reconnectMax");
+			if (!least || !most || !least->text || !most->text ||
+			    least->number <= most->number)
+				continue;
+			conf_error(errors, least->line, "cx:reconnectMin",
+				   "%s milliseconds is above cx:reconnectMax "
+				   "(%s), expected at most that",
+				   least->text, most->text);
+		}
+	}
+}
+
 int
 conf_check(struct conf *conf, const struct conf_options *options,
 	   struct conf_errors *errors)
@@ -289,6 +310,7 @@ conf_check(struct conf *conf, const struct conf_options *options,
 	if (ret == 0) {
 		resolve_all(&c, conf->root);
 		conf_check_elements(conf, options->elements, errors);
+		check_reconnect(conf, errors);
 		ret = conf_check_meters(conf, errors);
 	}
 	if (ret == 0)

@@ -22,9 +22,9 @@ const struct conf_row conf_rows_tls[] = {
 };
 
 static const struct conf_row version_rows[] = {
-	CONF_ROW(LEAF, "ipfixVersion", CONF_U16, .def = "10",
-		 .help = "Version of the protocol; this build writes 10 "
-			 "(IPFIX) only."),
+	CONF_ROW(LEAF, "ipfixVersion", CONF_RANGE(10, 10), .def = "10",
+		 .help = "Version of the protocol: 10 is IPFIX, the only one "
+			 "that this build writes."),
 	CONF_LAST,
 };
 
@@ -40,7 +40,8 @@ static const struct conf_row interface_choice[] = {
 
 static const struct conf_row common_rows[] = {
 	CONF_ROW(GROUP, "ipfixVersion", .rows = version_rows),
-	CONF_ROW(LEAF, "destinationPort", CONF_U16, .def = "4739",
+	CONF_ROW(LEAF, "destinationPort", CONF_RANGE(1, 65535),
+		 .def = "4739",
 		 .help = "Port of the collector; the default is the port "
 			 "registered for IPFIX."),
 	CONF_ROW(CHOICE, "indexOrName", .rows = interface_choice),
@@ -85,7 +86,8 @@ static const struct conf_row udp_rows[] = {
 		 .def = "1400",
 		 .help = "Bound of the IP packets sent: an IPFIX Message is 28 "
 			 "octets smaller over IPv4, 48 over IPv6. 0 takes the "
-			 "path MTU the system knows. The default stays below "
+			 "path MTU the system knows. Messages are never "
+			 "smaller than 512 octets. The default stays below "
 			 "an Ethernet MTU less common tunnel headers, since a "
 			 "lost fragment loses the whole message."),
 	CONF_ROW(LEAF, "templateRefreshTimeout", CONF_U32, .units = "seconds",

@@ -56,7 +56,7 @@ facts(const struct conf_row *row, char out[FACTS_SIZE])
 	out[0] = 0;
 	if (conf_row_holds(row))
 		return row->mandatory ? "at least one" : out;
-	if (row->type == CONF_UINT)
+	if (row->type == CONF_UINT && row->min < row->max)
 		n += (size_t)snprintf(out, FACTS_SIZE, "%s from %llu to %llu",
 				      row->units ? row->units : "a number",
 				      (unsigned long long)row->min,

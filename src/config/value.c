@@ -28,7 +28,11 @@ add_word(char *out, size_t at, size_t size, const char *word)
 static void
 expect_number(const struct conf_row *row, char *out)
 {
-	snprintf(out, CONF_EXPECT_SIZE, "%s from %llu to %llu",
+	if (row->min == row->max)
+		snprintf(out, CONF_EXPECT_SIZE, "%llu",
+			 (unsigned long long)row->min);
+	else
+		snprintf(out, CONF_EXPECT_SIZE, "%s from %llu to %llu",
 		 row->units ? row->units : "a number",
 		 (unsigned long long)row->min, (unsigned long long)row->max);
 }

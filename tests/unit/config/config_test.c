@@ -277,6 +277,23 @@ test_hostile(void)
 	text_fini(&text);
 }
 
+/* Checks of others are told in the same list. */
+static void
+test_added_error(void)
+{
+	struct conf *conf = load_right(whole);
+	struct conf_errors errors = {0};
+
+	if (!conf)
+		return;
+	conf_errors_add(&errors, conf_find(conf, "cache", "c"), "is too big");
+	CU_ASSERT_EQUAL(errors.errors, 1);
+	CU_ASSERT(errors.count == 1 &&
+		  strcmp(errors.list[0].text, "cache: is too big") == 0);
+	conf_errors_fini(&errors);
+	conf_free(conf);
+}
+
 static void
 test_no_file(void)
 {
@@ -315,6 +332,7 @@ main(void)
 		{"table is sound", test_table},
 		{"line numbers beyond 65535", test_long_lines},
 		{"hostile documents", test_hostile},
+		{"errors of others", test_added_error},
 		{"no file", test_no_file},
 		{"nearest name", test_nearest},
 	};
