@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /*
- * Log lines to stderr: "level: message". The level is set once at start; it is
+ * Log lines to stderr: "program: level: message". The level is set once at start; it is
  * the only process-wide state of the library part. Modules ipfix and record
  * never log. What a peer can cause to be logged goes through a log_limit.
  */

@@ -47,7 +47,8 @@ log_write(enum log_level level, const char *format, ...)
 
 	if (level > threshold)
 		return;
-	start = snprintf(line, sizeof(line), "confluxd: %s: ",
+	start = snprintf(line, sizeof(line),
+			 "%s: %s: ", program_invocation_short_name,
 			 level_name[level]);
 	va_start(args, format);
 	n = vsnprintf(line + start, sizeof(line) - (size_t)start - 1, format,
