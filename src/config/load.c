@@ -533,7 +533,11 @@ on_xml_error(struct load *load, int code, int level, int line,
 	else if (code == XML_ERR_TAG_NOT_FINISHED ||
 		 (code == XML_ERR_DOCUMENT_END && load->depth))
 		message = "the document ends too early";
-	snprintf(text, sizeof(text), "%s", message ? message : "is malformed");
+	/* A message may quote what is there. */
+	if (!message ||
+	    (load->depth && load->node[load->depth - 1]->row->secret))
+		message = "the text is malformed";
+	snprintf(text, sizeof(text), "%s", message);
 	length = strlen(text);
 	while (length && strchr("\r\n ", text[length - 1]))
 		text[--length] = 0;
