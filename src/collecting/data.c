@@ -132,8 +132,8 @@ data_read(struct domain *domain, struct template *template, const uint8_t *p,
 	if (*bad) {
 		complain(domain->session, COMPLAINT_DATA,
 			 "domain %u: data set %u: the last %u octets are no "
-			 "record of its template: at least 1 record is lost, "
-			 "the %u before are used",
+			 "record of its template: at least 1 record is lost; "
+			 "%u before it are used",
 			 domain->scope.domain, template->id, *bad, records);
 		account_lost(domain, LOSS_MALFORMED, 1);
 	}

@@ -345,30 +345,59 @@ relearn(struct collecting *c)
 			template_store_relearn(session->templates);
 }
 
+/*
+ * Reads the sets of a message. octets may be more than its length says, over
+ * UDP: a set that reaches behind the length, but not behind the datagram, shows
+ * that the length is wrong, and is read. Returns how many octets were read up
+ * to the end of the last good set.
+ */
+static size_t
+read_sets(struct domain *domain, struct message_reader *reader,
+	  const uint8_t *message, size_t octets, const struct arrival *arrival)
+{
+	const uint8_t *end = message + MESSAGE_HEADER;
+	struct set set;
+
+	for (;;) {
+		while (message_next_set(reader, &set)) {
+			read_set(domain, &set, arrival);
+			end = set.content + set.length;
+		}
+		if (!reader->reason || octets <= reader->header.length)
+			return (size_t)(end - message);
+		reader->header.length = (uint16_t)octets;
+		reader->p = end;
+		reader->end = message + octets;
+		reader->reason = NULL;
+	}
+}
+
+/* One message at the start of octets; *used is set to what it took. */
 static int
-read_message(struct session *session, const uint8_t *message, size_t length)
+read_message(struct session *session, const uint8_t *message, size_t octets,
+	     size_t length, size_t *used)
 {
 	struct net_session *net = session->net;
 	struct message_reader reader;
 	struct arrival arrival;
 	struct domain *domain;
-	const uint8_t *end = message + MESSAGE_HEADER;
-	struct set set;
 	int error = 0;
 
+	*used = octets;
 	session->counters.messages++;
-	session->counters.octets += length;
 	if (message_open(&reader, message, length))
 		return discard(session, message, length, reader.reason);
 	domain = domain_get(session, reader.header.domain);
 	if (!domain) {
 		refuse_domain(session, &reader);
+		*used = length;
 		return 0;
 	}
 	if (net->transport == TRANSPORT_UDP &&
 	    sequence_duplicate(&domain->sequence, &reader.header, message)) {
 		session->counters.duplicates++;
 		session->counters.discarded++;
+		*used = length;
 		return 0;
 	}
 	domain->now = (struct unknown){.message = ++domain->messages};
@@ -376,41 +405,52 @@ read_message(struct session *session, const uint8_t *message, size_t length)
 	domain->options = 0;
 	arrival.export_ms = reader.header.export_time * UINT64_C(1000);
 	arrival.received_ms = net->last_ms;
-	while (message_next_set(&reader, &set)) {
-		read_set(domain, &set, &arrival);
-		end = set.content + set.length;
+	*used = read_sets(domain, &reader, message, octets, &arrival);
+	if (reader.reason) {
+		error = bad_rest(domain, &reader, (uint32_t)(octets - *used));
+		*used = octets;
 	}
-	if (reader.reason)
-		error = bad_rest(domain, &reader,
-				 (uint32_t)(message + length - end));
 	end_sequence(domain, &reader.header);
 	if (session->process->relearn)
 		relearn(session->process);
 	return error;
 }
 
-/*
- * A datagram is to hold one message (RFC 7011 section 10.3). Some exporters pad
- * it behind the message, some relays join messages: each message is read, and
- * what is none behind them costs only itself.
- */
+/* Does a whole message start here? */
+static bool
+is_message(const uint8_t *p, size_t length)
+{
+	int one = message_frame(p, length);
+
+	return one > 0 && (size_t)one <= length;
+}
+
 static int
 session_message(void *arg, struct net_session *net, const uint8_t *message,
 		size_t length)
 {
-	int error = 0;
+	struct session *session = net->user;
+	size_t used;
 
+	session->counters.octets += length;
+	if (net->transport != TRANSPORT_UDP)
+		return read_message(session, message, length, length, &used);
+	/*
+	 * RFC 7011 has one message in a datagram. Some exporters put several
+	 * into one, others get the length wrong.
+	 */
 	do {
-		int framed = message_frame(message, length);
-		size_t one = length;
+		size_t one = length, octets = length;
 
-		if (framed > 0 && (size_t)framed < length)
-			one = (size_t)framed;
-		error = read_message(net->user, message, one);
-		message += one;
-		length -= one;
-	} while (!error && length);
-	return error;
+		if (is_message(message, length))
+			one = wire_get16(message + 2);
+		if (is_message(message + one, length - one))
+			octets = one;
+		read_message(session, message, octets, one, &used);
+		message += used;
+		length -= used;
+	} while (length);
+	return 0;
 }
 
 /* ---- sessions ---------------------------------------------------------- */

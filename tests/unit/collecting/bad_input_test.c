@@ -113,6 +113,22 @@ test_joined(void)
 	}
 }
 
+/* A set that reaches behind the length of its message, in the datagram. */
+static void
+test_length_too_small(void)
+{
+	struct bad b;
+	struct msg *m = bad_message(&b);
+
+	msg_flows(m, 256, 1, 5);
+	msg_flows(m, 256, 6, 5);
+	msg_end(m);
+	wire_put16(m->data + 2, (uint16_t)(m->length - 2));
+	CU_ASSERT_EQUAL(fixture_send(b.f, &b.net), 0);
+	b.sequence += 10;
+	bad_end(&b, 10, 0);
+}
+
 /* Over TCP and from a file a message that is none ends the session. */
 static void
 test_header_stream(void)
@@ -505,6 +521,7 @@ test_closed_inside(void)
 static const struct unit_test tests[] = {
 	{"headers", test_header},
 	{"messages joined in a datagram", test_joined},
+	{"length of a message too small", test_length_too_small},
 	{"headers in streams", test_header_stream},
 	{"lengths of sets", test_set_length},
 	{"what a broken set cost", test_set_length_derived},
