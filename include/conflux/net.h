@@ -167,6 +167,12 @@ struct net_out_stats {
 };
 void net_out_stats(const struct net_out *out, struct net_out_stats *stats);
 
+/*
+ * path_octets of a destination over UDP before a session to it is opened; 0:
+ * unknown. Sends nothing.
+ */
+uint32_t net_path_octets(const struct net_out_conf *conf);
+
 /* Is everything that was taken with the kernel? (Before an orderly end.) */
 bool net_out_drained(const struct net_out *out);
 /*

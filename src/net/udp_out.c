@@ -211,20 +211,43 @@ udp_out_close(struct net_out *net, unsigned linger_ms)
 }
 
 static uint32_t
-udp_out_path_octets(const struct net_out *net)
+path_octets(int fd, uint8_t version)
 {
-	const struct udp_out *out = (const struct udp_out *)net;
-	bool v4 = net->conf.remote.version == 4;
+	bool v4 = version == 4;
 	int headers = v4 ? HEADERS_4 : HEADERS_6;
 	int mtu = 0;
 	socklen_t length = sizeof(mtu);
 
-	if (getsockopt(out->fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
+	if (getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
 		       v4 ? IP_MTU : IPV6_MTU, &mtu, &length) < 0 ||
 	    mtu <= headers)
 		return 0;
 	mtu -= headers;
 	return mtu < LARGEST ? (uint32_t)mtu : LARGEST;
+}
+
+static uint32_t
+udp_out_path_octets(const struct net_out *net)
+{
+	return path_octets(((const struct udp_out *)net)->fd,
+			   net->conf.remote.version);
+}
+
+uint32_t
+net_path_octets(const struct net_out_conf *conf)
+{
+	struct sockaddr_storage ss;
+	socklen_t length = addr_to_sockaddr(&conf->remote, &ss);
+	int fd = socket_new(&conf->remote, SOCK_DGRAM);
+	uint32_t octets = 0;
+
+	if (fd < 0)
+		return 0;
+	if (socket_from(fd, &conf->local, conf->interface) == 0 &&
+	    connect(fd, (struct sockaddr *)&ss, length) == 0)
+		octets = path_octets(fd, conf->remote.version);
+	close(fd);
+	return octets;
 }
 
 const struct net_out_type net_udp_out = {

@@ -1,0 +1,93 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The runtime makes the processes that a configuration asks for, joins them as
+ * its references say, runs them in one or more workers, and ends them in order.
+ *
+ *	runtime_new(base, conf, ended, arg, &runtime, &error);
+ *	... give up privileges ...
+ *	runtime_start(runtime);
+ *	event_base_dispatch(base);	until ended is called
+ *	runtime_log_ledger(runtime);
+ *	runtime_free(runtime);
+ */
+#ifndef CONFLUX_RUNTIME_H
+#define CONFLUX_RUNTIME_H
+
+#include <stdbool.h>
+
+#include "conflux/config.h"
+#include "conflux/ledger.h"
+#include "conflux/text.h"
+
+struct event_base;
+struct runtime;
+struct runtime_elements;
+
+/*
+ * What the loader of a configuration asks about Information Elements: those of
+ * IANA, of meter readers, and of the element files that the document names.
+ * One for each document that is loaded. -ENOMEM.
+ */
+int runtime_elements_new(struct runtime_elements **out);
+void runtime_elements_free(struct runtime_elements *elements);
+const struct conf_elements *
+runtime_elements_conf(struct runtime_elements *elements);
+
+/*
+ * Checks what the loader can't: that caches and meter readers can be made of
+ * what they are given. Opens nothing. Each fault goes to fault (node: where it
+ * is; text: what is wrong). Returns how many there were, or a negative errno.
+ */
+int runtime_check(const struct conf *conf,
+		  void (*fault)(void *arg, const struct conf_node *node,
+				const char *text),
+		  void *arg);
+
+/*
+ * Makes all processes and opens their sockets and files. conf must live as
+ * long as the runtime, and so must base, in whose thread all calls are made.
+ * ended is called once from the loop: after runtime_stop, or when all sources
+ * were finite and everything has been exported. A negative errno: *error is a
+ * message for people (to be freed), or NULL without memory.
+ */
+int runtime_new(struct event_base *base, const struct conf *conf,
+		void (*ended)(void *arg), void *arg, struct runtime **out,
+		char **error);
+
+/* Starts the sources and the workers. 0 or a negative errno. */
+int runtime_start(struct runtime *runtime);
+
+/*
+ * Begins the orderly end: sources stop, meter readers deregister, caches are
+ * flushed, exporters drained, within a bounded time. Then ended is called.
+ */
+void runtime_stop(struct runtime *runtime);
+
+/*
+ * State with the names of RFC 6728, into the open report. section: a name at
+ * the top of it ("collectingProcess", "cache", "exportingProcess",
+ * "cx:meterReader", "cx:daemon", "cx:total"; the prefix may be left out), NULL: all; -ENOENT.
+ */
+int runtime_report(struct runtime *runtime, const char *section,
+		   struct report *report);
+
+/*
+ * The account of all processes together. in: of the sources; exported: by the
+ * exporting processes; the rest: sums. *copied: records that went to more than
+ * one next process. in + split + copied = exported + merged + filtered + lost
+ * + held, always.
+ */
+void runtime_ledger(struct runtime *runtime, struct ledger *sum,
+		    uint64_t *copied);
+
+/* One line for each process and destination, and one for all (notice). */
+void runtime_log_ledger(struct runtime *runtime);
+
+/* The port of the first collector named so, 0 if there is none (for tests). */
+uint16_t runtime_port(const struct runtime *runtime, const char *collector);
+
+/* NULL is legal. */
+void runtime_free(struct runtime *runtime);
+
+#endif

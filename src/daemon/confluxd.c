@@ -1,0 +1,276 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * confluxd: loads a configuration, starts the runtime, waits for its end or
+ * for a signal. Runs in the foreground and logs to stderr.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "conflux/config.h"
+#include "conflux/log.h"
+#include "conflux/runtime.h"
+
+enum {
+	STATUS_OK = 0,
+	STATUS_FAILED = 1,
+	STATUS_USAGE = 2,
+	STATUS_SIGNAL = 128, /* and its number: ended without order */
+};
+
+/*
+ * Without a configuration: whatever IPFIX is sent to this machine by itself is
+ * printed, a good first look at an exporter.
+ */
+static const char preset[] =
+	"<ipfix xmlns=\"urn:ietf:params:xml:ns:yang:ietf-ipfix-psamp\""
+	" xmlns:cx=\"urn:conflux:config:1\">"
+	"<collectingProcess><name>loopback</name>"
+	"<udpCollector><name>udp</name>"
+	"<localIPAddress>127.0.0.1</localIPAddress>%s</udpCollector>"
+	"<tcpCollector><name>tcp</name>"
+	"<localIPAddress>127.0.0.1</localIPAddress>%s</tcpCollector>"
+	"<exportingProcess>lines</exportingProcess></collectingProcess>"
+	"<exportingProcess><name>lines</name>"
+	"<destination><name>stdout</name><cx:jsonWriter/></destination>"
+	"</exportingProcess></ipfix>";
+
+struct options {
+	const char *file;
+	const char *user;
+};
+
+struct daemon {
+	struct event_base *base;
+	struct runtime *runtime;
+	struct event *term, *interrupt;
+	bool ending;
+};
+
+static void
+usage(FILE *out)
+{
+	fputs("usage: confluxd [-c FILE] [-l LEVEL] [-u USER]\n"
+	      "       confluxd -h | -V\n"
+	      "\n"
+	      "  -c FILE   configuration; without: collects on loopback port "
+	      "4739\n"
+	      "            and prints records as JSON lines\n"
+	      "  -l LEVEL  logs what is as grave as that: error, warning, "
+	      "notice,\n"
+	      "            info or debug (notice)\n"
+	      "  -u USER   goes on as this user once all is opened\n"
+	      "  -h        this text\n"
+	      "  -V        the version\n",
+	      out);
+}
+
+/* ---- configuration ------------------------------------------------------- */
+
+static void
+print_fault(void *arg, const struct conf_node *node, const char *text)
+{
+	fprintf(stderr, "%s:%u: %s: %s\n", (const char *)arg, node->line,
+		node->name, text);
+}
+
+static int
+load_preset(struct conf **conf, const struct conf_options *options,
+	    struct conf_errors *errors)
+{
+	static const char v6[] = "<localIPAddress>::1</localIPAddress>";
+	char document[sizeof(preset) + 2 * sizeof(v6)];
+	/* There are machines without IPv6 on their loopback interface. */
+	const char *more = access("/proc/net/if_inet6", F_OK) == 0 ? v6 : "";
+
+	snprintf(document, sizeof(document), preset, more, more);
+	return conf_load_memory(conf, document, strlen(document), options,
+				errors);
+}
+
+static struct conf *
+load(const char *file)
+{
+	struct runtime_elements *elements;
+	struct conf_options options = {0};
+	struct conf_errors errors = {0};
+	struct conf *conf = NULL;
+	const char *name = file ? file : "(built in)";
+	int rc = runtime_elements_new(&elements);
+
+	if (rc < 0) {
+		log_error("%s", strerror(-rc));
+		return NULL;
+	}
+	options.elements = runtime_elements_conf(elements);
+	rc = file ? conf_load_file(&conf, file, &options, &errors)
+		  : load_preset(&conf, &options, &errors);
+	conf_errors_print(&errors, name, stderr);
+	if (rc < 0 && errors.errors == 0)
+		log_error("%s: %s", name, strerror(-rc));
+	conf_errors_fini(&errors);
+	if (rc == 0 && runtime_check(conf, print_fault, (void *)name) != 0)
+		rc = -EINVAL;
+	if (rc < 0) {
+		conf_free(conf);
+		conf = NULL;
+	}
+	runtime_elements_free(elements);
+	return conf;
+}
+
+/* ---- privileges ---------------------------------------------------------- */
+
+static int
+become(const char *name)
+{
+	struct passwd *user;
+
+	errno = 0;
+	user = getpwnam(name);
+	if (!user) {
+		log_error("-u %s: %s", name,
+			  errno ? strerror(errno) : "there is no such user");
+		return -1;
+	}
+	/* Groups first: without root none of the three is possible. */
+	if (initgroups(user->pw_name, user->pw_gid) < 0 ||
+	    setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0) {
+		log_error("-u %s: %s", name, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- running ------------------------------------------------------------- */
+
+static void
+on_ended(void *arg)
+{
+	event_base_loopbreak(((struct daemon *)arg)->base);
+}
+
+static void
+on_signal(evutil_socket_t number, short what, void *arg)
+{
+	struct daemon *daemon = arg;
+
+	if (daemon->ending)
+		_exit(STATUS_SIGNAL + number);
+	daemon->ending = true;
+	log_notice("%s: flushing, then ending; once more ends at once",
+		   number == SIGINT ? "SIGINT" : "SIGTERM");
+	runtime_stop(daemon->runtime);
+}
+
+static int
+catch_signals(struct daemon *daemon)
+{
+	signal(SIGPIPE, SIG_IGN);
+	daemon->term = evsignal_new(daemon->base, SIGTERM, on_signal, daemon);
+	daemon->interrupt =
+		evsignal_new(daemon->base, SIGINT, on_signal, daemon);
+	if (!daemon->term || !daemon->interrupt ||
+	    event_add(daemon->term, NULL) < 0 ||
+	    event_add(daemon->interrupt, NULL) < 0)
+		return -1;
+	return 0;
+}
+
+static int
+run(struct daemon *daemon, const struct conf *conf, const char *user)
+{
+	char *error = NULL;
+	int rc = runtime_new(daemon->base, conf, on_ended, daemon,
+			     &daemon->runtime, &error);
+
+	if (rc < 0) {
+		log_error("%s", error ? error : strerror(-rc));
+		free(error);
+		return STATUS_FAILED;
+	}
+	if (user && become(user) < 0)
+		return STATUS_FAILED;
+	rc = runtime_start(daemon->runtime);
+	if (rc < 0) {
+		log_error("%s", strerror(-rc));
+		return STATUS_FAILED;
+	}
+	event_base_dispatch(daemon->base);
+	runtime_log_ledger(daemon->runtime);
+	return STATUS_OK;
+}
+
+static int
+start(const struct options *options)
+{
+	struct daemon daemon = {.base = event_base_new()};
+	struct conf *conf = load(options->file);
+	int status = STATUS_FAILED;
+
+	if (conf && daemon.base && catch_signals(&daemon) == 0)
+		status = run(&daemon, conf, options->user);
+	runtime_free(daemon.runtime);
+	conf_free(conf);
+	if (daemon.term)
+		event_free(daemon.term);
+	if (daemon.interrupt)
+		event_free(daemon.interrupt);
+	if (daemon.base)
+		event_base_free(daemon.base);
+	libevent_global_shutdown();
+	return status;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options options = {0};
+	int c, level;
+
+	while ((c = getopt(argc, argv, "c:l:u:hV")) != -1) {
+		switch (c) {
+		case 'c':
+			options.file = optarg;
+			break;
+		case 'l':
+			level = log_level_parse(optarg);
+			if (level < 0) {
+				fprintf(stderr,
+					"confluxd: -l %s: expected error, "
+					"warning, notice, info or debug\n",
+					optarg);
+				return STATUS_USAGE;
+			}
+			log_set_level((enum log_level)level);
+			break;
+		case 'u':
+			options.user = optarg;
+			break;
+		case 'h':
+			usage(stdout);
+			return STATUS_OK;
+		case 'V':
+			puts("confluxd " PACKAGE_VERSION);
+			return STATUS_OK;
+		default:
+			usage(stderr);
+			return STATUS_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "confluxd: %s: no argument expected\n",
+			argv[optind]);
+		usage(stderr);
+		return STATUS_USAGE;
+	}
+	return start(&options);
+}

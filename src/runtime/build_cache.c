@@ -1,0 +1,208 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* Caches of the configuration. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime.h"
+
+/* How often other workers hand over what they have merged, seconds. */
+enum { HANDOVER_S = 1 };
+
+static const char *const type_name[] = {
+	[CACHE_IMMEDIATE] = "immediateCache",
+	[CACHE_TIMEOUT] = "timeoutCache",
+	[CACHE_NATURAL] = "naturalCache",
+	[CACHE_PERMANENT] = "permanentCache",
+};
+
+static const char *const merge_name[] = {
+	[MERGE_AUTO] = "auto",   [MERGE_SUM] = "sum",
+	[MERGE_MIN] = "min",     [MERGE_MAX] = "max",
+	[MERGE_OR] = "or",       [MERGE_FIRST] = "first",
+	[MERGE_LAST] = "last",
+};
+
+static const char *const distribution_name[] = {
+	[DISTRIBUTION_NONE] = "",
+	[DISTRIBUTION_START] = "startInterval",
+	[DISTRIBUTION_END] = "endInterval",
+	[DISTRIBUTION_MID] = "midInterval",
+	[DISTRIBUTION_SIMPLE_UNIFORM] = "simpleUniform",
+	[DISTRIBUTION_PROPORTIONAL] = "proportionalUniform",
+};
+
+#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
+
+/* The place of a text in a list; the loader let none other through. */
+static unsigned
+index_of(const char *const *list, size_t count, const char *text)
+{
+	for (unsigned i = 0; text && i < count; i++)
+		if (strcmp(list[i], text) == 0)
+			return i;
+	return 0;
+}
+
+static const struct conf_node *
+type_node(const struct conf_node *cache, enum cache_type *type)
+{
+	const struct conf_node *node = NULL;
+
+	for (unsigned i = 0; i < COUNT(type_name) && !node; i++) {
+		node = conf_child(cache, type_name[i]);
+		*type = (enum cache_type)i;
+	}
+	return node;
+}
+
+static const struct ie *
+field_element(const struct conf_node *field,
+	      const struct ie_registry *registry)
+{
+	const char *name = conf_text(field, "ieName");
+
+	if (name)
+		return ie_by_name(registry, name);
+	return ie_find(registry,
+		       (uint32_t)conf_uint(field, "ieEnterpriseNumber", 0),
+		       (uint16_t)conf_uint(field, "ieId", 0));
+}
+
+static void
+fill_field(struct cache_field *to, const struct conf_node *node,
+	   const struct ie *ie)
+{
+	*to = (struct cache_field){
+		.ie = ie,
+		.length = (uint16_t)conf_uint(node, "ieLength", 0),
+		.key = conf_has(node, "isFlowKey"),
+		.prefix_length = -1,
+		.merge = (enum merge)index_of(merge_name, COUNT(merge_name),
+					      conf_text(node, "merge")),
+	};
+	if (conf_has(node, "prefixLength"))
+		to->prefix_length =
+			(int16_t)conf_uint(node, "prefixLength", 0);
+}
+
+static int
+fill_fields(const struct conf_node *layout, const struct ie_registry *registry,
+	    struct cache_conf *conf, struct cache_field **fields)
+{
+	const struct conf_node *node;
+	const struct ie *ie;
+	unsigned n = 0;
+
+	conf_each (node, layout, "cacheField")
+		n++;
+	*fields = calloc(n + 1, sizeof(**fields));
+	if (!*fields)
+		return -ENOMEM;
+	conf_each (node, layout, "cacheField") {
+		ie = field_element(node, registry);
+		if (!ie)
+			return -ENOENT;
+		fill_field(&(*fields)[conf->field_count++], node, ie);
+	}
+	conf->fields = *fields;
+	return 0;
+}
+
+/*
+ * In another worker: flows leave after a second, whole, for the cache of the
+ * first worker to merge. Lengths are natural there, so that nothing is cut
+ * before the sum is known.
+ */
+static void
+for_other_worker(struct cache_conf *conf, struct cache_field *fields)
+{
+	if (conf->type == CACHE_IMMEDIATE)
+		return;
+	if (conf->type == CACHE_PERMANENT)
+		conf->type = CACHE_TIMEOUT;
+	conf->active_timeout_s = HANDOVER_S;
+	conf->idle_timeout_s = HANDOVER_S;
+	for (unsigned i = 0; i < conf->field_count; i++)
+		fields[i].length = 0;
+}
+
+int
+cache_conf_of(const struct conf_node *node, unsigned worker,
+	      const struct ie_registry *registry, struct cache_conf *conf,
+	      struct cache_field **fields)
+{
+	const struct conf_node *type, *distribution;
+
+	*conf = (struct cache_conf){.name = conf_name(node)};
+	type = type_node(node, &conf->type);
+	conf->max_flows = (uint32_t)conf_uint(type, "maxFlows", 0);
+	conf->active_timeout_s =
+		(uint32_t)conf_uint(type, "activeTimeout", 0);
+	conf->idle_timeout_s = (uint32_t)conf_uint(type, "idleTimeout", 0);
+	conf->export_interval_s =
+		(uint32_t)conf_uint(type, "exportInterval", 0);
+	conf->max_octets = conf_uint(type, "maxOctets", 0);
+	conf->export_originals = conf_bool(node, "exportOriginals");
+	conf->domain = (uint32_t)conf_uint(node, "observationDomainId", 0);
+	conf->metering_process_id = node->line;
+	distribution = conf_child(type, "intervalDistribution");
+	if (distribution) {
+		conf->distribution = (enum distribution)index_of(
+			distribution_name, COUNT(distribution_name),
+			conf_text(distribution, "method"));
+		conf->interval_s = (uint32_t)conf_uint(distribution,
+						       "intervalLength", 0);
+	}
+	int rc = fill_fields(conf_child(type, "cacheLayout"), registry, conf,
+			     fields);
+
+	if (rc == 0 && worker > 0)
+		for_other_worker(conf, *fields);
+	return rc;
+}
+
+/*
+ * Total counters are turned into differences per exporter, and a flow is
+ * spread over intervals as it came: both need the records themselves.
+ */
+bool
+cache_merges_twice(const struct conf_node *node,
+		   const struct ie_registry *registry)
+{
+	struct cache_field *fields = NULL;
+	struct cache_conf conf;
+	bool can = cache_conf_of(node, 1, registry, &conf, &fields) == 0 &&
+		   conf.distribution == DISTRIBUTION_NONE;
+
+	for (unsigned i = 0; can && i < conf.field_count; i++) {
+		const struct ie *ie = fields[i].ie;
+
+		if (ie->forward)
+			ie = ie->forward;
+		can = fields[i].key || ie->semantics != IE_TOTAL_COUNTER;
+	}
+	free(fields);
+	return can;
+}
+
+int
+build_cache(struct unit *unit, char **error)
+{
+	struct worker *worker = unit->worker;
+	struct cache_field *fields = NULL;
+	const char *reason = NULL;
+	struct cache_conf conf;
+	int rc = cache_conf_of(unit->node, worker->index, worker->registry,
+			       &conf, &fields);
+
+	if (rc == 0)
+		rc = cache_new(&conf, worker->registry, worker->shapes,
+			       &unit->stage, &reason);
+	free(fields);
+	if (rc < 0 && rc != -ENOMEM)
+		return build_error(error, rc, unit->node, "%s",
+				   reason ? reason : strerror(-rc));
+	return rc;
+}

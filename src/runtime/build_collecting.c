@@ -1,0 +1,246 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Collecting Processes of the configuration. Every worker has the sockets of
+ * all collectors (one SO_REUSEPORT group each); files are dealt out.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conflux/log.h"
+#include "conflux/message.h"
+#include "runtime.h"
+
+enum { DOMAIN_OFFSET = 12 }; /* of the Observation Domain ID in a message */
+
+static uint32_t
+limit(const struct conf *conf, const char *name)
+{
+	uint64_t n = conf_uint(conf_child(conf_root(conf), "limits"), name, 0);
+
+	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
+/* A bound for the whole daemon, divided among the workers. */
+static uint32_t
+share(uint64_t bound, unsigned workers)
+{
+	return (uint32_t)((bound + workers - 1) / workers);
+}
+
+static int
+new_process(struct unit *unit)
+{
+	const struct worker *worker = unit->worker;
+	const struct conf *conf = worker->runtime->conf;
+	uint32_t fields = limit(conf, "maxFieldsPerTemplate");
+	struct collecting_conf c = {
+		.name = conf_name(unit->node),
+		.max_domains = limit(conf, "maxDomainsPerSession"),
+		.max_templates = limit(conf, "maxTemplatesPerSession"),
+		.max_fields = (uint16_t)(fields < UINT16_MAX ? fields
+							     : UINT16_MAX),
+		.max_options = limit(conf, "maxOptionsRecords"),
+		.held_octets = limit(conf, "heldOctets"),
+		.held_ms = limit(conf, "heldTime"),
+		.registry = worker->registry,
+		.shapes = worker->shapes,
+		.finished = worker_source_finished,
+		.arg = unit,
+	};
+	int rc = collecting_new(&c, &unit->collecting);
+
+	if (rc == 0)
+		unit->stage = collecting_stage(unit->collecting);
+	return rc;
+}
+
+/* Opens one input of the process. */
+static int
+add_input(struct unit *unit, const struct conf_node *node,
+	  const struct collecting_receiver_conf *receiver_conf,
+	  struct net_in_conf *net, char **error)
+{
+	struct collecting_receiver *receiver;
+	struct net_in **input;
+	char *reason = NULL;
+	int rc = unit->collecting ? 0 : new_process(unit);
+
+	if (rc == 0)
+		rc = collecting_add(unit->collecting, receiver_conf,
+				    &receiver);
+	input = rc < 0 ? NULL
+		       : realloc(unit->input, (unit->input_count + 1) *
+						      sizeof(*input));
+	if (!input)
+		return -ENOMEM;
+	unit->input = input;
+	net->frame = message_frame;
+	net->worker = unit->worker->index;
+	net->workers = unit->worker->runtime->worker_count;
+	net->steer_offset = DOMAIN_OFFSET;
+	rc = net_in_open(unit->worker->base, net, collecting_net_ops(),
+			 receiver, &input[unit->input_count], &reason);
+	if (rc == 0)
+		unit->input_count++;
+	else if (rc != -ENOMEM)
+		build_error(error, rc, node, "%s",
+			    reason ? reason : strerror(-rc));
+	free(reason);
+	return rc;
+}
+
+static void
+log_listening(const struct unit *unit, const struct conf_node *node,
+	      const struct net_in_conf *net)
+{
+	const char *transport = transport_name(net->transport);
+	char text[ADDR_TEXT_SIZE];
+	uint16_t port = net_in_port(unit->input[unit->input_count - 1]);
+	struct addr addr;
+
+	if (unit->worker->index > 0)
+		return;
+	for (unsigned i = 0; i < net->local_count; i++) {
+		addr = net->local[i];
+		addr.port = port;
+		log_notice("collecting: %s/%s: %s %s", conf_name(unit->node),
+			   conf_name(node), transport,
+			   addr_format(text, &addr));
+	}
+	if (net->local_count == 0)
+		log_notice("collecting: %s/%s: %s port %u, all addresses",
+			   conf_name(unit->node), conf_name(node), transport,
+			   port);
+}
+
+/* *port: bound by the worker before us, or 0. */
+static int
+add_socket(struct unit *unit, const struct conf_node *node,
+	   enum transport transport, uint16_t *port, char **error)
+{
+	const struct runtime *runtime = unit->worker->runtime;
+	struct collecting_receiver_conf receiver = {
+		.name = conf_name(node),
+		.transport = transport,
+	};
+	struct net_in_conf net = {
+		.transport = transport,
+		.port = (uint16_t)conf_uint(node, "localPort", 0),
+		.receive_buffer =
+			(uint32_t)conf_uint(node, "receiveBufferSize", 0),
+		.session_idle_ms = 0,
+	};
+	const struct conf_node *address;
+	struct addr *local = NULL;
+	int rc;
+
+	if (net.port == 0)
+		net.port = *port;
+	conf_each (address, node, "localIPAddress") {
+		struct addr *more = realloc(
+			local, (net.local_count + 1) * sizeof(*local));
+
+		if (!more) {
+			free(local);
+			return -ENOMEM;
+		}
+		local = more;
+		local[net.local_count] = address->addr;
+		local[net.local_count++].port = net.port;
+	}
+	net.local = local;
+	if (transport == TRANSPORT_UDP) {
+		uint64_t life = conf_uint(node, "templateLifeTime", 0);
+		uint64_t options =
+			conf_uint(node, "optionsTemplateLifeTime", 0);
+		uint64_t longer = life > options ? life : options;
+
+		if (life > UINT32_MAX / 1000)
+			life = UINT32_MAX / 1000;
+		if (options > UINT32_MAX / 1000)
+			options = UINT32_MAX / 1000;
+		receiver.template_ms = (uint32_t)life * 1000;
+		receiver.options_ms = (uint32_t)options * 1000;
+		receiver.template_messages =
+			(uint32_t)conf_uint(node, "templateLifePacket", 0);
+		receiver.options_messages = (uint32_t)conf_uint(
+			node, "optionsTemplateLifePacket", 0);
+		/* A session that has no Template any more is none. */
+		if (life && options && longer <= UINT32_MAX / 1000)
+			net.session_idle_ms = (uint32_t)longer * 1000;
+		net.max_sessions = share(limit(runtime->conf, "maxSessions"),
+					 runtime->worker_count);
+	} else {
+		uint64_t idle = conf_uint(node, "idleTimeout", 0);
+
+		net.idle_ms = (uint32_t)idle * 1000;
+		net.max_sessions = share(conf_uint(node, "maxConnections", 0),
+					 runtime->worker_count);
+	}
+	rc = add_input(unit, node, &receiver, &net, error);
+	if (rc == 0) {
+		*port = net_in_port(unit->input[unit->input_count - 1]);
+		log_listening(unit, node, &net);
+	}
+	free(local);
+	return rc;
+}
+
+static int
+add_file(struct unit *unit, const struct conf_node *node, char **error)
+{
+	struct collecting_receiver_conf receiver = {
+		.name = conf_name(node),
+		.transport = TRANSPORT_FILE,
+	};
+	const char *path = conf_path(node, "file");
+	struct net_in_conf net = {
+		.transport = TRANSPORT_FILE,
+		.files = &path,
+		.file_count = 1,
+		.max_sessions = 1,
+	};
+
+	if (strcmp(path, "/dev/stdin") == 0)
+		path = "-";
+	log_notice("collecting: %s/%s: file %s", conf_name(unit->node),
+		   conf_name(node), path);
+	return add_input(unit, node, &receiver, &net, error);
+}
+
+int
+build_collecting(struct unit *unit, unsigned *collector, unsigned *file,
+		 char **error)
+{
+	static const struct {
+		const char *name;
+		enum transport transport;
+	} socket[] = {
+		{"udpCollector", TRANSPORT_UDP},
+		{"tcpCollector", TRANSPORT_TCP},
+	};
+	const struct runtime *runtime = unit->worker->runtime;
+	const struct conf_node *node;
+	int rc;
+
+	for (int i = 0; i < 2; i++) {
+		conf_each (node, unit->node, socket[i].name) {
+			rc = add_socket(unit, node, socket[i].transport,
+					&runtime->port[(*collector)++],
+					error);
+			if (rc < 0)
+				return rc;
+		}
+	}
+	conf_each (node, unit->node, "fileReader") {
+		if (!deals_file(unit->worker, runtime->worker_count,
+				(*file)++))
+			continue;
+		rc = add_file(unit, node, error);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}

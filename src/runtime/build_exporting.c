@@ -1,0 +1,251 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* Exporting Processes of the configuration. */
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conflux/exporting.h"
+#include "conflux/log.h"
+#include "runtime.h"
+
+enum { HEADERS_4 = 28, HEADERS_6 = 48 }; /* IP and UDP */
+
+/* Room for the names of interfaces given by their index. */
+struct interface_name {
+	char text[IF_NAMESIZE];
+};
+
+static const struct {
+	const char *name;
+	enum exporting_kind kind;
+} kinds[] = {
+	{"udpExporter", EXPORTING_UDP},
+	{"tcpExporter", EXPORTING_TCP},
+	{"fileWriter", EXPORTING_FILE},
+	{"jsonWriter", EXPORTING_JSON},
+};
+
+static const struct conf_node *
+kind_node(const struct conf_node *destination, enum exporting_kind *kind)
+{
+	const struct conf_node *node = NULL;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && !node;
+	     i++) {
+		node = conf_child(destination, kinds[i].name);
+		*kind = kinds[i].kind;
+	}
+	return node;
+}
+
+/* maxPacketSize is that of the IP packet; 0: what the path takes now. */
+static uint32_t
+udp_message_size(const struct conf_node *node,
+		 const struct net_out_conf *net)
+{
+	uint32_t headers = net->remote.version == 4 ? HEADERS_4 : HEADERS_6;
+	uint32_t size = (uint32_t)conf_uint(node, "maxPacketSize", 0);
+
+	if (size == 0)
+		return net_path_octets(net);
+	if (size < EXPORTING_MESSAGE_MIN + headers)
+		return EXPORTING_MESSAGE_MIN;
+	return size - headers;
+}
+
+static int
+fill_interface(const struct conf_node *node, struct net_out_conf *net,
+	       struct interface_name *name)
+{
+	net->interface = conf_text(node, "ifName");
+	if (!conf_has(node, "ifIndex"))
+		return 0;
+	net->interface = if_indextoname(
+		(unsigned)conf_uint(node, "ifIndex", 0), name->text);
+	return net->interface ? 0 : -ENODEV;
+}
+
+static int
+fill_socket(struct exporting_destination *d, const struct conf_node *node,
+	    struct interface_name *name)
+{
+	const struct addr *addr = conf_addr(node, "destinationIPAddress");
+
+	d->net.remote = *addr;
+	d->net.remote.port = (uint16_t)conf_uint(node, "destinationPort", 0);
+	addr = conf_addr(node, "sourceIPAddress");
+	if (addr)
+		d->net.local = *addr;
+	d->net.send_buffer = (uint32_t)conf_uint(node, "sendBufferSize", 0);
+	d->net.rate_octets = conf_uint(node, "rateLimit", 0);
+	return fill_interface(node, &d->net, name);
+}
+
+static uint32_t
+seconds(const struct conf_node *node, const char *name)
+{
+	uint64_t s = conf_uint(node, name, 0);
+
+	return s > UINT32_MAX / 1000 ? UINT32_MAX : (uint32_t)s * 1000;
+}
+
+static void
+fill_udp(struct exporting_destination *d, const struct conf_node *node)
+{
+	d->template_refresh_ms = seconds(node, "templateRefreshTimeout");
+	d->options_template_refresh_ms =
+		seconds(node, "optionsTemplateRefreshTimeout");
+	d->template_refresh_packets =
+		(uint32_t)conf_uint(node, "templateRefreshPacket", 0);
+	d->options_template_refresh_packets =
+		(uint32_t)conf_uint(node, "optionsTemplateRefreshPacket", 0);
+	d->max_message = udp_message_size(node, &d->net);
+}
+
+static void
+fill_file(struct exporting_destination *d, const struct conf_node *node)
+{
+	d->net.file = conf_path(node, "file");
+	/* The stream itself: opening its name anew would write over what a
+	 * file has that it was redirected behind. */
+	if (strcmp(d->net.file, "/dev/stdout") == 0)
+		d->net.file = "-";
+}
+
+static int
+fill_destination(struct exporting_destination *d, const struct conf_node *node,
+		 struct interface_name *name, char **error)
+{
+	const struct conf_node *kind = kind_node(node, &d->kind);
+	int rc = 0;
+
+	d->name = conf_name(node);
+	d->queue_octets = conf_uint(node->parent, "queueOctets", 0);
+	if (d->kind == EXPORTING_UDP || d->kind == EXPORTING_TCP)
+		rc = fill_socket(d, kind, name);
+	else
+		fill_file(d, kind);
+	if (rc < 0)
+		return build_error(error, rc, node,
+				   "there is no interface with this index");
+	d->max_message = (uint32_t)conf_uint(kind, "maxMessageSize", 0);
+	if (d->kind == EXPORTING_UDP)
+		fill_udp(d, kind);
+	if (d->kind == EXPORTING_TCP) {
+		d->net.reconnect_min_ms =
+			(uint32_t)conf_uint(kind, "reconnectMin", 0);
+		d->net.reconnect_max_ms =
+			(uint32_t)conf_uint(kind, "reconnectMax", 0);
+	}
+	return 0;
+}
+
+static void
+fill_options(struct exporting_options *o, const struct conf_node *node)
+{
+	int type = exporting_option_parse(conf_text(node, "optionsType"));
+
+	o->name = conf_name(node);
+	o->type = (enum exporting_option)type;
+	o->timeout_ms = (uint32_t)conf_uint(node, "optionsTimeout", 0);
+}
+
+static unsigned
+count(const struct conf_node *node, const char *name)
+{
+	const struct conf_node *child;
+	unsigned n = 0;
+
+	conf_each (child, node, name)
+		n++;
+	return n;
+}
+
+static int
+fill(struct exporting_conf *conf, const struct conf_node *node,
+     struct interface_name *name, char **error)
+{
+	const struct conf_node *child;
+	int rc;
+
+	conf_each (child, node, "destination") {
+		rc = fill_destination(
+			&conf->destination[conf->destination_count], child,
+			&name[conf->destination_count], error);
+		if (rc < 0)
+			return rc;
+		conf->destination_count++;
+	}
+	conf_each (child, node, "options")
+		fill_options(&conf->options[conf->options_count++], child);
+	return 0;
+}
+
+static void
+log_destinations(const struct conf_node *node,
+		 const struct exporting_conf *conf)
+{
+	char text[ADDR_TEXT_SIZE];
+
+	for (unsigned i = 0; i < conf->destination_count; i++) {
+		const struct exporting_destination *d = &conf->destination[i];
+
+		if (d->kind == EXPORTING_UDP || d->kind == EXPORTING_TCP)
+			log_notice("exporting: %s/%s: %s %s", conf_name(node),
+				   d->name,
+				   d->kind == EXPORTING_UDP ? "udp" : "tcp",
+				   addr_format(text, &d->net.remote));
+		else
+			log_notice("exporting: %s/%s: %s %s", conf_name(node),
+				   d->name,
+				   d->kind == EXPORTING_JSON ? "JSON lines to"
+							     : "file",
+				   strcmp(d->net.file, "-") == 0
+					   ? "standard output"
+					   : d->net.file);
+	}
+}
+
+int
+build_exporting(struct unit *unit, char **error)
+{
+	const struct conf_node *node = unit->node;
+	struct worker *worker = unit->worker;
+	unsigned destinations = count(node, "destination");
+	struct exporting_conf conf = {
+		.name = conf_name(node),
+		.mode = (enum exporting_mode)exporting_mode_parse(
+			conf_text(node, "exportMode")),
+		.domains = conf_is(node, "observationDomainMapping",
+				   "renumber")
+				   ? EXPORTING_DOMAIN_RENUMBER
+				   : EXPORTING_DOMAIN_KEEP,
+		.max_templates = (uint32_t)conf_uint(node, "templateLimit", 0),
+		.destination = calloc(destinations + 1,
+				      sizeof(*conf.destination)),
+		.options = calloc(count(node, "options") + 1,
+				  sizeof(*conf.options)),
+	};
+	struct interface_name *name = calloc(destinations + 1, sizeof(*name));
+	char *reason = NULL;
+	int rc = -ENOMEM;
+
+	if (conf.destination && conf.options && name)
+		rc = fill(&conf, node, name, error);
+	if (rc == 0) {
+		rc = exporting_new(worker->base, &conf, worker->registry,
+				   worker->shapes, &unit->stage, &reason);
+		if (rc == 0)
+			log_destinations(node, &conf);
+		else if (rc != -ENOMEM)
+			build_error(error, rc, node, "%s",
+				    reason ? reason : strerror(-rc));
+	}
+	free(reason);
+	free(conf.destination);
+	free(conf.options);
+	free(name);
+	return rc;
+}

@@ -1,0 +1,194 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the loader of the configuration asks about Information Elements, and
+ * the registry of a worker: both are made from the same files.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conflux/element_file.h"
+#include "conflux/meter_reader.h"
+#include "conflux/runtime.h"
+#include "runtime.h"
+
+enum {
+	ADDED_MAX = 65536,
+	FILE_MAX = 64 << 20,
+	READ_STEP = 65536,
+};
+
+struct runtime_elements {
+	struct ie_registry *registry;
+	struct conf_elements conf;
+};
+
+/* Reads a whole file, with FILE_MAX as bound. The caller frees *data. */
+static int
+read_file(const char *path, char **data, size_t *length)
+{
+	FILE *file = fopen(path, "rbe");
+	int rc = file ? 0 : -errno;
+	char *more;
+
+	*data = NULL;
+	*length = 0;
+	while (rc == 0 && !feof(file)) {
+		more = realloc(*data, *length + READ_STEP);
+		if (!more) {
+			rc = -ENOMEM;
+			break;
+		}
+		*data = more;
+		*length += fread(more + *length, 1, READ_STEP, file);
+		if (ferror(file))
+			rc = -EIO;
+		else if (*length > FILE_MAX)
+			rc = -EFBIG;
+	}
+	if (file)
+		fclose(file);
+	return rc;
+}
+
+int
+elements_load(struct ie_registry *registry, const char *path, char *why,
+	      size_t size)
+{
+	struct text errors = {0};
+	size_t length;
+	char *data;
+	int rc = read_file(path, &data, &length);
+
+	snprintf(why, size, "%s", strerror(-rc));
+	if (rc == 0)
+		rc = element_file_parse(registry, data, length, path,
+					&errors);
+	/* The first error says most. */
+	if (rc < 0 && errors.length)
+		snprintf(why, size, "%.*s", (int)strcspn(errors.data, "\n"),
+			 errors.data);
+	text_fini(&errors);
+	free(data);
+	return rc;
+}
+
+static int
+on_load(void *ctx, const char *path, char *why, size_t size)
+{
+	return elements_load(((struct runtime_elements *)ctx)->registry, path,
+			     why, size);
+}
+
+static uint8_t
+prefix_max(const struct ie *ie)
+{
+	if (ie->type == IE_IPV4_ADDRESS)
+		return 32;
+	return ie->type == IE_IPV6_ADDRESS ? 128 : 0;
+}
+
+static int
+on_find(void *ctx, struct conf_element *element)
+{
+	const struct ie_registry *registry =
+		((struct runtime_elements *)ctx)->registry;
+	const struct ie *ie;
+
+	if (element->name)
+		ie = ie_by_name(registry, element->name);
+	else
+		ie = ie_find(registry,
+			     element->pen == CONF_PEN_ANY ? 0 : element->pen,
+			     element->id);
+	if (!ie || (element->pen != CONF_PEN_ANY && ie->pen != element->pen))
+		return -ENOENT;
+	element->name = ie->name;
+	element->pen = ie->pen;
+	element->id = ie->id;
+	element->length = ie->length;
+	element->reducible = ie->length != IE_VARIABLE &&
+			     ie_length_ok(ie, (uint16_t)(ie->length - 1));
+	element->prefix_max = prefix_max(ie);
+	return 0;
+}
+
+static const char *
+on_nearest(void *ctx, const char *name)
+{
+	return ie_nearest_name(((struct runtime_elements *)ctx)->registry,
+			       name);
+}
+
+/* Elements of meters, with the default number: caches may name them. */
+static int
+add_meter_elements(struct ie_registry *registry)
+{
+	struct meter_reader_conf preset;
+
+	meter_reader_conf_init(&preset);
+	return meter_elements_add(registry, preset.enterprise_number);
+}
+
+int
+runtime_elements_new(struct runtime_elements **out)
+{
+	struct runtime_elements *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return -ENOMEM;
+	e->registry = ie_registry_new(ADDED_MAX);
+	if (!e->registry || add_meter_elements(e->registry) < 0) {
+		runtime_elements_free(e);
+		return -ENOMEM;
+	}
+	e->conf = (struct conf_elements){
+		.ctx = e,
+		.load = on_load,
+		.find = on_find,
+		.nearest = on_nearest,
+	};
+	*out = e;
+	return 0;
+}
+
+void
+runtime_elements_free(struct runtime_elements *e)
+{
+	if (!e)
+		return;
+	ie_registry_free(e->registry);
+	free(e);
+}
+
+const struct conf_elements *
+runtime_elements_conf(struct runtime_elements *e)
+{
+	return &e->conf;
+}
+
+int
+elements_registry(const struct conf *conf, struct ie_registry **out)
+{
+	const struct conf_node *root = conf_root(conf), *file;
+	uint32_t learnt = (uint32_t)conf_uint(conf_child(root, "limits"),
+					      "maxLearntElements", 4096);
+	struct ie_registry *registry = ie_registry_new(learnt + ADDED_MAX);
+	char why[256];
+
+	if (!registry || add_meter_elements(registry) < 0) {
+		ie_registry_free(registry);
+		return -ENOMEM;
+	}
+	/* The loader has checked them: only memory can fail now. */
+	conf_each (file, root, "elementFile") {
+		if (elements_load(registry, file->path, why, sizeof(why)) == 0)
+			continue;
+		ie_registry_free(registry);
+		return -EINVAL;
+	}
+	*out = registry;
+	return 0;
+}

@@ -1,0 +1,322 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The state of the whole, with the structure of RFC 6728, and the account of
+ * all records. Other workers stand still while their state is read.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "config.h"
+#include "conflux/clock.h"
+#include "conflux/exporting.h"
+#include "conflux/log.h"
+#include "conflux/runtime.h"
+#include "handover.h"
+#include "runtime.h"
+
+static unsigned
+destinations(const struct unit *unit)
+{
+	const struct conf_node *node;
+	unsigned n = 0;
+
+	conf_each (node, unit->node, "destination")
+		n++;
+	return n;
+}
+
+uint64_t
+exporting_progress(const struct unit *unit)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < destinations(unit); i++) {
+		const struct ledger *l = exporting_ledger(unit->stage, i);
+
+		sum += l->exported + ledger_lost(l);
+	}
+	return sum;
+}
+
+/* ---- the account --------------------------------------------------------- */
+
+static bool
+is_source(const struct unit *unit)
+{
+	return unit->kind == UNIT_COLLECTING || unit->kind == UNIT_METER;
+}
+
+static void
+add_losses(struct ledger *sum, const struct ledger *ledger)
+{
+	for (int i = 0; i < LOSS_COUNT; i++)
+		sum->lost[i] += ledger->lost[i];
+}
+
+static void
+add_unit(const struct unit *unit, struct ledger *sum, uint64_t *copied)
+{
+	const struct ledger *l = &unit->stage->ledger;
+
+	if (is_source(unit))
+		sum->in += l->in;
+	if (unit->kind == UNIT_EXPORTING)
+		sum->exported += l->exported;
+	else if (unit->stage->next_count > 1)
+		*copied += l->exported * (unit->stage->next_count - 1);
+	else if (unit->stage->next_count == 0 && unit->kind != UNIT_HANDOVER)
+		/* It leads nowhere: that is as far as its records went. */
+		sum->filtered += l->exported;
+	sum->split += l->split;
+	sum->merged += l->merged;
+	sum->filtered += l->filtered;
+	sum->held += l->held;
+	add_losses(sum, l);
+}
+
+void
+runtime_ledger(struct runtime *runtime, struct ledger *sum, uint64_t *copied)
+{
+	*sum = (struct ledger){0};
+	*copied = 0;
+	workers_park(runtime);
+	for (unsigned w = 0; w < runtime->worker_count; w++) {
+		const struct worker *worker = &runtime->worker[w];
+
+		for (unsigned i = 0; i < worker->unit_count; i++)
+			add_unit(&worker->unit[i], sum, copied);
+		if (!worker->intake)
+			continue;
+		const struct ledger *in = intake_ledger(worker->intake);
+
+		add_losses(sum, in);
+		/* On the way through the ring. */
+		for (unsigned i = 0; i < worker->unit_count; i++)
+			if (worker->unit[i].kind == UNIT_HANDOVER)
+				sum->held += worker->unit[i]
+						     .stage->ledger.exported;
+		sum->held -= in->in;
+	}
+	workers_release(runtime);
+}
+
+static void
+format_ledger(struct text *out, const struct ledger *l)
+{
+	text_printf(out, "in %" PRIu64, l->in);
+	if (l->split)
+		text_printf(out, ", split %" PRIu64, l->split);
+	text_printf(out,
+		    ", exported %" PRIu64 ", merged %" PRIu64
+		    ", filtered %" PRIu64 ", lost %" PRIu64,
+		    l->exported, l->merged, l->filtered, ledger_lost(l));
+	if (l->held)
+		text_printf(out, ", held %" PRIu64, l->held);
+	for (int i = 0; i < LOSS_COUNT; i++)
+		if (l->lost[i])
+			text_printf(out, ", %s %" PRIu64,
+				    loss_name((enum loss)i), l->lost[i]);
+}
+
+static void
+log_one(const char *kind, const char *name, const char *part,
+	const struct ledger *ledger)
+{
+	struct text line = {0};
+
+	format_ledger(&line, ledger);
+	if (!line.failed)
+		log_notice("ledger: %s%s%s%s%s: %s", kind, name ? " " : "",
+			   name ? name : "", part ? "/" : "",
+			   part ? part : "", line.data);
+	text_fini(&line);
+}
+
+/* The sum of what stands for one process in all workers. */
+static bool
+sum_units(const struct runtime *runtime, const struct conf_node *node,
+	  struct ledger *sum)
+{
+	bool any = false;
+
+	*sum = (struct ledger){0};
+	for (unsigned w = 0; w < runtime->worker_count; w++) {
+		const struct worker *worker = &runtime->worker[w];
+
+		for (unsigned i = 0; i < worker->unit_count; i++) {
+			const struct unit *unit = &worker->unit[i];
+
+			if (unit->node != node ||
+			    unit->kind == UNIT_HANDOVER)
+				continue;
+			ledger_add(sum, &unit->stage->ledger);
+			any = true;
+		}
+	}
+	return any;
+}
+
+static void
+log_process(struct runtime *runtime, const struct conf_node *node)
+{
+	struct ledger sum;
+
+	if (sum_units(runtime, node, &sum))
+		log_one(node->name, conf_name(node), NULL, &sum);
+}
+
+static void
+log_exporter(struct runtime *runtime, const struct conf_node *node)
+{
+	struct unit *unit = worker_find(&runtime->worker[0], node);
+	const struct conf_node *destination;
+	unsigned i = 0;
+
+	log_process(runtime, node);
+	conf_each (destination, node, "destination")
+		log_one("destination", conf_name(node),
+			conf_name(destination),
+			exporting_ledger(unit->stage, i++));
+}
+
+void
+runtime_log_ledger(struct runtime *runtime)
+{
+	const struct conf_node *root = conf_root(runtime->conf), *node, *meter;
+	struct ledger sum;
+	uint64_t copied;
+	char more[48] = "all";
+
+	runtime_ledger(runtime, &sum, &copied);
+	workers_park(runtime);
+	conf_each (node, root, "collectingProcess") {
+		log_process(runtime, node);
+		conf_each (meter, node, "meterReader")
+			log_process(runtime, meter);
+	}
+	conf_each (node, root, "cache")
+		log_process(runtime, node);
+	conf_each (node, root, "exportingProcess")
+		log_exporter(runtime, node);
+	if (copied)
+		snprintf(more, sizeof(more), "all (copied %" PRIu64 ")",
+			 copied);
+	log_one(more, NULL, NULL, &sum);
+	workers_release(runtime);
+}
+
+/* ---- the report ---------------------------------------------------------- */
+
+static void
+report_daemon(struct runtime *runtime, struct report *report)
+{
+	char text[CLOCK_TEXT_SIZE];
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	report_open(report, "cx:daemon");
+	report_text(report, "version", PACKAGE_VERSION);
+	report_text(report, "startTime",
+		    clock_format(text, runtime->start_ms));
+	report_text(report, "time", clock_format(text, clock_wall_ms()));
+	report_uint(report, "workers", runtime->worker_count);
+	report_uint(report, "userMilliseconds",
+		    (uint64_t)usage.ru_utime.tv_sec * 1000 +
+			    (uint64_t)usage.ru_utime.tv_usec / 1000);
+	report_uint(report, "systemMilliseconds",
+		    (uint64_t)usage.ru_stime.tv_sec * 1000 +
+			    (uint64_t)usage.ru_stime.tv_usec / 1000);
+	report_uint(report, "maxResidentOctets",
+		    (uint64_t)usage.ru_maxrss * 1024);
+	report_bool(report, "ending", runtime->phase > PHASE_RUN);
+	report_close(report);
+}
+
+static void
+report_account(struct runtime *runtime, struct report *report)
+{
+	struct ledger sum;
+	uint64_t copied;
+
+	runtime_ledger(runtime, &sum, &copied);
+	report_open(report, "cx:total");
+	report_uint(report, "copied", copied);
+	ledger_report(&sum, report);
+	report_close(report);
+}
+
+static void
+report_stage(const struct unit *unit, struct report *report)
+{
+	report_item(report);
+	if (unit->worker->runtime->worker_count > 1)
+		report_uint(report, "cx:worker", unit->worker->index);
+	if (unit->kind != UNIT_CACHE) /* which tells its name itself */
+		report_text(report, "name", conf_name(unit->node));
+	if (unit->stage->ops->report)
+		unit->stage->ops->report(unit->stage, report);
+	if (unit->kind == UNIT_EXPORTING)
+		ledger_report(&unit->stage->ledger, report);
+	report_close(report);
+}
+
+static void
+report_list_of(struct runtime *runtime, const char *name, enum unit_kind kind,
+	       struct report *report)
+{
+	report_list(report, name);
+	for (unsigned w = 0; w < runtime->worker_count; w++) {
+		const struct worker *worker = &runtime->worker[w];
+
+		for (unsigned i = 0; i < worker->unit_count; i++)
+			if (worker->unit[i].kind == kind)
+				report_stage(&worker->unit[i], report);
+	}
+	report_end_list(report);
+}
+
+static bool
+wanted(const char *section, const char *name)
+{
+	if (!section || strcmp(section, name) == 0)
+		return true;
+	return strncmp(name, "cx:", 3) == 0 && strcmp(section, name + 3) == 0;
+}
+
+int
+runtime_report(struct runtime *runtime, const char *section,
+	       struct report *report)
+{
+	static const struct {
+		const char *name;
+		enum unit_kind kind;
+	} list[] = {
+		{"collectingProcess", UNIT_COLLECTING},
+		{"cx:meterReader", UNIT_METER},
+		{"cache", UNIT_CACHE},
+		{"exportingProcess", UNIT_EXPORTING},
+	};
+	bool any = false;
+
+	if (wanted(section, "cx:daemon")) {
+		report_daemon(runtime, report);
+		any = true;
+	}
+	if (wanted(section, "cx:total") || wanted(section, "cx:ledger")) {
+		report_account(runtime, report);
+		any = true;
+	}
+	workers_park(runtime);
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		if (!wanted(section, list[i].name))
+			continue;
+		report_list_of(runtime, list[i].name, list[i].kind, report);
+		any = true;
+	}
+	workers_release(runtime);
+	return any ? 0 : -ENOENT;
+}

@@ -1,0 +1,202 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The running pipelines. A unit is one process of the configuration (or the
+ * handover to it) in one worker; units are in the order in which records run
+ * through them. The first worker is the main thread.
+ */
+#ifndef CONFLUX_RUNTIME_RUNTIME_H
+#define CONFLUX_RUNTIME_RUNTIME_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conflux/cache.h"
+#include "conflux/collecting.h"
+#include "conflux/config.h"
+#include "conflux/ie.h"
+#include "conflux/net.h"
+#include "conflux/shape.h"
+#include "conflux/stage.h"
+
+struct event;
+struct event_base;
+struct handover_port;
+struct intake;
+struct manage;
+struct meter_engine;
+struct runtime;
+struct worker;
+
+enum unit_kind {
+	UNIT_COLLECTING,
+	UNIT_METER,
+	UNIT_CACHE,
+	UNIT_HANDOVER, /* for a cache or exporting process, to worker 0 */
+	UNIT_EXPORTING,
+};
+
+struct unit {
+	enum unit_kind kind;
+	const struct conf_node *node;
+	struct worker *worker;
+	struct stage *stage;
+	struct collecting *collecting;
+	struct net_in **input; /* of a collecting process */
+	unsigned input_count;
+	bool finished;         /* a source that will bring no more */
+	bool drained;          /* a meter reader that has ended */
+};
+
+/* What the main thread tells a worker. */
+enum worker_order {
+	WORKER_RUN,
+	WORKER_PARK, /* stand still, so that your state can be read */
+	WORKER_STOP, /* end the sources, flush, finish */
+};
+
+struct worker {
+	struct runtime *runtime;
+	unsigned index;
+	struct event_base *base; /* of worker 0: the caller's */
+	struct ie_registry *registry;
+	struct shape_table *shapes;
+	struct unit *unit;
+	unsigned unit_count, unit_size;
+	struct event *tick;
+	struct event *check;     /* a source has finished: see what's next */
+	/* Of the other workers: */
+	struct handover_port *port;
+	struct intake *intake;   /* of worker 0, for our ring */
+	bool finished;           /* so says the intake */
+	pthread_t thread;
+	bool started;
+	struct event *wake;      /* an order has come */
+	int wake_fd;
+	struct event *flush;     /* caches that are not drained yet */
+	bool stopping;           /* in its own thread */
+	atomic_int order;
+	pthread_mutex_t lock;    /* of the two below */
+	pthread_cond_t parked_changed;
+	bool parked;
+};
+
+enum phase {
+	PHASE_READY,
+	PHASE_RUN,
+	PHASE_SOURCES,   /* meter readers and workers come to their end */
+	PHASE_CACHES,    /* caches are being flushed */
+	PHASE_EXPORTERS, /* exporters are being drained */
+	PHASE_ENDED,
+};
+
+struct runtime {
+	const struct conf *conf;
+	struct event_base *base;
+	void (*ended)(void *arg);
+	void *arg;
+	struct worker *worker;
+	unsigned worker_count;
+	struct meter_engine *meters;
+	struct manage *manage;
+	uint16_t *port;          /* bound, of each collector in order */
+	struct stage **target;   /* caches and exporters by their number */
+	unsigned target_count;
+	enum phase phase;
+	struct event *advance;
+	uint64_t phase_ms;       /* when it began */
+	uint64_t moved_ms;       /* when progress last changed */
+	uint64_t progress;       /* of records, see too_long */
+	bool finite;             /* it ended by itself */
+	uint64_t start_ms;       /* wall clock */
+};
+
+/* ---- elements.c ---------------------------------------------------------- */
+
+/* Adds the elements of a file; the reason goes to why. */
+int elements_load(struct ie_registry *registry, const char *path, char *why,
+		  size_t size);
+/* The registry of a worker. */
+int elements_registry(const struct conf *conf, struct ie_registry **out);
+
+/* ---- build*.c ------------------------------------------------------------ */
+
+/* A message for the user; *error was NULL. Returns rc. */
+int build_error(char **error, int rc, const struct conf_node *node,
+		const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* All units of a worker, from the sinks to the sources, then linked. */
+int build_worker(struct worker *worker, char **error);
+
+int build_exporting(struct unit *unit, char **error);
+int build_cache(struct unit *unit, char **error);
+int build_collecting(struct unit *unit, unsigned *collector,
+		     unsigned *file, char **error);
+int build_meter(struct unit *unit, char **error);
+
+/* The cache's configuration in this worker; *fields is to be freed. */
+int cache_conf_of(const struct conf_node *node, unsigned worker,
+		  const struct ie_registry *registry, struct cache_conf *conf,
+		  struct cache_field **fields);
+/*
+ * May the other workers merge for this cache? If not, they hand all records
+ * over as they come.
+ */
+bool cache_merges_twice(const struct conf_node *node,
+			const struct ie_registry *registry);
+
+/* May files of this index be read by this worker? They are dealt out. */
+static inline bool
+deals_file(const struct worker *worker, unsigned workers, unsigned file)
+{
+	return file % workers == worker->index;
+}
+
+struct meter_reader_conf;
+struct meter_lists {
+	const char **rule_set;
+	uint8_t *attribute;
+};
+/* Fills *conf from the node; *lists is to be freed (meter_lists_fini). */
+int meter_conf_of(const struct conf_node *node,
+		  struct meter_reader_conf *conf, struct meter_lists *lists);
+void meter_lists_fini(struct meter_lists *lists);
+
+/* ---- worker.c ------------------------------------------------------------ */
+
+int worker_init(struct worker *worker, struct runtime *runtime,
+		unsigned index);
+/* After it was joined. */
+void worker_fini(struct worker *worker);
+int worker_start(struct worker *worker);
+void worker_order(struct worker *worker, enum worker_order order);
+void worker_join(struct worker *worker);
+/* Parks all but the first; their state may be read until they are let go. */
+void workers_park(struct runtime *runtime);
+void workers_release(struct runtime *runtime);
+/* Stands still while the order is to park; for the port, too. */
+void worker_idle(void *worker);
+/* Ends all inputs: nothing more is received. */
+void worker_close_inputs(struct worker *worker);
+/* True when it has sources and none of them will bring more. */
+bool worker_sources_finished(const struct worker *worker);
+/* Flushes the units of a kind; true when all are drained. */
+bool worker_flush(struct worker *worker, enum unit_kind kind);
+/* A source of the worker has finished (from its callbacks). */
+void worker_source_finished(void *unit);
+struct unit *worker_find(struct worker *worker, const struct conf_node *node);
+
+/* ---- report.c ------------------------------------------------------------ */
+
+/* Records that the destinations of an exporting process are done with. */
+uint64_t exporting_progress(const struct unit *unit);
+
+/* ---- runtime.c ----------------------------------------------------------- */
+
+/* Something has come to its end: goes on to the next phase if it may. */
+void runtime_advance(struct runtime *runtime);
+
+#endif
