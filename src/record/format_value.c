@@ -17,15 +17,15 @@
 #include <string.h>
 
 #include "format_value.h"
+#include "ntp.h"
 
 enum {
-	VALUE_MAX = 64,          /* no scalar's text is longer */
-	NTP_EPOCH_DAYS = 25567,  /* from 1900-01-01 to 1970-01-01 */
+	VALUE_MAX = 64, /* no scalar's text is longer */
 	DAY = 86400,
 };
 
 /* 9999-12-31T23:59:59Z: later times don't fit ISO 8601 with four digits. */
-#define SECONDS_MAX INT64_C(253402300799)
+#define SECONDS_MAX UINT64_C(253402300799)
 
 static char *
 put_uint(char *p, uint64_t v)
@@ -127,9 +127,9 @@ put_mac(char *p, const uint8_t *value)
  * begin in March, so that the leap day is the last one of its year.
  */
 static char *
-put_date(char *p, int64_t days)
+put_date(char *p, uint32_t days)
 {
-	uint32_t day, year, month, z = (uint32_t)(days + 719468);
+	uint32_t day, year, month, z = days + 719468;
 	uint32_t era = z / 146097, of_era = z % 146097;
 
 	year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) /
@@ -146,14 +146,13 @@ put_date(char *p, int64_t days)
 	return put_digits(p, day + 1, 2);
 }
 
-/* seconds from 1900-01-01 to SECONDS_MAX, relative to 1970. */
+/* seconds since 1970, up to SECONDS_MAX. */
 static char *
-put_time(char *p, int64_t seconds, uint32_t fraction, unsigned digits)
+put_time(char *p, uint64_t seconds, uint32_t fraction, unsigned digits)
 {
-	int64_t shifted = seconds + (int64_t)NTP_EPOCH_DAYS * DAY;
-	uint32_t rest = (uint32_t)(shifted % DAY);
+	uint32_t rest = (uint32_t)(seconds % DAY);
 
-	p = put_date(p, shifted / DAY - NTP_EPOCH_DAYS);
+	p = put_date(p, (uint32_t)(seconds / DAY));
 	*p++ = 'T';
 	p = put_digits(p, rest / 3600, 2);
 	*p++ = ':';
@@ -168,28 +167,15 @@ put_time(char *p, int64_t seconds, uint32_t fraction, unsigned digits)
 	return p;
 }
 
-/*
- * RFC 7011 6.1.9 and 6.1.10: an NTP timestamp, 32 bits of seconds since 1900
- * and 32 bits of fraction. The second era begins in 2036; as RFC 4330 section
- * 3 proposes, a time with the top bit clear is in it. A whole 0 is "no time"
- * in NTP and stays in 1900. The fraction is rounded, because exporters cut it.
- */
+/* RFC 7011 6.1.9 and 6.1.10; rounded, because exporters cut the fraction. */
 static char *
 put_ntp(char *p, const uint8_t *value, unsigned digits)
 {
-	uint64_t unit = digits == 6 ? 1000000 : 1000000000;
-	uint64_t v = wire_get64(value);
-	int64_t seconds = (int64_t)(v >> 32);
-	uint64_t fraction = ((v & UINT32_MAX) * unit + (1u << 31)) >> 32;
+	uint32_t unit = digits == 6 ? 1000 : 1;
+	uint64_t v = (ntp_to_ns(wire_get64(value)) + unit / 2) / unit;
+	uint64_t second = NSEC_PER_SEC / unit;
 
-	if (v && seconds < INT64_C(1) << 31)
-		seconds += INT64_C(1) << 32;
-	if (fraction >= unit) {
-		fraction -= unit;
-		seconds++;
-	}
-	seconds -= (int64_t)NTP_EPOCH_DAYS * DAY;
-	return put_time(p, seconds, (uint32_t)fraction, digits);
+	return put_time(p, v / second, (uint32_t)(v % second), digits);
 }
 
 /* NULL: not a time of this type. */
@@ -206,10 +192,10 @@ put_date_time(char *p, uint8_t type, const uint8_t *value, uint32_t length)
 		return NULL;
 	v = wire_get_uint(value, length);
 	if (type == IE_DATE_TIME_SECONDS)
-		return v <= SECONDS_MAX ? put_time(p, (int64_t)v, 0, 0) : NULL;
+		return v <= SECONDS_MAX ? put_time(p, v, 0, 0) : NULL;
 	if (v / 1000 > SECONDS_MAX)
 		return NULL;
-	return put_time(p, (int64_t)(v / 1000), (uint32_t)(v % 1000), 3);
+	return put_time(p, v / 1000, (uint32_t)(v % 1000), 3);
 }
 
 static char *

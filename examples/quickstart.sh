@@ -1,0 +1,261 @@
+#!/bin/sh
+# SPDX-FileCopyrightText: Conflux authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Shows the main job of Conflux on this machine, in less than a minute after
+# the build: a meter that is read by SNMP and a router that sends IPFIX are
+# merged into one view of the traffic and sent on as IPFIX. Installs what is
+# missing to build it (Debian 12 or 13, as root or with sudo), and nothing else;
+# all runs on the loopback interface, on free ports, in a folder of its own, and
+# ends by itself.
+#
+# SECONDS_OF_TRAFFIC sets how long it is (16).
+
+set -u
+SRC=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+BUILD=$SRC/.build
+traffic=${SECONDS_OF_TRAFFIC:-16}
+
+# ---- build ------------------------------------------------------------------
+
+die()
+{
+	echo "quickstart: $*" >&2
+	exit 1
+}
+
+build()
+{
+	cd "$SRC" || return 1
+	[ -x configure ] || autoreconf -fi || return 1
+	cd "$BUILD" || return 1
+	[ -f Makefile ] || ../configure -q || return 1
+	make -s -j"$(nproc)"
+}
+
+. "$SRC/tests/packages.sh"
+log=${TMPDIR:-/tmp}/conflux-quickstart-build.$$
+# shellcheck disable=SC2086 # a list of names
+packages_need $packages_build >"$log" 2>&1 || {
+	tail -n 20 "$log"
+	rm -f "$log"
+	die "packages that are needed could not be installed"
+}
+echo "building in $BUILD ..."
+mkdir -p "$BUILD" || die "no folder to build in"
+# One at a time: somebody may be building there already.
+(
+	flock 9
+	build
+) 9>"$BUILD/lock" >"$log" 2>&1 </dev/null || {
+	tail -n 30 "$log"
+	rm -f "$log"
+	die "the build failed"
+}
+rm -f "$log"
+
+# ---- run --------------------------------------------------------------------
+
+# Free ports, a temporary folder, processes that end with this script.
+. "$SRC/tests/integration/lib.sh"
+
+# settle FILE: the configuration with ports and a folder of our own
+settle()
+{
+	sed "s/>11161</>$meter_port</; s/>14739</>$router_port</
+		s/>14740</>$collector_port</
+		s|/tmp/conflux-quickstart/|$T/|" \
+		"$SRC/examples/$1" >"$T/$1"
+}
+
+# What the meter will count, in both directions: "ms,source,destination,
+# protocol,ports,octets,packets,direction", fifty a second.
+meter_script()
+{
+	awk -v seconds="$traffic" 'BEGIN {
+		srand(2720)
+		for (ms = 0; ms < seconds * 1000; ms += 20) {
+			n = int(rand() * 64)
+			packets = 1 + int(rand() * 20)
+			printf("%d,10.0.0.%d,198.51.100.%d,%d,%d,%d,%d,%d,%s\n",
+				ms, n, 1 + n % 200, n % 3 ? 6 : 17, 2000 + n,
+				n % 3 ? 443 : 53,
+				packets * (40 + int(rand() * 1400)), packets,
+				rand() < 0.5 ? "to" : "from")
+		}
+	}'
+}
+
+# Records as a table. JSON lines come in, one record each.
+table()
+{
+	awk '
+	function get(name,	s) {
+		if (!match($0, "\"" name "\":(\"[^\"]*\"|[0-9]+)"))
+			return ""
+		s = substr($0, RSTART + length(name) + 3,
+			RLENGTH - length(name) - 3)
+		gsub("\"", "", s)
+		return s
+	}
+	function first(a, b) {
+		return a == "" ? b : a
+	}
+	BEGIN {
+		protocol[1] = "icmp"
+		protocol[6] = "tcp"
+		protocol[17] = "udp"
+		protocol[58] = "icmp6"
+	}
+	NR <= 6 {
+		p = get("protocolIdentifier")
+		printf("  %-20s %-20s %-6s %8s packets %10s octets %5s records\n",
+			first(get("sourceIPv4Address"), get("sourceIPv6Address")),
+			first(get("destinationIPv4Address"),
+				get("destinationIPv6Address")),
+			p in protocol ? protocol[p] : p,
+			get("packetDeltaCount"), get("octetDeltaCount"),
+			get("deltaFlowCount"))
+	}
+	END {
+		if (NR > 6)
+			printf("  ... and %d more\n", NR - 6)
+	}'
+}
+
+# sum FILE ELEMENT: over JSON lines
+sum()
+{
+	awk -v name="$2" '
+	match($0, "\"" name "\":[0-9]+") {
+		s += substr($0, RSTART + length(name) + 3,
+			RLENGTH - length(name) - 3)
+	}
+	END {
+		printf("%.0f", s)
+	}' "$1"
+}
+
+# number NAME: of a report on standard input, the first that has the name
+number()
+{
+	sed -n "s/^ *$1 \([0-9]*\)\$/\1/p" | head -n 1
+}
+
+meter_port=$(free_port)
+router_port=$(free_port)
+collector_port=$(free_port)
+settle quickstart.xml
+settle quickstart-collector.xml
+meter_script >"$T/script"
+
+start collector "$CONFLUXD" -c "$T/quickstart-collector.xml"
+collector=$PID
+wait_port tcp "$collector_port"
+echo quickstart >"$T/community"
+start meter "$FLOWMETER" -p "$meter_port" -w "@$T/community" --flows 0 \
+	--script "$T/script" --truth "$T/meter.csv"
+meter=$PID
+wait_port udp "$meter_port"
+start conflux "$CONFLUXD" -c "$T/quickstart.xml"
+conflux=$PID
+wait_port udp "$router_port"
+start router "$MKIPFIX" -t 0 -r 500 -n $((traffic * 500)) -f 200 \
+	"udp:127.0.0.1:$router_port"
+router=$PID
+
+cat <<END
+
+  meter  127.0.0.1:$meter_port (SNMP) <-- asks --.
+                                              confluxd --> collector (TCP)
+  router 127.0.0.1:$router_port (UDP) -- sends -->'         127.0.0.1:$collector_port
+
+Merged flows as the collector gets them, for about $((traffic + 10)) seconds:
+
+END
+
+seen=0
+shows=0
+show()
+{
+	now=$(lines "$T/collector.out")
+	if [ "$now" -gt "$seen" ]; then
+		sed -n "$((seen + 1)),${now}p" "$T/collector.out" | table
+		seen=$now
+	fi
+	shows=$((shows + 1))
+	[ $((shows % 4)) -eq 0 ] || return 0
+	"$CONFLUX" status -s "$T/control.sock" ledger >"$T/ledger" 2>&1 ||
+		return 0
+	echo "  -- ledger: in $(number in <"$T/ledger"), merged" \
+		"$(number merged <"$T/ledger"), exported" \
+		"$(number exported <"$T/ledger"), held" \
+		"$(number held <"$T/ledger")"
+}
+
+counted()
+{
+	grep -q '^counted' "$T/meter.out"
+}
+
+while running "$router" || ! counted; do
+	running "$conflux" || fail "confluxd has ended"
+	[ "$shows" -le $((traffic + 20)) ] || fail "the traffic does not end"
+	sleep 1
+	show
+done
+# The meter is asked every two seconds: twice more, to be sure.
+for second in 1 2 3 4 5; do
+	sleep 1
+	show
+done
+
+# ---- what went in, what came out --------------------------------------------
+
+stop "$conflux"
+[ $STATUS -eq 0 ] || fail "confluxd ended with status $STATUS"
+# What it sent at the end is on its way.
+sleep 1
+show
+stop "$collector"
+[ $STATUS -eq 0 ] || fail "the collector ended with status $STATUS"
+stop "$meter"
+wait_exit "$router" 5
+
+meter_sum()
+{
+	awk -F, -v a="$1" -v b="$2" 'NR > 1 { s += $a + $b }
+		END { printf("%.0f", s) }' "$T/meter.csv"
+}
+meter_octets=$(meter_sum 14 16)
+meter_packets=$(meter_sum 15 17)
+router_octets=$(sed 's/.*"octets":\([0-9]*\).*/\1/' "$T/router.out")
+router_packets=$(sed 's/.*"packets":\([0-9]*\).*/\1/' "$T/router.out")
+router_records=$(sed 's/.*"records":\([0-9]*\).*/\1/' "$T/router.out")
+out_octets=$(sum "$T/collector.out" octetDeltaCount)
+out_packets=$(sum "$T/collector.out" packetDeltaCount)
+out_flows=$(sum "$T/collector.out" deltaFlowCount)
+out_records=$(lines "$T/collector.out")
+in_octets=$((meter_octets + router_octets))
+in_packets=$((meter_packets + router_packets))
+
+printf '\n%-26s %14s %14s %14s\n' "" records packets octets
+row()
+{
+	printf '%-26s %14s %14s %14s\n' "$@"
+}
+row "in: counted by the meter" - "$meter_packets" "$meter_octets"
+row "in: sent by the router" "$router_records" "$router_packets" \
+	"$router_octets"
+row "in, together" "$out_flows" "$in_packets" "$in_octets"
+row "out: at the collector" "$out_records" "$out_packets" "$out_octets"
+echo
+sed -n 's/^.*\(ledger.*\)$/\1/p' "$T/conflux.err"
+
+[ "$in_octets" = "$out_octets" ] || fail "octets in are not octets out"
+[ "$in_packets" = "$out_packets" ] || fail "packets in are not packets out"
+[ "$out_records" -gt 0 ] || fail "nothing came out"
+echo
+echo "Every octet and packet that went in came out, in $out_records flows."
+echo "To look closer: examples/quickstart.xml, and conflux.xml(5)."
+exit 0
