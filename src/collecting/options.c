@@ -10,20 +10,16 @@
  *   the rest           sampling, exporter, interface data and so on: the last
  *                      record for each scope is remembered
  *
- * A peer can make up elements. RFC 5610 section 3.9 warns of it: known elements
- * are not changed, IANA's and reverse ones are not learnt, names are short and
- * of plain characters and not those of other elements, and the registry and
- * what is remembered are bounded.
+ * What a peer can make up of it is bounded: elements by the registry, what is
+ * remembered by the configuration.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "conflux/hash.h"
+#include "conflux/type_information.h"
 #include "conflux/wire.h"
 #include "options.h"
-
-enum { NAME_MAX_OCTETS = 128, DESCRIPTION_MAX_OCTETS = 512 };
 
 /* ---- reading ----------------------------------------------------------- */
 
@@ -73,25 +69,6 @@ record_uint(const struct shape *shape, const uint8_t *record, int index)
 	return wire_get_uint(value.p, value.length);
 }
 
-/* Copies a string; zeros that fill up a fixed-length field are left out. */
-static void
-record_string(const struct shape *shape, const uint8_t *record, int index,
-	      char *text, uint32_t size)
-{
-	struct value value;
-	uint32_t length;
-
-	*text = '\0';
-	if (index < 0)
-		return;
-	value = record_field(shape, record, index);
-	length = value.length < size ? value.length : size - 1;
-	for (uint32_t i = 0; i < length && value.p[i]; i++) {
-		text[i] = (char)value.p[i];
-		text[i + 1] = '\0';
-	}
-}
-
 /* ---- what a shape has -------------------------------------------------- */
 
 static uint64_t
@@ -117,122 +94,43 @@ plan_get(struct collecting *c, const struct shape *shape)
 	plan->names = names_hash(shape, c->seed);
 	plan->pen = shape_find(shape, 0, IE_privateEnterpriseNumber, 0);
 	plan->element = shape_find(shape, 0, IE_informationElementId, 0);
-	plan->type = shape_find(shape, 0, IE_informationElementDataType, 0);
-	plan->name = shape_find(shape, 0, IE_informationElementName, 0);
-	plan->description =
-		shape_find(shape, 0, IE_informationElementDescription, 0);
-	plan->begin = shape_find(shape, 0, IE_informationElementRangeBegin, 0);
-	plan->end = shape_find(shape, 0, IE_informationElementRangeEnd, 0);
-	plan->semantics =
-		shape_find(shape, 0, IE_informationElementSemantics, 0);
-	plan->units = shape_find(shape, 0, IE_informationElementUnits, 0);
 	plan->template_id = shape_find(shape, 0, IE_templateId, 0);
 	plan->flow_keys = shape_find(shape, 0, IE_flowKeyIndicator, 0);
 	plan->init_time =
 		shape_find(shape, 0, IE_systemInitTimeMilliseconds, 0);
-	plan->teaches = plan->pen >= 0 && plan->element >= 0 &&
-			plan->type >= 0 && plan->name >= 0;
+	plan->teaches =
+		plan->pen >= 0 && plan->element >= 0 &&
+		shape_find(shape, 0, IE_informationElementDataType, 0) >= 0;
 	plan->keep = !plan->teaches &&
 		     !(plan->template_id >= 0 && plan->flow_keys >= 0);
 	return plan;
 }
 
-/* ---- type information -------------------------------------------------- */
-
-static bool
-name_good(const char *name)
-{
-	size_t length = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				     "abcdefghijklmnopqrstuvwxyz"
-				     "0123456789-_");
-
-	return length && length <= NAME_MAX_OCTETS && !name[length];
-}
-
-/* A printable name for the log, of one that may be anything. */
-static const char *
-name_shown(char *name)
-{
-	for (char *p = name; *p; p++)
-		if (*p < ' ' || *p > '~')
-			*p = '?';
-	return name;
-}
-
-static void
-clean(char *text)
-{
-	for (char *p = text; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 127)
-			*p = ' ';
-}
+/* ---- teaching ---------------------------------------------------------- */
 
 static void
 learn_type(struct domain *domain, const struct options_plan *plan,
-	   const struct shape *shape, const uint8_t *record)
+	   const struct shape *shape, const uint8_t *record, uint32_t length)
 {
-	struct ie_registry *registry = domain->session->process->conf.registry;
-	char name[NAME_MAX_OCTETS + 2], description[DESCRIPTION_MAX_OCTETS];
-	uint64_t pen = record_uint(shape, record, plan->pen);
-	uint64_t type = record_uint(shape, record, plan->type);
-	struct ie ie = {
-		.pen = (uint32_t)pen,
-		/* The enterprise bit of a field specifier is no part of it. */
-		.id = record_uint(shape, record, plan->element) & 0x7fff,
-		.type = (uint8_t)type,
-		.semantics = (uint8_t)record_uint(shape, record,
-						  plan->semantics),
-		.units = (uint8_t)record_uint(shape, record, plan->units),
-		.name = name,
-		.description = description,
-	};
-	const struct ie *other;
-	const char *why = NULL;
-	int error;
+	struct collecting *c = domain->session->process;
+	unsigned pen = (unsigned)record_uint(shape, record, plan->pen);
+	unsigned id = (unsigned)record_uint(shape, record, plan->element);
+	const char *reason = "";
+	int ret = type_information_learn(c->conf.registry, shape, record,
+					 length, &reason);
 
-	if (pen == 0 || pen == IE_PEN_REVERSE || pen > UINT32_MAX)
-		return;
-	other = ie_find(registry, ie.pen, ie.id);
-	if (other && !other->unknown)
-		return;
-	record_string(shape, record, plan->name, name, sizeof(name));
-	record_string(shape, record, plan->description, description,
-		      sizeof(description));
-	clean(description);
-	if (!*description)
-		ie.description = NULL;
-	ie.range_min = record_uint(shape, record, plan->begin);
-	ie.range_max = record_uint(shape, record, plan->end);
-	if (ie.id == 0)
-		why = "0 is no element";
-	else if (!ie_type_name(ie.type) || type > IE_UNSIGNED256)
-		why = "there is no such type";
-	else if (!name_good(name))
-		why = "that is no name of an element";
-	else if (ie_by_name(registry, name))
-		why = "the name is that of another element";
-	if (!why) {
-		ie.length = ie_type_length(ie.type);
-		error = ie_add(registry, &ie);
-		if (error == -ENOSPC)
-			why = "there are as many elements as allowed";
-		else if (error)
-			why = strerror(-error);
-	}
-	if (why) {
+	if (ret > 0) {
+		c->relearn = true;
+		log_info("collecting process %s: learnt element %u of "
+			 "enterprise %u",
+			 c->name, id & 0x7fff, pen);
+	} else if (ret < 0) {
 		complain(domain->session, COMPLAINT_OPTIONS,
 			 "domain %u: type information for element %u of "
-			 "enterprise %u (\"%s\", type %u) is not used: %s; "
-			 "the element stays nameless octets",
-			 domain->scope.domain, ie.id, ie.pen, name_shown(name),
-			 (unsigned)type, why);
-		return;
+			 "enterprise %u is not used (%s): it stays nameless "
+			 "octets",
+			 domain->scope.domain, id & 0x7fff, pen, reason);
 	}
-	log_info("collecting process %s: learnt element %s (enterprise %u, "
-		 "id %u, %s)",
-		 domain->session->process->name, name, ie.pen, ie.id,
-		 ie_type_name(ie.type));
-	domain->session->process->relearn = true;
 }
 
 static void
@@ -349,7 +247,8 @@ options_learn(struct domain *domain, const struct batch *batch)
 		const uint8_t *record = batch_record(batch, i, &length);
 
 		if (plan->teaches)
-			learn_type(domain, plan, batch->shape, record);
+			learn_type(domain, plan, batch->shape, record,
+				   length);
 		if (plan->template_id >= 0 && plan->flow_keys >= 0)
 			learn_flow_keys(domain, plan, batch->shape, record);
 		if (plan->init_time >= 0) {

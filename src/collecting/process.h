@@ -58,10 +58,8 @@ struct options_plan {
 	uint64_t names;  /* hash of the (PEN, id) list */
 	bool teaches;    /* has type information (RFC 5610) */
 	bool keep;
-	int pen, element, type, name, description, begin, end, semantics,
-		units;               /* fields, or -1 */
-	int template_id, flow_keys;  /* 145 and 173 */
-	int init_time;               /* 160 */
+	/* Fields, or -1: 346, 303, 145, 173, 160. */
+	int pen, element, template_id, flow_keys, init_time;
 };
 
 struct held;
