@@ -237,7 +237,7 @@ int ie_units_parse(const char *name);
 /* May a field of this element have this length (RFC 7011 6.2, 7)? */
 bool ie_length_ok(const struct ie *ie, uint16_t length);
 
-/* Iterates over all elements in no particular order; *at starts at 0. */
+/* Iterates over all known elements in no particular order; *at starts at 0. */
 const struct ie *ie_next(const struct ie_registry *registry, uint32_t *at);
 
 #endif

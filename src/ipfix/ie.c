@@ -11,9 +11,8 @@
  * A peer can name any (PEN, id), so what it can add is bounded, and the hashes
  * are seeded. Nameless elements count who holds them; when the registry is
  * full, those that nobody holds make room, so that a peer which made up
- * thousands does no harm to others once it is gone. Elements with a name stay.
- * One that is made known by ie_add leaves its nameless predecessor to those who
- * hold it.
+ * thousands does no harm to others once it is gone. Elements with a name stay,
+ * and those who hold the nameless predecessor of one keep that.
  */
 #include "conflux/ie.h"
 
@@ -45,8 +44,8 @@ struct added {
 };
 
 struct ie_registry {
-	struct table by_id;  /* struct added's ie: named and nameless ones */
-	struct table opaque; /* nameless ones for wrong lengths, see ie_meet */
+	struct table by_id;    /* added ones that have a name */
+	struct table nameless; /* unknown ones, and for wrong lengths */
 	struct table by_name;
 	struct reverse *reverse; /* by id; a hole has no name */
 	struct added *added;
@@ -165,7 +164,7 @@ ie_registry_free(struct ie_registry *registry)
 		free(added);
 	}
 	table_fini(&registry->by_id);
-	table_fini(&registry->opaque);
+	table_fini(&registry->nameless);
 	table_fini(&registry->by_name);
 	free(registry->reverse);
 	free(registry);
@@ -175,7 +174,6 @@ const struct ie *
 ie_find(const struct ie_registry *registry, uint32_t pen, uint16_t id)
 {
 	struct key key = {pen, id};
-	const struct ie *ie;
 
 	if (id < iana_elements_end) {
 		if (pen == 0 && iana_elements[id].name)
@@ -183,9 +181,8 @@ ie_find(const struct ie_registry *registry, uint32_t pen, uint16_t id)
 		if (pen == IE_PEN_REVERSE && registry->reverse[id].ie.name)
 			return &registry->reverse[id].ie;
 	}
-	ie = table_find(&registry->by_id, hash_id(registry, pen, id), equal_id,
-			&key);
-	return ie && !ie->unknown ? ie : NULL;
+	return table_find(&registry->by_id, hash_id(registry, pen, id),
+			  equal_id, &key);
 }
 
 static struct added *
@@ -211,8 +208,7 @@ reclaim(struct ie_registry *registry)
 			continue;
 		}
 		*link = added->next;
-		table_remove(&registry->by_id, hash, &added->ie);
-		table_remove(&registry->opaque, hash, &added->ie);
+		table_remove(&registry->nameless, hash, &added->ie);
 		registry->added_count--;
 		free(added);
 	}
@@ -270,10 +266,9 @@ ie_release(const struct ie *ie)
 		added_of(ie)->registry->idle++;
 }
 
-/* The nameless element for (PEN, id) out of one of the two tables, held. */
+/* The nameless element for (PEN, id), held. */
 static const struct ie *
-get_nameless(struct ie_registry *registry, struct table *table, uint32_t pen,
-	     uint16_t id)
+get_nameless(struct ie_registry *registry, uint32_t pen, uint16_t id)
 {
 	uint32_t hash = hash_id(registry, pen, id);
 	struct key key = {pen, id};
@@ -286,7 +281,8 @@ get_nameless(struct ie_registry *registry, struct table *table, uint32_t pen,
 		.unknown = true,
 		.name = name,
 	};
-	const struct ie *known = table_find(table, hash, equal_id, &key);
+	const struct ie *known =
+		table_find(&registry->nameless, hash, equal_id, &key);
 	struct added *added;
 
 	if (known)
@@ -294,7 +290,7 @@ get_nameless(struct ie_registry *registry, struct table *table, uint32_t pen,
 	snprintf(name, sizeof(name), "e%uid%u", pen, id);
 	if (added_new(registry, &ie, &added) != 0)
 		return NULL;
-	if (table_add(table, hash, &added->ie) != 0) {
+	if (table_add(&registry->nameless, hash, &added->ie) != 0) {
 		free(added);
 		return NULL;
 	}
@@ -309,7 +305,7 @@ ie_get(struct ie_registry *registry, uint32_t pen, uint16_t id)
 
 	if (ie)
 		return ie;
-	ie = get_nameless(registry, &registry->by_id, pen, id);
+	ie = get_nameless(registry, pen, id);
 	if (ie && added_of(ie)->pinned)
 		ie_release(ie);
 	else if (ie)
@@ -323,11 +319,9 @@ ie_meet(struct ie_registry *registry, uint32_t pen, uint16_t id,
 {
 	const struct ie *ie = ie_find(registry, pen, id);
 
-	if (!ie)
-		return get_nameless(registry, &registry->by_id, pen, id);
-	if (ie_length_ok(ie, length))
+	if (ie && ie_length_ok(ie, length))
 		return ie;
-	return get_nameless(registry, &registry->opaque, pen, id);
+	return get_nameless(registry, pen, id);
 }
 
 const struct ie *
@@ -358,33 +352,25 @@ ie_nearest_name(const struct ie_registry *registry, const char *name)
 	return nearest;
 }
 
-/* Puts an element under its (PEN, id), in place of a nameless one if any. */
 static int
 publish(struct ie_registry *registry, const struct ie *ie)
 {
 	uint32_t hash = hash_id(registry, ie->pen, ie->id);
-	struct key key = {ie->pen, ie->id};
 	struct added *added;
-	struct ie *old;
 	int err = added_new(registry, ie, &added);
 
 	if (err)
 		return err;
-	err = name_add(registry, &added->ie);
-	if (err)
-		goto fail;
-	old = table_find(&registry->by_id, hash, equal_id, &key);
-	if (old)
-		table_remove(&registry->by_id, hash, old);
-	/* With an old one removed there is room, so this cannot fail then. */
 	err = table_add(&registry->by_id, hash, &added->ie);
 	if (err)
-		goto fail_named;
+		goto fail;
+	err = name_add(registry, &added->ie);
+	if (err)
+		goto fail_added;
 	added_keep(registry, added);
 	return 0;
-fail_named:
-	table_remove(&registry->by_name, hash_name(registry, added->ie.name),
-		     &added->ie);
+fail_added:
+	table_remove(&registry->by_id, hash, &added->ie);
 fail:
 	free(added);
 	return err;

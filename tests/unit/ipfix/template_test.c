@@ -543,6 +543,7 @@ test_relearn(void)
 	CU_ASSERT_EQUAL(t->data_records, 3);
 	/* A length that the learnt type cannot have: octets it stays. */
 	CU_ASSERT(shape_of(257)->field[0].ie->unknown);
+	CU_ASSERT_STRING_EQUAL(templates("0101 0001 8009 0007 00007ed9"), "r");
 	CU_ASSERT_PTR_EQUAL(shape_of(258), other);
 	/* The refresh that follows is one. */
 	CU_ASSERT_STRING_EQUAL(
