@@ -29,6 +29,15 @@ share(uint64_t bound, unsigned workers)
 	return (uint32_t)((bound + workers - 1) / workers);
 }
 
+/* Of a leaf in seconds. */
+static uint32_t
+milliseconds(const struct conf_node *node, const char *name)
+{
+	uint64_t s = conf_uint(node, name, 0);
+
+	return s > UINT32_MAX / 1000 ? UINT32_MAX : (uint32_t)s * 1000;
+}
+
 static int
 new_process(struct unit *unit)
 {
@@ -115,6 +124,29 @@ log_listening(const struct unit *unit, const struct conf_node *node,
 			   port);
 }
 
+/* The localIPAddress leaves; *list is to be freed, NULL if there is none. */
+static int
+list_addresses(const struct conf_node *node, uint16_t port,
+	       struct addr **list, unsigned *count)
+{
+	const struct conf_node *address;
+	unsigned n = 0;
+
+	*list = NULL;
+	conf_each (address, node, "localIPAddress")
+		n++;
+	if (n == 0)
+		return 0;
+	*list = calloc(n, sizeof(**list));
+	if (!*list)
+		return -ENOMEM;
+	conf_each (address, node, "localIPAddress") {
+		(*list)[*count] = address->addr;
+		(*list)[(*count)++].port = port;
+	}
+	return 0;
+}
+
 /* *port: bound by the worker before us, or 0. */
 static int
 add_socket(struct unit *unit, const struct conf_node *node,
@@ -130,52 +162,29 @@ add_socket(struct unit *unit, const struct conf_node *node,
 		.port = (uint16_t)conf_uint(node, "localPort", 0),
 		.receive_buffer =
 			(uint32_t)conf_uint(node, "receiveBufferSize", 0),
-		.session_idle_ms = 0,
 	};
-	const struct conf_node *address;
-	struct addr *local = NULL;
+	struct addr *local;
 	int rc;
 
 	if (net.port == 0)
 		net.port = *port;
-	conf_each (address, node, "localIPAddress") {
-		struct addr *more = realloc(
-			local, (net.local_count + 1) * sizeof(*local));
-
-		if (!more) {
-			free(local);
-			return -ENOMEM;
-		}
-		local = more;
-		local[net.local_count] = address->addr;
-		local[net.local_count++].port = net.port;
-	}
+	rc = list_addresses(node, net.port, &local, &net.local_count);
+	if (rc < 0)
+		return rc;
 	net.local = local;
 	if (transport == TRANSPORT_UDP) {
-		uint64_t life = conf_uint(node, "templateLifeTime", 0);
-		uint64_t options =
-			conf_uint(node, "optionsTemplateLifeTime", 0);
-		uint64_t longer = life > options ? life : options;
-
-		if (life > UINT32_MAX / 1000)
-			life = UINT32_MAX / 1000;
-		if (options > UINT32_MAX / 1000)
-			options = UINT32_MAX / 1000;
-		receiver.template_ms = (uint32_t)life * 1000;
-		receiver.options_ms = (uint32_t)options * 1000;
+		receiver.template_ms = milliseconds(node, "templateLifeTime");
+		receiver.options_ms =
+			milliseconds(node, "optionsTemplateLifeTime");
 		receiver.template_messages =
 			(uint32_t)conf_uint(node, "templateLifePacket", 0);
 		receiver.options_messages = (uint32_t)conf_uint(
 			node, "optionsTemplateLifePacket", 0);
-		/* A session that has no Template any more is none. */
-		if (life && options && longer <= UINT32_MAX / 1000)
-			net.session_idle_ms = (uint32_t)longer * 1000;
+		net.session_idle_ms = milliseconds(node, "sessionTimeout");
 		net.max_sessions = share(limit(runtime->conf, "maxSessions"),
 					 runtime->worker_count);
 	} else {
-		uint64_t idle = conf_uint(node, "idleTimeout", 0);
-
-		net.idle_ms = (uint32_t)idle * 1000;
+		net.idle_ms = milliseconds(node, "idleTimeout");
 		net.max_sessions = share(conf_uint(node, "maxConnections", 0),
 					 runtime->worker_count);
 	}

@@ -222,6 +222,9 @@ build_exporting(struct unit *unit, char **error)
 				   "renumber")
 				   ? EXPORTING_DOMAIN_RENUMBER
 				   : EXPORTING_DOMAIN_KEEP,
+		.flush_ms = (uint32_t)conf_uint(node, "flushTime", 0),
+		.grace_ms = (uint32_t)conf_uint(node, "graceTime", 0),
+		.hold_ms = (uint32_t)conf_uint(node, "holdTime", 0),
 		.max_templates = (uint32_t)conf_uint(node, "templateLimit", 0),
 		.destination = calloc(destinations + 1,
 				      sizeof(*conf.destination)),

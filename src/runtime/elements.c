@@ -172,7 +172,7 @@ runtime_elements_conf(struct runtime_elements *e)
 int
 elements_registry(const struct conf *conf, struct ie_registry **out)
 {
-	const struct conf_node *root = conf_root(conf), *file;
+	const struct conf_node *root = conf_root(conf), *file, *process, *meter;
 	uint32_t learnt = (uint32_t)conf_uint(conf_child(root, "limits"),
 					      "maxLearntElements", 4096);
 	struct ie_registry *registry = ie_registry_new(learnt + ADDED_MAX);
@@ -182,6 +182,12 @@ elements_registry(const struct conf *conf, struct ie_registry **out)
 		ie_registry_free(registry);
 		return -ENOMEM;
 	}
+	conf_each (process, root, "collectingProcess")
+		conf_each (meter, process, "meterReader")
+			meter_elements_add(
+				registry,
+				(uint32_t)conf_uint(meter, "enterpriseNumber",
+						    0));
 	/* The loader has checked them: only memory can fail now. */
 	conf_each (file, root, "elementFile") {
 		if (elements_load(registry, file->path, why, sizeof(why)) == 0)
