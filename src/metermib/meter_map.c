@@ -32,6 +32,7 @@
 
 enum {
 	ITEMS_MAX = 64,
+	LATE_MAX = 24,
 	LAYOUTS_MAX = 128, /* a meter can make as many as it likes */
 	BUFFER = 16384,
 	RECORD_MAX = 4096,
@@ -67,8 +68,10 @@ struct record {
 	const struct meter_row *row;
 	const struct flow_reading *reading;
 	unsigned count;
+	unsigned late_count;
 	bool directional; /* has a source or destination key of IANA's */
 	struct item item[ITEMS_MAX];
+	struct item late[LATE_MAX]; /* of variable length: go to the end */
 };
 
 struct meter_map {
@@ -195,18 +198,31 @@ add_ours(struct record *r, uint8_t attribute, uint8_t as)
 		return;
 	if ((v->kind == BER_KIND_OCTETS) != (ie->length == IE_VARIABLE))
 		return;
+	if (v->kind == BER_KIND_OCTETS) {
+		if (r->late_count < LATE_MAX)
+			r->late[r->late_count++] = (struct item){
+				.ie = ie,
+				.length = IE_VARIABLE,
+				.size = v->length,
+				.key = true,
+				.data = v->octets,
+			};
+		return;
+	}
 	item = add_item(r, ie);
 	if (!item)
 		return;
 	item->key = true;
-	item->length = ie->length;
-	if (v->kind == BER_KIND_OCTETS) {
-		item->size = v->length;
-		item->data = v->octets;
-	} else {
-		item->size = ie->length;
-		wire_put_uint(item->number, v->number, item->size);
-	}
+	item->length = item->size = ie->length;
+	wire_put_uint(item->number, v->number, item->size);
+}
+
+/* What has the same place in all records of the shape stands before. */
+static void
+add_late(struct record *r)
+{
+	for (unsigned i = 0; i < r->late_count && r->count < ITEMS_MAX; i++)
+		r->item[r->count++] = r->late[i];
 }
 
 enum mask { MASK_NONE, MASK_ALL, MASK_PREFIX, MASK_OTHER };
@@ -609,13 +625,14 @@ record_write(const struct record *r, uint8_t *p, size_t room, uint32_t *size)
 }
 
 static void
-record_add(struct meter_map *map, const struct record *r, uint64_t now_ms)
+record_add(struct meter_map *map, struct record *r, uint64_t now_ms)
 {
 	struct ledger *ledger = &map->stage->ledger;
 	struct layout *layout;
 	uint32_t size;
 	int err;
 
+	add_late(r);
 	err = layout_get(map, r, now_ms, &layout);
 	if (err) {
 		ledger->lost[err == -ENOMEM ? LOSS_NO_MEMORY : LOSS_LIMIT]++;
@@ -678,7 +695,7 @@ meter_map_add(struct meter_map *map, const struct meter_row *row,
 		return;
 	if (to)
 		map->stage->ledger.split++;
-	r.count = 0;
+	r.count = r.late_count = 0;
 	add_keys(&r, true);
 	add_rest(&r, now_ms);
 	add_counters(&r, true, false);
