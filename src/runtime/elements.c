@@ -132,6 +132,34 @@ add_meter_elements(struct ie_registry *registry)
 	return meter_elements_add(registry, preset.enterprise_number);
 }
 
+/*
+ * They have no number of their own unless the user has one to give, and the
+ * default one is free for all to use in examples (RFC 5612): they must not
+ * get into the way where nobody asks for them.
+ */
+static bool
+uses_meter_elements(const struct conf_node *root)
+{
+	const struct conf_node *node, *type, *layout, *field;
+
+	conf_each (node, root, "collectingProcess")
+		if (conf_has(node, "meterReader"))
+			return true;
+	conf_each (node, root, "cache")
+		for (type = node->first; type; type = type->next) {
+			layout = conf_child(type, "cacheLayout");
+			if (!layout)
+				continue;
+			conf_each (field, layout, "cacheField") {
+				const char *name = conf_text(field, "ieName");
+
+				if (name && strncmp(name, "rtfm", 4) == 0)
+					return true;
+			}
+		}
+	return false;
+}
+
 int
 runtime_elements_new(struct runtime_elements **out)
 {
@@ -178,7 +206,8 @@ elements_registry(const struct conf *conf, struct ie_registry **out)
 	struct ie_registry *registry = ie_registry_new(learnt + ADDED_MAX);
 	char why[256];
 
-	if (!registry || add_meter_elements(registry) < 0) {
+	if (!registry ||
+	    (uses_meter_elements(root) && add_meter_elements(registry) < 0)) {
 		ie_registry_free(registry);
 		return -ENOMEM;
 	}
