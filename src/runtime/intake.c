@@ -41,15 +41,19 @@ struct intake {
 
 /* ---- shapes -------------------------------------------------------------- */
 
-/* Our element for one of the worker, which may have learnt what we have not. */
+/*
+ * Our element for one of the worker, which may have learnt what we have not.
+ * Held, as a nameless one lives no longer than the shapes that have it. NULL:
+ * no room.
+ */
 static const struct ie *
-our_element(struct intake *in, const struct ie *theirs)
+our_element(struct intake *in, const struct field *theirs)
 {
-	const struct ie *ours = ie_find(in->registry, theirs->pen, theirs->id);
+	const struct ie *ie = theirs->ie;
 
-	if ((!ours || ours->unknown) && !theirs->unknown)
-		ie_add(in->registry, theirs);
-	return ie_get(in->registry, theirs->pen, theirs->id);
+	if (!ie->unknown && !ie_find(in->registry, ie->pen, ie->id))
+		ie_add(in->registry, ie);
+	return ie_meet(in->registry, ie->pen, ie->id, theirs->length);
 }
 
 static void
@@ -58,18 +62,22 @@ take_shape(struct intake *in, const struct entry_shape *entry)
 	const struct shape *theirs = entry->shape;
 	const struct shape **slot = &in->slot[entry->slot];
 	struct field *field = calloc(theirs->count, sizeof(*field));
-	bool known = field != NULL;
+	uint16_t known = 0;
 
 	shape_release(*slot);
 	*slot = NULL;
-	for (uint16_t i = 0; known && i < theirs->count; i++) {
-		field[i].ie = our_element(in, theirs->field[i].ie);
-		field[i].length = theirs->field[i].length;
-		known = field[i].ie != NULL;
+	for (; field && known < theirs->count; known++) {
+		field[known].ie = our_element(in, &theirs->field[known]);
+		field[known].length = theirs->field[known].length;
+		if (!field[known].ie)
+			break;
 	}
-	if (known && shape_get(in->shapes, field, theirs->count,
-			       theirs->scope_count, slot) < 0)
+	if (field && known == theirs->count &&
+	    shape_get(in->shapes, field, theirs->count, theirs->scope_count,
+		      slot) < 0)
 		*slot = NULL;
+	while (known)
+		ie_release(field[--known].ie);
 	free(field);
 }
 
