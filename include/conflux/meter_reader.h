@@ -138,7 +138,7 @@ struct meter_reader_conf {
 	const char *const *rule_set;
 	unsigned rule_set_count;
 	const char *owner;	 /* of our rows in the meter, "conflux" */
-	uint32_t reader_timeout; /* s; 0: three intervals */
+	uint32_t reader_timeout; /* s; 0: three intervals, at least 30 */
 
 	enum meter_mib mib;
 	enum meter_access access;

@@ -12,8 +12,8 @@
  *
  * How many rows to ask for: no answer may exceed the configured message size
  * (an IP fragment lost is an answer lost), which the rows seen so far tell; an
- * answer that had to be asked for twice halves it, one that came at once adds
- * one. A short answer does not end the table: Net-SNMP agents send no more than
+ * answer that had to be asked for three times halves it, one that came at once
+ * adds one. A short answer does not end the table: Net-SNMP agents send no more than
  * 100 variables.
  *
  * If a request fails for good, the pass stays open with its cursor, and the
@@ -263,7 +263,8 @@ ask_less(struct meter_reader *reader)
 static bool
 answer_lacks(struct meter_reader *reader, const struct snmp_reply *reply)
 {
-	if (reply->repeats && !reader->conf.max_repetitions)
+	/* One loss is chance; twice the same may be its size. */
+	if (reply->repeats > 1 && !reader->conf.max_repetitions)
 		ask_less(reader);
 	if (reply->result == SNMP_TIMEOUT &&
 	    ++reader->pass.tries < REQUEST_TRIES) {

@@ -17,7 +17,10 @@
 #include "meter_pdu.h"
 #include "reader.h"
 
-enum { ROW_TRIES = 16 };
+enum {
+	ROW_TRIES = 16,
+	TIMEOUT_LEAST = 30, /* s */
+};
 
 static const oid reader_entry[] = {OID_READER};
 
@@ -29,8 +32,11 @@ row_timeout(const struct meter_reader *reader)
 {
 	const struct meter_reader_conf *conf = &reader->conf;
 
-	return conf->reader_timeout ? conf->reader_timeout :
-				      conf->interval * 3;
+	if (conf->reader_timeout)
+		return conf->reader_timeout;
+	/* A pass over a lossy line may take longer than a short interval. */
+	return conf->interval > TIMEOUT_LEAST / 3 ? conf->interval * 3 :
+						    TIMEOUT_LEAST;
 }
 
 bool

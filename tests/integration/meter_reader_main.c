@@ -7,7 +7,7 @@
  *	rule_set,source,dest,protocol,source_port,dest_port,
  *	to_octets,to_pdus,from_octets,from_pdus
  *
- * Ends after --passes passes of every reader, or at SIGTERM. The longest time
+ * or with --each a line for each record when it comes. Ends after --passes passes of every reader, or at SIGTERM. The longest time
  * that the event loop stood still is printed on stderr, with the ledger.
  */
 #include <event2/event.h>
@@ -39,6 +39,7 @@ struct sink {
 	struct text key;
 	uint64_t records;
 	bool print, json;
+	bool each; /* a line for each record, at once */
 	bool total; /* counters are totals: keep the last */
 };
 
@@ -97,6 +98,13 @@ number(const struct shape *shape, const uint8_t *record, uint32_t pen,
 }
 
 static void
+print_line(const char *key, const uint64_t value[4])
+{
+	printf("%s%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n", key,
+	       value[0], value[1], value[2], value[3]);
+}
+
+static void
 sink_record(struct sink *sink, const struct batch *batch, uint32_t i)
 {
 	static const uint16_t octets[] = {352, 1, 353, 85, 0};
@@ -117,6 +125,14 @@ sink_record(struct sink *sink, const struct batch *batch, uint32_t i)
 	add_value(&sink->key, shape, record, 4, 0, 0, 0);
 	add_value(&sink->key, shape, record, 7, 0, 0, 0);
 	add_value(&sink->key, shape, record, 11, 0, 0, 0);
+	value[0] = number(shape, record, 0, octets);
+	value[1] = number(shape, record, 0, packets);
+	value[2] = number(shape, record, IE_PEN_REVERSE, octets);
+	value[3] = number(shape, record, IE_PEN_REVERSE, packets);
+	if (sink->each) {
+		print_line(sink->key.data, value);
+		return;
+	}
 	hash = (uint32_t)hash_bytes(sink->key.data, sink->key.length, 1);
 	sum = table_find(&sink->table, hash, key_equal, sink->key.data);
 	if (!sum) {
@@ -124,10 +140,6 @@ sink_record(struct sink *sink, const struct batch *batch, uint32_t i)
 		sum->key = strdup(sink->key.data);
 		table_add(&sink->table, hash, sum);
 	}
-	value[0] = number(shape, record, 0, octets);
-	value[1] = number(shape, record, 0, packets);
-	value[2] = number(shape, record, IE_PEN_REVERSE, octets);
-	value[3] = number(shape, record, IE_PEN_REVERSE, packets);
 	for (unsigned n = 0; n < 4; n++)
 		sum->counter[n] = sink->total ? value[n] :
 						sum->counter[n] + value[n];
@@ -141,6 +153,8 @@ sink_run(struct stage *stage, const struct batch *batch)
 	sink->records += batch->count;
 	for (uint32_t i = 0; sink->print && i < batch->count; i++)
 		sink_record(sink, batch, i);
+	if (sink->each)
+		fflush(stdout);
 	for (uint32_t i = 0; sink->json && i < batch->count; i++) {
 		uint32_t length;
 		const uint8_t *record = batch_record(batch, i, &length);
@@ -175,9 +189,7 @@ print_sums(struct sink *sink)
 	uint32_t at = 0;
 
 	while ((sum = table_next(&sink->table, &at)))
-		printf("%s%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n",
-		       sum->key, sum->counter[0], sum->counter[1],
-		       sum->counter[2], sum->counter[3]);
+		print_line(sum->key, sum->counter);
 	fflush(stdout);
 }
 
@@ -275,6 +287,7 @@ static const struct option options[] = {
 	{"stop-rules", 0, NULL, OPT_STOP_RULES},
 	{"keep-alive", 1, NULL, OPT_KEEP_ALIVE},
 	{"json", 0, NULL, OPT_JSON},
+	{"each", 0, NULL, OPT_EACH},
 	{"quiet", 0, NULL, OPT_QUIET},
 	{"owner", 1, NULL, OPT_OWNER},
 	{"timeout", 1, NULL, OPT_TIMEOUT},
@@ -334,6 +347,7 @@ set_option(struct program *p, struct meter_reader_conf *conf, int option,
 	case OPT_KEEP_ALIVE:
 		conf->manage.keep_alive = (uint32_t)atoi(optarg); break;
 	case OPT_JSON: p->sink.json = true; break;
+	case OPT_EACH: p->sink.each = true; break;
 	case OPT_QUIET: p->sink.print = false; break;
 	case OPT_OWNER: conf->owner = optarg; break;
 	case OPT_TIMEOUT: conf->timeout = (uint32_t)atoi(optarg); break;
