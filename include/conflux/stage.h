@@ -38,6 +38,13 @@ struct scope {
 	struct addr collector;   /* our end */
 	bool has_init;           /* system_init_ms is known (NetFlow, options) */
 	uint64_t system_init_ms; /* for sysUpTime-relative times */
+	/*
+	 * The shape that a Template id has in this scope now, or NULL: lists
+	 * of RFC 6313 in its records name Templates. NULL if its records have
+	 * no such lists.
+	 */
+	const struct shape *(*template_shape)(const struct scope *scope,
+					      uint16_t id);
 };
 
 struct batch {

@@ -8,7 +8,7 @@
  * over a reliable transport an id may mean something else only after it has
  * been withdrawn (8.1), over UDP there are no withdrawals and an id should rest
  * until collectors have forgotten it (8.4). So ids are given out in turn from
- * 256 to 65535 and round again, skipping those that are in use or whose
+ * 256 to 65534 and round again, skipping those that are in use or whose
  * withdrawal has not been sent yet.
  */
 #include <stdlib.h>
@@ -17,7 +17,8 @@
 #include "conflux/hash.h"
 #include "exporting.h"
 
-#define ID_COUNT (65536 - SET_DATA_MIN)
+#define ID_LAST (ID_UNKNOWN - 1)
+#define ID_COUNT (ID_UNKNOWN - SET_DATA_MIN)
 
 static uint32_t
 id_hash(uint16_t id)
@@ -81,6 +82,7 @@ channel_free(struct channel *c)
 		return;
 	while ((t = table_next(&c->by_id, &at))) {
 		shape_release(t->shape);
+		free(t->uses);
 		free(t);
 	}
 	at = 0;
@@ -112,11 +114,27 @@ channel_template_by_id(struct channel *c, uint16_t id)
 	return table_find(&c->by_id, id_hash(id), id_equal, &id);
 }
 
+static void
+forget_use(struct out_template *user, const struct out_template *used)
+{
+	for (uint16_t i = 0; i < user->uses_count; i++)
+		if (user->uses[i] == used) {
+			user->uses[i] = user->uses[--user->uses_count];
+			return;
+		}
+}
+
 void
 out_template_free(struct out_template *t)
 {
+	struct out_template *user;
+	uint32_t at = 0;
+
 	table_remove(&t->channel->by_id, id_hash(t->id), t);
+	while (t->used && (user = table_next(&t->channel->by_id, &at)))
+		forget_use(user, t);
 	shape_release(t->shape);
+	free(t->uses);
 	free(t);
 }
 
@@ -171,6 +189,7 @@ describe(struct out_template *t)
 				 ie->id == IE_flowEndDeltaMicroseconds))
 			t->relative = true;
 	}
+	t->lists = lists_in(shape);
 	t->too_long = length > t->channel->sink->max_message;
 }
 
@@ -180,7 +199,7 @@ free_id(struct channel *c)
 	for (unsigned i = 0; i < ID_COUNT; i++) {
 		uint16_t id = c->next_id;
 
-		c->next_id = id == UINT16_MAX ? SET_DATA_MIN : id + 1;
+		c->next_id = id == ID_LAST ? SET_DATA_MIN : id + 1;
 		if (!table_find(&c->by_id, id_hash(id), id_equal, &id))
 			return id;
 	}
@@ -212,6 +231,13 @@ template_make(struct channel *c, const struct shape *shape)
 	return t;
 }
 
+/* Retired ones wait for their data to go: as many again. */
+bool
+channel_template_room(const struct channel *c)
+{
+	return c->by_id.count < 2 * c->sink->exporting->conf.max_templates;
+}
+
 struct out_template *
 channel_template_own(struct channel *c, const struct shape *shape)
 {
@@ -233,8 +259,7 @@ channel_template(struct channel *c, const struct shape *shape)
 	if (!t) {
 		if (c->by_shape.count >= max)
 			evict(c);
-		/* Retired ones wait for their data to go: as many again. */
-		if (c->by_id.count < 2 * max)
+		if (channel_template_room(c))
 			t = template_make(c, shape);
 	}
 	if (t)
@@ -336,6 +361,9 @@ copy(struct channel *c, struct out_template *t, const struct batch *batch,
 	memcpy(p, batch->base + from, to - from);
 	c->sink->open_records += n;
 	t->last_message = c->finished + 1;
+	for (uint16_t k = 0; k < t->uses_count; k++)
+		if (!t->uses[k]->retired)
+			t->uses[k]->last_message = t->last_message;
 	t->records += n;
 }
 
@@ -370,23 +398,13 @@ ready_message(struct channel *c, const struct out_template *t,
 	return true;
 }
 
-void
-channel_put(struct channel *c, const struct batch *batch, struct taken *taken)
+static void
+put(struct channel *c, struct out_template *t, const struct batch *batch,
+    struct taken *taken)
 {
-	struct out_template *t = channel_template(c, batch->shape);
-	enum loss loss = LOSS_LIMIT;
+	enum loss loss;
 	uint32_t i = 0, n;
 
-	if (!t || t->too_long) {
-		sink_lose_batch(c->sink, batch, 0, batch->count,
-				t ? LOSS_TOO_LONG : LOSS_LIMIT);
-		return;
-	}
-	if (batch->flow_keys && batch->flow_keys != t->flow_keys) {
-		t->flow_keys = batch->flow_keys;
-		t->keys_epoch = 0;
-	}
-	t->accessed_ms = c->sink->exporting->wall_ms;
 	while (i < batch->count) {
 		if (!ready_message(c, t, batch, &loss)) {
 			sink_lose_batch(c->sink, batch, i, batch->count - i,
@@ -406,4 +424,51 @@ channel_put(struct channel *c, const struct batch *batch, struct taken *taken)
 		}
 		i += n;
 	}
+}
+
+/* Records with lists are changed on their way, so they go one by one. */
+static void
+put_lists(struct channel *c, struct out_template *t,
+	  const struct batch *batch, struct taken *taken)
+{
+	uint8_t *copy = c->sink->record;
+
+	for (uint32_t i = 0; i < batch->count; i++) {
+		struct taken one = {0};
+		struct batch single = *batch;
+		const uint8_t *record = batch_record(batch, i, &single.stride);
+
+		if (single.stride > MESSAGE_MAX) {
+			sink_lose_batch(c->sink, batch, i, 1, LOSS_TOO_LONG);
+			continue;
+		}
+		memcpy(copy, record, single.stride);
+		lists_rewrite(t, batch->scope, copy, single.stride);
+		single.base = copy;
+		single.count = 1;
+		put(c, t, &single, &one);
+		if (one.bits[0])
+			taken_set(taken, i, 1);
+	}
+}
+
+void
+channel_put(struct channel *c, const struct batch *batch, struct taken *taken)
+{
+	struct out_template *t = channel_template(c, batch->shape);
+
+	if (!t || t->too_long) {
+		sink_lose_batch(c->sink, batch, 0, batch->count,
+				t ? LOSS_TOO_LONG : LOSS_LIMIT);
+		return;
+	}
+	if (batch->flow_keys && batch->flow_keys != t->flow_keys) {
+		t->flow_keys = batch->flow_keys;
+		t->keys_epoch = 0;
+	}
+	t->accessed_ms = c->sink->exporting->wall_ms;
+	if (t->lists && batch->scope->template_shape)
+		put_lists(c, t, batch, taken);
+	else
+		put(c, t, batch, taken);
 }

@@ -155,6 +155,11 @@ control_before(struct sink *s, struct channel *c, const uint8_t *message,
 		struct out_template *t =
 			channel_template_by_id(c, wire_get16(p));
 
+		for (uint16_t i = 0; r == 0 && i < t->uses_count; i++)
+			if (is_due(s, t->uses[i]))
+				r = control_add_template(s, t->uses[i]);
+		if (r)
+			return r;
 		if (is_due(s, t))
 			r = control_add_template(s, t);
 		else

@@ -77,6 +77,10 @@ struct out_template {
 	bool relative;         /* fields relative to the Export Time */
 	bool enterprise;       /* has elements that RFC 5610 can describe */
 	bool too_long;         /* its definition does not fit a message */
+	bool lists;            /* has structured data (RFC 6313) */
+	bool used;             /* a list has named it */
+	struct out_template **uses; /* that its lists have named */
+	uint16_t uses_count;
 	uint32_t epoch;        /* session it was sent in last, 0: none */
 	uint64_t sent_ms;      /* monotonic */
 	uint64_t sent_messages; /* message count of the sink then */
@@ -129,6 +133,7 @@ struct out_template *channel_template(struct channel *channel,
 /* For our own options: no bound, nothing has to make room for it. */
 struct out_template *channel_template_own(struct channel *channel,
 					  const struct shape *shape);
+bool channel_template_room(const struct channel *channel);
 struct out_template *channel_template_by_id(struct channel *channel,
 					    uint16_t id);
 void out_template_free(struct out_template *t);
@@ -147,6 +152,16 @@ struct taken {
 
 void channel_put(struct channel *channel, const struct batch *batch,
 		 struct taken *taken);
+
+/* ---- lists.c ------------------------------------------------------------ */
+
+/* Is not given to a Template, so nobody knows it. */
+#define ID_UNKNOWN 65535
+
+bool lists_in(const struct shape *shape);
+/* Makes the Template ids within the lists of a record ours, in place. */
+void lists_rewrite(struct out_template *t, const struct scope *scope,
+		   uint8_t *record, uint32_t length);
 
 /* ---- queue.c ------------------------------------------------------------ */
 
@@ -212,6 +227,7 @@ struct sink {
 	struct channel_list open;
 	uint32_t open_count, open_max;
 	uint64_t open_records;
+	uint8_t *record; /* one with lists, while it is changed */
 	uint8_t **spare; /* message buffers: a stack of open_max places */
 	uint32_t spare_count;
 	/* The control message: Templates, withdrawals, options. */

@@ -452,9 +452,10 @@ sink_alloc(struct sink *s)
 		s->open_max = OPEN_MIN;
 	s->spare = calloc(s->open_max, sizeof(*s->spare));
 	s->control_buffer = malloc(s->conf->max_message);
+	s->record = malloc(MESSAGE_MAX);
 	s->round = calloc(s->exporting->conf.options_count + 1,
 			  sizeof(*s->round));
-	if (!s->spare || !s->control_buffer || !s->round)
+	if (!s->spare || !s->control_buffer || !s->record || !s->round)
 		return -ENOMEM;
 	for (unsigned i = 0; i < s->exporting->conf.options_count; i++)
 		s->round[i].start_ms = s->exporting->now_ms;
@@ -525,6 +526,7 @@ sink_close(struct sink *s)
 		free(s->spare[i]);
 	free(s->spare);
 	free(s->control_buffer);
+	free(s->record);
 	free(s->round);
 	queue_fini(&s->queue);
 	text_fini(&s->text);

@@ -339,6 +339,8 @@ feeder_open(struct feeder *f, const struct exporting_conf *conf)
 		printf("%d %s\n", r, error ? error : "");
 		abort();
 	}
+	f->now = clock_mono_ms();
+	stage_tick(f->stage, f->now);
 }
 
 static inline void
