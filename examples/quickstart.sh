@@ -9,11 +9,11 @@
 # all runs on the loopback interface, on free ports, in a folder of its own, and
 # ends by itself.
 #
-# SECONDS_OF_TRAFFIC sets how long it is (16).
+# SECONDS_OF_TRAFFIC sets how long it is (16); BUILD is a folder where everything
+# is built already, so that nothing is installed or built.
 
 set -u
 SRC=$(cd "$(dirname "$0")/.." && pwd) || exit 1
-BUILD=$SRC/.build
 traffic=${SECONDS_OF_TRAFFIC:-16}
 
 # ---- build ------------------------------------------------------------------
@@ -33,26 +33,34 @@ build()
 	make -s -j"$(nproc)"
 }
 
-. "$SRC/tests/packages.sh"
-log=${TMPDIR:-/tmp}/conflux-quickstart-build.$$
-# shellcheck disable=SC2086 # a list of names
-packages_need $packages_build >"$log" 2>&1 || {
-	tail -n 20 "$log"
+install_and_build()
+{
+	. "$SRC/tests/packages.sh"
+	log=${TMPDIR:-/tmp}/conflux-quickstart-build.$$
+	# shellcheck disable=SC2086 # a list of names
+	packages_need $packages_build >"$log" 2>&1 || {
+		tail -n 20 "$log"
+		rm -f "$log"
+		die "packages that are needed could not be installed"
+	}
+	echo "building in $BUILD ..."
+	mkdir -p "$BUILD" || die "no folder to build in"
+	# One at a time: somebody may be building there already.
+	(
+		flock 9
+		build
+	) 9>"$BUILD/lock" >"$log" 2>&1 </dev/null || {
+		tail -n 30 "$log"
+		rm -f "$log"
+		die "the build failed"
+	}
 	rm -f "$log"
-	die "packages that are needed could not be installed"
 }
-echo "building in $BUILD ..."
-mkdir -p "$BUILD" || die "no folder to build in"
-# One at a time: somebody may be building there already.
-(
-	flock 9
-	build
-) 9>"$BUILD/lock" >"$log" 2>&1 </dev/null || {
-	tail -n 30 "$log"
-	rm -f "$log"
-	die "the build failed"
-}
-rm -f "$log"
+
+if [ -z "${BUILD:-}" ]; then
+	BUILD=$SRC/.build
+	install_and_build
+fi
 
 # ---- run --------------------------------------------------------------------
 
@@ -98,8 +106,10 @@ table()
 		gsub("\"", "", s)
 		return s
 	}
-	function first(a, b) {
-		return a == "" ? b : a
+	# With the prefix lengths of the configuration.
+	function network(end, prefix,	a) {
+		a = get(end "IPv4Address")
+		return a == "" ? get(end "IPv6Address") "/64" : a "/" prefix
 	}
 	BEGIN {
 		protocol[1] = "icmp"
@@ -110,9 +120,7 @@ table()
 	NR <= 6 {
 		p = get("protocolIdentifier")
 		printf("  %-20s %-20s %-6s %8s packets %10s octets %5s records\n",
-			first(get("sourceIPv4Address"), get("sourceIPv6Address")),
-			first(get("destinationIPv4Address"),
-				get("destinationIPv6Address")),
+			network("source", 29), network("destination", 24),
 			p in protocol ? protocol[p] : p,
 			get("packetDeltaCount"), get("octetDeltaCount"),
 			get("deltaFlowCount"))
@@ -250,12 +258,26 @@ row "in: sent by the router" "$router_records" "$router_packets" \
 row "in, together" "$out_flows" "$in_packets" "$in_octets"
 row "out: at the collector" "$out_records" "$out_packets" "$out_octets"
 echo
-sed -n 's/^.*\(ledger.*\)$/\1/p' "$T/conflux.err"
+sed -n 's/^.*notice: \(ledger: .*\)$/\1/p' "$T/conflux.err"
 
+# account NAME: a number of the line for all
+account()
+{
+	n=$(sed -n "s/^.*ledger: all: .*$1 \([0-9]*\).*\$/\1/p" \
+		"$T/conflux.err")
+	echo "${n:-0}"
+}
+
+left=$(($(account exported) + $(account merged) + $(account filtered) +
+	$(account lost) + $(account held)))
+[ $(($(account in) + $(account split))) -eq $left ] ||
+	fail "the ledger does not add up"
+[ "$(account lost)" -eq 0 ] || fail "records were lost"
 [ "$in_octets" = "$out_octets" ] || fail "octets in are not octets out"
 [ "$in_packets" = "$out_packets" ] || fail "packets in are not packets out"
 [ "$out_records" -gt 0 ] || fail "nothing came out"
 echo
-echo "Every octet and packet that went in came out, in $out_records flows."
+echo "Every octet and packet that went in came out, in $out_records flows; the"
+echo "ledger adds up, and nothing was lost."
 echo "To look closer: examples/quickstart.xml, and conflux.xml(5)."
 exit 0

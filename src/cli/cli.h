@@ -29,7 +29,4 @@ int cli_usage_error(const char *command, const char *format, ...)
  */
 int cli_load_elements(struct ie_registry *registry, const char *path);
 
-/* Reads a whole file; the caller frees it. 0 or a negative errno. */
-int cli_read_file(const char *path, char **data, size_t *length);
-
 #endif

@@ -26,8 +26,9 @@ static const char help[] =
 	"  -E, --elements FILE  adds the elements of FILE\n"
 	"  -h, --help           this text\n";
 
-int
-cli_read_file(const char *path, char **data, size_t *length)
+/* The whole file, to be freed by the caller. */
+static int
+read_file(const char *path, char **data, size_t *length)
 {
 	FILE *file = fopen(path, "rb");
 	struct stat st;
@@ -67,9 +68,9 @@ int
 cli_load_elements(struct ie_registry *registry, const char *path)
 {
 	struct text errors = {0};
-	char *data;
-	size_t length;
-	int ret = cli_read_file(path, &data, &length);
+	char *data = NULL;
+	size_t length = 0;
+	int ret = read_file(path, &data, &length);
 
 	if (ret) {
 		fprintf(stderr, "%s: %s\n", path, strerror(-ret));

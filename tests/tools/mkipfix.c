@@ -378,7 +378,7 @@ rich_add(struct maker *m, uint64_t i)
 static void
 flow_add(struct maker *m, uint64_t i)
 {
-	static const uint8_t protocols[] = {6, 6, 17, 6, 1, 6, 17, 58};
+	static const uint8_t protocols[] = {6, 6, 17, 6, 1, 6, 17, 6};
 	uint64_t flow = i % m->o.flows;
 	uint64_t key = (flow + 1) * UINT64_C(0x9e3779b97f4a7c15) + m->o.seed;
 	uint64_t count = (i + 1) * UINT64_C(0xbf58476d1ce4e5b9) + m->o.seed;
@@ -391,6 +391,8 @@ flow_add(struct maker *m, uint64_t i)
 	count = random_next(&count);
 	six = key % 100 < m->o.percent6;
 	protocol = protocols[key >> 8 & 7];
+	if (six && protocol == 1)
+		protocol = 58;
 	packets = 1 + count % 40;
 	octets = packets * (40 + (count >> 16) % 1460);
 	writer_init(&w, record, sizeof(record));
