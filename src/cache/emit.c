@@ -11,6 +11,9 @@
 #include "conflux/clock.h"
 #include "internal.h"
 
+/* Rows that are fetched ahead of their export. */
+enum { AHEAD = 12 };
+
 struct emit {
 	uint32_t present;
 	struct encoder *encoder;
@@ -449,6 +452,9 @@ export_continue(struct cache *cache, uint64_t wall_ms)
 				if (stage_congested(&cache->stage))
 					return false;
 			}
+			if (cache->export_row + AHEAD < layout->table.used)
+				flow_table_prefetch(&layout->table,
+						    cache->export_row + AHEAD);
 			export_row(layout, cache->export_row, wall_ms);
 		}
 	}

@@ -245,6 +245,14 @@ flow_table_remove(struct flow_table *t, uint32_t number)
 }
 
 void
+flow_table_prefetch(const struct flow_table *t, uint32_t number)
+{
+	const uint8_t *row = (const uint8_t *)flow_table_row(t, number);
+
+	__builtin_prefetch(&t->index[key_hash(t, row) & t->mask], 1);
+}
+
+void
 flow_table_free_row(struct flow_table *t, uint32_t number)
 {
 	struct row *row = flow_table_row(t, number);

@@ -88,6 +88,8 @@ int flow_table_add(struct flow_table *t, const uint8_t *row, uint32_t hash,
 
 /* Takes a flow out of the index; its row stays as it is until it is freed. */
 void flow_table_remove(struct flow_table *t, uint32_t number);
+/* Fetches what removing that row will need; for a row soon to be removed. */
+void flow_table_prefetch(const struct flow_table *t, uint32_t number);
 void flow_table_free_row(struct flow_table *t, uint32_t number);
 
 /* Puts a row into the wheel slot of its deadline. */
