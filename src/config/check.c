@@ -9,6 +9,7 @@
 
 #include "conflux/hash.h"
 #include "conflux/table.h"
+#include "conflux/nearest.h"
 #include "tree.h"
 
 #define LENGTH_VARIABLE 65535
@@ -57,14 +58,14 @@ add_entries(struct check *c)
 static const char *
 nearest_entry(const struct check *c, const char *list, const char *name)
 {
-	unsigned distance = conf_nearest_start(name);
+	unsigned distance = nearest_start(name);
 	const struct conf_node *entry;
 	const char *best = NULL;
 
 	conf_each (entry, c->conf->root, list) {
 		const char *other = conf_name(entry);
 
-		if (other && conf_nearer(name, other, &distance))
+		if (other && nearest_closer(name, other, &distance))
 			best = other;
 	}
 	return best;

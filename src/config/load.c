@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conflux/nearest.h"
 #include "conflux/text.h"
 #include "tree.h"
 
@@ -138,7 +139,7 @@ path_here(const struct load *load, char *path, size_t size)
 static const struct conf_row *
 allowed(const struct conf_row *holder, const char *name, struct text *names)
 {
-	unsigned distance = conf_nearest_start(name), at = 0;
+	unsigned distance = nearest_start(name), at = 0;
 	const struct conf_row *row, *best = NULL;
 	char shown[CONF_SHOWN_SIZE];
 
@@ -147,7 +148,7 @@ allowed(const struct conf_row *holder, const char *name, struct text *names)
 			continue;
 		text_printf(names, "%s%s", names->length ? ", " : "",
 			    conf_row_shown(row, shown));
-		if (conf_nearer(name, row->name, &distance))
+		if (nearest_closer(name, row->name, &distance))
 			best = row;
 	}
 	return best;

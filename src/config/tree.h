@@ -43,16 +43,6 @@ void conf_node_free(struct conf_node *node);
 struct conf_node *conf_node_child(const struct conf_node *node,
 				  const struct conf_row *row);
 
-/*
- * Whether candidate is more like name than the best so far, *distance of which
- * starts at conf_nearest_start. Costs length times length.
- */
-unsigned conf_nearest_start(const char *name);
-bool conf_nearer(const char *name, const char *candidate, unsigned *distance);
-
-/* The value most like text, or NULL. */
-const char *conf_nearest_value(const struct conf_row *row, const char *text);
-
 /* What text a leaf of the row takes, in words; returns out. */
 #define CONF_EXPECT_SIZE 512
 const char *conf_expect(const struct conf_row *row, char out[CONF_EXPECT_SIZE]);

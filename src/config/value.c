@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "conflux/nearest.h"
 #include "tree.h"
 
 static size_t
@@ -338,6 +339,19 @@ what_is_wrong(const struct conf_row *row, const char *text, int ret)
 	}
 }
 
+/* The value most like text, or NULL. */
+static const char *
+nearest_value(const struct conf_row *row, const char *text)
+{
+	unsigned distance = nearest_start(text);
+	const char *best = NULL;
+
+	for (const char *const *v = row->values; v && *v; v++)
+		if (**v != '!' && nearest_closer(text, *v, &distance))
+			best = *v;
+	return best;
+}
+
 static void
 report(const struct conf_node *node, const char *text, int ret,
        struct conf_errors *errors)
@@ -345,7 +359,7 @@ report(const struct conf_node *node, const char *text, int ret,
 	char expect[CONF_EXPECT_SIZE], quote[CONF_QUOTE_SIZE];
 	char shown[CONF_SHOWN_SIZE];
 	const struct conf_row *row = node->row;
-	const char *near = conf_nearest_value(row, text);
+	const char *near = nearest_value(row, text);
 	const char *wrong = what_is_wrong(row, text, ret);
 
 	conf_row_shown(row, shown);

@@ -18,6 +18,7 @@
 #include <libxml/parser.h>
 #include <libxml/tree.h>
 
+#include "conflux/nearest.h"
 #include "names.h"
 
 static const char elements_namespace[] = "urn:conflux:elements:1";
@@ -89,18 +90,12 @@ complain_xml(void *arg, xmlErrorPtr error)
 static const char *
 nearest(const char *wrong, const char *(*name_at)(uint8_t), unsigned count)
 {
-	unsigned limit = name_distance_limit(wrong);
+	unsigned distance = nearest_start(wrong);
 	const char *best = NULL;
 
-	for (unsigned i = 0; limit && i < count; i++) {
-		const char *name = name_at((uint8_t)i);
-		unsigned distance = name_distance(wrong, name, limit);
-
-		if (distance > limit)
-			continue;
-		best = name;
-		limit = distance ? distance - 1 : 0;
-	}
+	for (unsigned i = 0; i < count; i++)
+		if (nearest_closer(wrong, name_at((uint8_t)i), &distance))
+			best = name_at((uint8_t)i);
 	return best;
 }
 

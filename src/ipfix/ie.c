@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "conflux/hash.h"
+#include "conflux/nearest.h"
 #include "conflux/table.h"
 #include "names.h"
 
@@ -331,25 +332,26 @@ ie_by_name(const struct ie_registry *registry, const char *name)
 			  equal_name, name);
 }
 
+/* In an order that does not depend on the seed, as the first of equals wins. */
 const char *
 ie_nearest_name(const struct ie_registry *registry, const char *name)
 {
-	unsigned limit = name_distance_limit(name);
-	const char *nearest = NULL;
-	uint32_t at = 0;
-	struct ie *ie;
+	unsigned distance = nearest_start(name);
+	const char *best = NULL, *right;
 
-	while (limit && (ie = table_next(&registry->by_name, &at))) {
-		unsigned distance = name_distance(name, ie->name, limit);
-
-		/* Ties are cut by the alphabet: the table has random order. */
-		if (distance > limit || (nearest && distance == limit &&
-					 strcmp(ie->name, nearest) > 0))
-			continue;
-		nearest = ie->name;
-		limit = distance;
+	for (uint32_t i = 0; i < 2 * iana_elements_end; i++) {
+		right = i < iana_elements_end
+				? iana_elements[i].name
+				: registry->reverse[i - iana_elements_end]
+					  .ie.name;
+		if (right && nearest_closer(name, right, &distance))
+			best = right;
 	}
-	return nearest;
+	for (const struct added *a = registry->added; a; a = a->next)
+		if (!a->ie.unknown &&
+		    nearest_closer(name, a->ie.name, &distance))
+			best = a->ie.name;
+	return best;
 }
 
 static int

@@ -1,13 +1,10 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* Names to numbers and back, and the likeness of names. */
+/* Names to numbers and back. */
 #include "names.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
-
-enum { NAME_LONGEST = 127 };
 
 #define TYPE_NAME(name, number, octets) [number] = #name,
 #define TYPE_LENGTH(name, number, octets) [number] = octets,
@@ -73,47 +70,4 @@ uint16_t
 ie_type_length(uint8_t type)
 {
 	return type < COUNT(type_lengths) ? type_lengths[type] : IE_VARIABLE;
-}
-
-/* The distance of Levenshtein, one row of its matrix at a time. */
-unsigned
-name_distance(const char *a, const char *b, unsigned limit)
-{
-	size_t length = strlen(b);
-	unsigned row[NAME_LONGEST + 1];
-
-	if (length > NAME_LONGEST)
-		return limit + 1;
-	for (size_t j = 0; j <= length; j++)
-		row[j] = (unsigned)j;
-	for (size_t i = 0; a[i]; i++) {
-		unsigned corner = row[0]++;
-		unsigned best = row[0];
-
-		for (size_t j = 1; j <= length; j++) {
-			bool same = tolower((unsigned char)a[i]) ==
-				    tolower((unsigned char)b[j - 1]);
-			unsigned least = corner + !same;
-
-			corner = row[j];
-			if (row[j] + 1 < least)
-				least = row[j] + 1;
-			if (row[j - 1] + 1 < least)
-				least = row[j - 1] + 1;
-			row[j] = least;
-			if (least < best)
-				best = least;
-		}
-		if (best > limit)
-			return limit + 1;
-	}
-	return row[length] > limit ? limit + 1 : row[length];
-}
-
-unsigned
-name_distance_limit(const char *name)
-{
-	size_t length = strlen(name);
-
-	return length < 6 ? 2 : (unsigned)(length < 30 ? length / 3 : 10);
 }

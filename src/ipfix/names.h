@@ -74,13 +74,4 @@ enum { IE_UNITS_END = 16 };
 extern const struct ie iana_elements[];
 extern const uint32_t iana_elements_end;
 
-/*
- * Edit distance of two names without regard to case, or limit + 1 if it is
- * over limit or a name is too long to be one.
- */
-unsigned name_distance(const char *a, const char *b, unsigned limit);
-
-/* How far a name may be off and still be taken for a slip of the pen. */
-unsigned name_distance_limit(const char *name);
-
 #endif

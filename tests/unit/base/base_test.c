@@ -8,6 +8,7 @@
 #include "conflux/clock.h"
 #include "conflux/hash.h"
 #include "conflux/log.h"
+#include "conflux/nearest.h"
 #include "conflux/table.h"
 #include "conflux/text.h"
 #include "conflux/wire.h"
@@ -41,8 +42,34 @@ test_numbers_of_any_size(void)
 			v = v << 8 | data[i];
 		CU_ASSERT_EQUAL(wire_get_uint(data, n), v);
 		wire_put_uint(out, v, n);
-		CU_ASSERT_EQUAL(memcmp(out + (n > 8), data + (n > 8), n - (n > 8)),
-				0);
+		CU_ASSERT_EQUAL(
+			memcmp(out + (n > 8), data + (n > 8), n - (n > 8)), 0);
+	}
+}
+
+static void
+test_nearest(void)
+{
+	static const char *const right[] = {"cache", "caches", "cahce", "a"};
+	static const struct {
+		const char *wrong;
+		const char *best;
+	} cases[] = {
+		{"cach", "cache"},  {"CACHE", "cache"}, {"cahces", "caches"},
+		{"zzzzzz", NULL},   {"", NULL},		{"cachea", "cache"},
+		{"selector", NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		unsigned distance = nearest_start(cases[i].wrong);
+		const char *best = NULL;
+
+		for (size_t j = 0; j < sizeof(right) / sizeof(right[0]); j++)
+			if (nearest_closer(cases[i].wrong, right[j], &distance))
+				best = right[j];
+		CU_ASSERT(best == cases[i].best ||
+			  strcmp(best ? best : "",
+				 cases[i].best ? cases[i].best : "") == 0);
 	}
 }
 
@@ -72,8 +99,8 @@ test_addr(void)
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		CU_ASSERT_EQUAL(addr_parse(&a, good[i], 4739), 0);
 		addr_to_sockaddr(&a, &ss);
-		CU_ASSERT_EQUAL(
-			addr_from_sockaddr(&b, (struct sockaddr *)&ss), 0);
+		CU_ASSERT_EQUAL(addr_from_sockaddr(&b, (struct sockaddr *)&ss),
+				0);
 		CU_ASSERT(addr_equal(&a, &b));
 		CU_ASSERT_EQUAL(addr_hash(&a, 7), addr_hash(&b, 7));
 		CU_ASSERT_STRING_EQUAL(addr_format_host(text, &b), good[i]);
@@ -123,8 +150,7 @@ test_json_is_always_valid(void)
 	struct text t = {0};
 
 	text_add_json(&t, "a\"\\\n\xff\xc3\xa4", 7);
-	CU_ASSERT_STRING_EQUAL(t.data,
-			       "\"a\\\"\\\\\\u000a\\ufffd\xc3\xa4\"");
+	CU_ASSERT_STRING_EQUAL(t.data, "\"a\\\"\\\\\\u000a\\ufffd\xc3\xa4\"");
 	text_fini(&t);
 }
 
@@ -197,6 +223,7 @@ test_hash_uses_every_octet(void)
 static const struct unit_test tests[] = {
 	{"a reader fails once and for all", test_reader_is_sticky},
 	{"numbers of any size", test_numbers_of_any_size},
+	{"nearest name", test_nearest},
 	{"a writer fails once and for all", test_writer_is_sticky},
 	{"addresses are parsed and printed", test_addr},
 	{"a table adds, finds and removes", test_table_adds_and_removes},

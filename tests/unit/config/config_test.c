@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "conflux/config.h"
+#include "conflux/nearest.h"
 #include "conflux/text.h"
 #include "tree.h"
 #include "unit.h"
@@ -311,14 +312,14 @@ test_no_file(void)
 static void
 test_nearest(void)
 {
-	unsigned distance = conf_nearest_start("udpColector");
+	unsigned distance = nearest_start("udpColector");
 
-	CU_ASSERT_FALSE(conf_nearer("udpColector", "fileReader", &distance));
-	CU_ASSERT(conf_nearer("udpColector", "tcpCollector", &distance));
-	CU_ASSERT(conf_nearer("udpColector", "udpCollector", &distance));
+	CU_ASSERT_FALSE(nearest_closer("udpColector", "fileReader", &distance));
+	CU_ASSERT(nearest_closer("udpColector", "tcpCollector", &distance));
+	CU_ASSERT(nearest_closer("udpColector", "udpCollector", &distance));
 	CU_ASSERT_EQUAL(distance, 1);
-	distance = conf_nearest_start("nmae");
-	CU_ASSERT(conf_nearer("nmae", "name", &distance));
+	distance = nearest_start("nmae");
+	CU_ASSERT(nearest_closer("nmae", "name", &distance));
 	CU_ASSERT_EQUAL(distance, 1);
 }
 

@@ -1,15 +1,11 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
-/*
- * The nearest right name to a wrong one: least number of letters added, left
- * out, changed or swapped with their neighbour, where case does not count.
- */
+#include "conflux/nearest.h"
+
 #include <ctype.h>
 #include <string.h>
 
-#include "tree.h"
-
-#define NEAREST_LENGTH 48
+enum { LONGEST = 80 }; /* names that are longer are like no other */
 
 static unsigned
 min3(unsigned a, unsigned b, unsigned c)
@@ -29,7 +25,7 @@ same(char a, char b)
 static unsigned
 edit_distance(const char *a, size_t m, const char *b, size_t n)
 {
-	unsigned row[3][NEAREST_LENGTH + 1];
+	unsigned row[3][LONGEST + 1];
 	unsigned *two = row[0], *one = row[1], *now = row[2], *tmp;
 
 	for (size_t j = 0; j <= n; j++)
@@ -54,37 +50,24 @@ edit_distance(const char *a, size_t m, const char *b, size_t n)
 }
 
 unsigned
-conf_nearest_start(const char *name)
+nearest_start(const char *name)
 {
 	size_t length = strlen(name);
 
-	/* A third of the letters may differ, else it is another word. */
 	return (unsigned)(length < 6 ? 2 : length / 3) + 1;
 }
 
 bool
-conf_nearer(const char *name, const char *candidate, unsigned *distance)
+nearest_closer(const char *name, const char *candidate, unsigned *distance)
 {
 	size_t m = strlen(name), n = strlen(candidate);
 	unsigned d;
 
-	if (m > NEAREST_LENGTH || n > NEAREST_LENGTH)
+	if (m > LONGEST || n > LONGEST || (m > n ? m - n : n - m) >= *distance)
 		return false;
 	d = edit_distance(name, m, candidate, n);
 	if (d >= *distance || d >= n)
 		return false;
 	*distance = d;
 	return true;
-}
-
-const char *
-conf_nearest_value(const struct conf_row *row, const char *text)
-{
-	unsigned distance = conf_nearest_start(text);
-	const char *best = NULL;
-
-	for (const char *const *v = row->values; v && *v; v++)
-		if (**v != '!' && conf_nearer(text, *v, &distance))
-			best = *v;
-	return best;
 }
