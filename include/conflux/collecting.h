@@ -38,9 +38,10 @@ struct collecting_conf {
 	uint16_t max_fields;    /* per template; 1024 */
 	uint32_t max_options;   /* Options Data Records remembered per
 				 * session; 4096 */
-	uint32_t max_options_octets; /* and their octets; 1 MiB */
-	uint32_t held_octets;   /* data waiting for its template, all sessions;
-				 * 1 MiB */
+	uint32_t max_options_octets; /* of all sessions, of which one may have
+				      * half; 16 MiB */
+	uint32_t held_octets;   /* data waiting for its template, all sessions,
+				 * of which one may have half; 1 MiB */
 	uint32_t held_ms;       /* how long it waits; 30000 */
 	struct ie_registry *registry; /* not owned, outlives the process */
 	struct shape_table *shapes;   /* not owned, outlives the process */

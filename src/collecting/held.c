@@ -1,9 +1,10 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /*
- * Data Sets over UDP that came before their template (RFC 7011 section 8.4
- * lets a collector keep them for a while). Copies wait in the order they came
- * and are read, with their own export time, when the template arrives.
+ * Data Sets that came before their template, over UDP in any message before
+ * it (RFC 7011 section 8.4 lets a collector keep them for a while), else in the
+ * same message. Copies wait in the order they came and are read, with their own
+ * export time, when the template arrives.
  *
  * The memory of all of them is bounded. A session may hold as much as is left
  * free for the others, so that one exporter cannot take it all; the oldest sets

@@ -172,23 +172,30 @@ option_equal(const void *item, const void *key)
 	       memcmp(option->record, k->scope, k->scope_length) == 0;
 }
 
+static uint32_t
+cost(uint32_t length)
+{
+	return (uint32_t)sizeof(struct option) + length;
+}
+
 static struct option *
 option_new(struct session *session, uint32_t length)
 {
-	const struct collecting_conf *conf = &session->process->conf;
-	uint32_t octets = (uint32_t)sizeof(struct option) + length;
+	struct collecting *c = session->process;
 
-	if (session->options.count >= conf->max_options ||
-	    session->options_octets + octets > conf->max_options_octets)
+	/* As much as is left for the others: nobody can take all. */
+	if (session->options.count >= c->conf.max_options ||
+	    session->options_octets + cost(length) >
+		    c->conf.max_options_octets - c->options_octets)
 		return NULL;
-	return calloc(1, octets);
+	return calloc(1, cost(length));
 }
 
 static void
 option_free(struct session *session, struct option *option)
 {
-	session->options_octets -=
-		(uint32_t)sizeof(struct option) + option->room;
+	session->options_octets -= cost(option->room);
+	session->process->options_octets -= cost(option->room);
 	shape_release(option->shape);
 	free(option);
 }
@@ -221,8 +228,8 @@ remember(struct domain *domain, const struct options_plan *plan,
 			return;
 		}
 		option->room = length;
-		session->options_octets +=
-			(uint32_t)sizeof(struct option) + length;
+		session->options_octets += cost(length);
+		session->process->options_octets += cost(length);
 	}
 	if (option->shape != batch->shape) {
 		shape_release(option->shape);

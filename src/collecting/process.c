@@ -112,7 +112,7 @@ collecting_new(const struct collecting_conf *conf, struct collecting **out)
 	if (!c->conf.max_fields)
 		c->conf.max_fields = 1024;
 	default_to(&c->conf.max_options, 4096);
-	default_to(&c->conf.max_options_octets, 1 << 20);
+	default_to(&c->conf.max_options_octets, 16 << 20);
 	default_to(&c->conf.held_octets, 1 << 20);
 	default_to(&c->conf.held_ms, 30000);
 	TAILQ_INIT(&c->receivers);

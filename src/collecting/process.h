@@ -136,6 +136,7 @@ struct collecting {
 	uint64_t seed;
 	uint32_t held_octets;
 	uint32_t held_sets;
+	uint32_t options_octets;
 	bool relearn;
 	bool told_finished;
 	struct options_plan plan[PLANS];

@@ -138,12 +138,11 @@ no_template(struct domain *domain, const struct set *set,
 	    const struct arrival *arrival)
 {
 	struct session *session = domain->session;
-	bool held = false;
+	bool held;
 
 	if (!set->length)
 		return;
-	if (session->net->transport == TRANSPORT_UDP)
-		held = held_add(domain, set, arrival);
+	held = held_add(domain, set, arrival);
 	complain(session, COMPLAINT_NO_TEMPLATE,
 		 "domain %u: data set %u came without its template: %u octets "
 		 "%s",
@@ -249,7 +248,12 @@ end_sequence(struct domain *domain, const struct message_header *header)
 		if (!message.unknown)
 			domain->unknown.message = 0;
 	}
-	if (result.rule_changed)
+	if (result.rule_changed && domain->sequence.rule == RULE_RECORDS)
+		complain(session, COMPLAINT_SEQUENCE,
+			 "domain %u: its sequence numbers count Data Records "
+			 "again: loss can be told",
+			 domain->scope.domain);
+	else if (result.rule_changed)
 		complain(session, COMPLAINT_SEQUENCE,
 			 "domain %u: its sequence numbers count %s, not Data "
 			 "Records: %s",
@@ -410,6 +414,12 @@ read_message(struct session *session, const uint8_t *message, size_t octets,
 		error = bad_rest(domain, &reader, (uint32_t)(octets - *used));
 		*used = octets;
 	}
+	/*
+	 * Over UDP a template may come late. Over TCP and in a file what comes
+	 * late is another template, so data waits to the end of its message.
+	 */
+	if (net->transport != TRANSPORT_UDP && domain->held_ids)
+		held_drop(domain);
 	end_sequence(domain, &reader.header);
 	if (session->process->relearn)
 		relearn(session->process);

@@ -243,7 +243,7 @@ test_held_bound(void)
 	fixture_free(f);
 }
 
-/* Over TCP nothing is held, since nothing comes out of order. */
+/* Over TCP data waits for its template to the end of the message only. */
 static void
 test_tcp_no_template(void)
 {
@@ -255,15 +255,18 @@ test_tcp_no_template(void)
 	msg_flows(&f->m, 256, 1, 10);
 	msg_flow_template(&f->m, 256);
 	msg_flows(&f->m, 256, 1, 5);
+	msg_flows(&f->m, 257, 1, 7);
 	msg_end(&f->m);
 	CU_ASSERT_EQUAL(fixture_send(f, &net), 0);
-	CU_ASSERT_EQUAL(f->sink->count, 5);
+	CU_ASSERT_EQUAL(f->sink->count, 15);
 	CU_ASSERT_EQUAL(lost(f, LOSS_NO_TEMPLATE), 1);
-	msg_begin(&f->m, 15, 1);
+	msg_begin(&f->m, 22, 1);
+	msg_flow_template(&f->m, 257);
 	msg_flows(&f->m, 256, 1, 1);
 	msg_end(&f->m);
 	fixture_send(f, &net);
-	CU_ASSERT_EQUAL(lost(f, LOSS_NO_TEMPLATE), 10);
+	CU_ASSERT_EQUAL(f->sink->count, 16);
+	CU_ASSERT_EQUAL(lost(f, LOSS_NO_TEMPLATE), 7);
 	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 0);
 	fixture_close(f, &net);
 	fixture_free(f);
