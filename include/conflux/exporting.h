@@ -14,7 +14,11 @@
  *
  * What is not forwarded: options records whose scope holds a templateId (145),
  * because the ids in them are those of the sender. They count as filtered.
- * Flow keys are told by our own flowKeys options instead.
+ * Flow keys are told by our own flowKeys options instead. Options of our own are
+ * sent only if the configuration asks for them.
+ *
+ * Structured data (RFC 6313) names Templates within records. If the scope tells
+ * their shapes (template_shape), the ids are replaced by ours.
  *
  * Ledgers. Of the stage: in = exported + filtered + lost, where a record is
  * exported when at least one destination has taken it into its queue, and

@@ -18,7 +18,9 @@
  * exportingReliability: RFC 7011 section 4.3 counts Flow Records, packets and
  * octets not sent, with the times of the first and the last loss; scope is the
  * exportingProcessId, so they go in domain 0, as section 3.1 recommends for what
- * belongs to no domain. Here: what this destination did not get.
+ * belongs to no domain. Here: what this destination did not get; packets and
+ * octets of messages that were lost within a broken TCP session are not in it,
+ * for they are no longer there to be read.
  *
  * The others need what does not exist in this process (packets seen by a
  * Metering Process, PSAMP selectors) or change the records (RFC 5473).
@@ -389,7 +391,10 @@ round_run(struct sink *s, const struct exporting_options *o,
 	}
 	for (; round->cursor < s->channel_size; round->cursor++) {
 		c = s->channel[round->cursor];
-		r = c ? tell(s, c, o, round) : 0;
+		/* Nothing is told in a domain that is only remembered. */
+		if (!c || !c->by_shape.count)
+			continue;
+		r = tell(s, c, o, round);
 		if (r)
 			return r;
 	}

@@ -319,11 +319,60 @@ test_long_names(void)
 	feeder_fini(&f);
 }
 
+/* A domain whose scope has ended is told nothing, and can be given up. */
+static void
+test_idle(void)
+{
+	struct exporting_options options[] = {
+		{"types", EXPORTING_EXTENDED_TYPE_INFORMATION, 200},
+		{"metering", EXPORTING_METERING_STATISTICS, 200},
+	};
+	struct exporting_destination d;
+	struct exporting_conf conf = conf_of(&d, 1);
+	const struct shape *shape;
+	struct collector c;
+	struct feeder f;
+
+	feeder_init(&f);
+	add_element(&f);
+	d = to_file(f.path);
+	conf.options = options;
+	conf.options_count = 2;
+	conf.max_domains = 2;
+	feeder_open(&f, &conf);
+	loop_once(f.base);
+	shape = SHAPE(&f, 0, TEST_PEN, 12, 4, 0, IE_octetDeltaCount, 8);
+	for (uint32_t i = 0; i < 10; i++) {
+		struct scope scope;
+
+		feeder_scope(&f, &scope, i, "192.0.2.1");
+		feed_flows(&f, shape, &scope, 10, 0);
+		for (int k = 0; k < 5; k++)
+			feeder_tick(&f, 100);
+		stage_scope_end(f.stage, &scope);
+		for (int k = 0; k < 5; k++)
+			feeder_tick(&f, 100);
+	}
+	feeder_finish(&f);
+	CU_ASSERT_EQUAL(ledger_lost(&f.stage->ledger), 0);
+	collector_init(&c, false);
+	collector_file(&c, f.path);
+	CU_ASSERT_EQUAL(c.records, 100);
+	/* In 500 ms: types at first and twice again, metering twice or so. */
+	CU_ASSERT_TRUE(c.options >= 10 * (2 + 1));
+	CU_ASSERT_TRUE(c.options <= 10 * (4 + 3));
+	CU_ASSERT_EQUAL(c.bad_sequence + c.no_template + c.bad_message, 0);
+	collector_fini(&c);
+	shape_release(shape);
+	feeder_fini(&f);
+}
+
 static const struct unit_test tests[] = {
 	{"options that are forwarded or not", test_forward},
 	{"type information and flow keys", test_types},
 	{"statistics", test_statistics},
 	{"long descriptions", test_long_names},
+	{"domains without a scope", test_idle},
 };
 
 int

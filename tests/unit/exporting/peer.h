@@ -9,6 +9,7 @@
 #ifndef CONFLUX_TESTS_EXPORTING_PEER_H
 #define CONFLUX_TESTS_EXPORTING_PEER_H
 
+#include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 
 #include "conflux/clock.h"
 #include "conflux/exporting.h"
+#include "conflux/log.h"
 #include "conflux/message.h"
 #include "conflux/template.h"
 #include "unit.h"

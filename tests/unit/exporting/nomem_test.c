@@ -1,0 +1,171 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each allocation of a run through the module fails once: nothing crashes, the
+ * ledgers stay exact, and what was exported can be read. Leaks are for the
+ * sanitizers.
+ */
+#include "peer.h"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static unsigned countdown; /* the allocation that fails; 0: none */
+static unsigned failed;
+
+static bool
+fails(void)
+{
+	if (countdown == 0 || --countdown > 0)
+		return false;
+	failed++;
+	return true;
+}
+
+void *
+__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *
+__wrap_calloc(size_t count, size_t size)
+{
+	return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *
+__wrap_realloc(void *old, size_t size)
+{
+	return fails() ? NULL : __real_realloc(old, size);
+}
+
+static struct exporting_options options[] = {
+	{"types", EXPORTING_EXTENDED_TYPE_INFORMATION, 100},
+	{"keys", EXPORTING_FLOW_KEYS, 100},
+	{"metering", EXPORTING_METERING_STATISTICS, 100},
+	{"reliability", EXPORTING_EXPORTING_RELIABILITY, 100},
+};
+
+static void
+add_element(struct feeder *f)
+{
+	static const struct ie ie = {
+		.pen = TEST_PEN,
+		.id = 12,
+		.length = 4,
+		.type = IE_UNSIGNED32,
+		.name = "siteNumber",
+	};
+
+	CU_ASSERT_EQUAL(ie_add(f->registry, &ie), 0);
+}
+
+static void
+check_ledgers(struct feeder *f, bool end)
+{
+	CU_ASSERT_TRUE(ledger_exact(&f->stage->ledger));
+	for (unsigned i = 0; i < 2; i++) {
+		const struct ledger *l = exporting_ledger(f->stage, i);
+
+		CU_ASSERT_TRUE(ledger_exact(l));
+		CU_ASSERT_TRUE(!end || l->held == 0);
+	}
+}
+
+/* Some of all that can happen, with the loop left out at first: a queue. */
+static void
+use(struct feeder *f, const struct shape *const *shape)
+{
+	struct scope other;
+
+	feeder_scope(f, &other, 8, NULL);
+	for (int i = 0; i < 4; i++) {
+		feed_flows(f, shape[0], &f->scope, 200, 0);
+		feed_flows(f, shape[1], &other, 10, 0);
+		feed_flows(f, shape[2], &f->scope, 1, 0);
+		feeder_tick(f, 60);
+		check_ledgers(f, false);
+	}
+	stage_scope_end(f->stage, &other);
+	stage_scope_end(f->stage, &f->scope);
+	feeder_tick(f, 60);
+}
+
+/* Returns whether it ran to its end with all memory it asked for. */
+static bool
+run(unsigned nth)
+{
+	struct exporting_destination d[2];
+	struct exporting_conf conf = conf_of(d, 2);
+	const struct shape *shape[3];
+	struct collector c;
+	struct feeder f;
+	char *error = NULL;
+	int r;
+
+	feeder_init(&f);
+	add_element(&f);
+	shape[0] = flow_shape(&f);
+	shape[1] = SHAPE(&f, 0, TEST_PEN, 12, 4, 0, IE_octetDeltaCount, 8);
+	shape[2] = SHAPE(&f, 1, 0, IE_observationDomainId, 4, 0,
+			 IE_samplingInterval, 4);
+	d[0] = to_file(f.path);
+	d[0].max_message = 512;
+	d[1] = to_file("/dev/null");
+	d[1].kind = EXPORTING_JSON;
+	conf.options = options;
+	conf.options_count = 4;
+	failed = 0;
+	countdown = nth;
+	r = exporting_new(f.base, &conf, f.registry, f.shapes, &f.stage,
+			  &error);
+	if (r == 0)
+		use(&f, shape);
+	countdown = 0;
+	CU_ASSERT_TRUE(r == 0 || r == -ENOMEM);
+	free(error);
+	if (r == 0) {
+		feeder_finish(&f);
+		check_ledgers(&f, true);
+		collector_init(&c, false);
+		collector_file(&c, f.path);
+		CU_ASSERT_TRUE(c.records + 4 >=
+			       exporting_ledger(f.stage, 0)->exported);
+		CU_ASSERT_EQUAL(c.bad_sequence + c.bad_message +
+					c.no_template,
+				0);
+		collector_fini(&c);
+	}
+	for (int i = 0; i < 3; i++)
+		shape_release(shape[i]);
+	feeder_fini(&f);
+	return failed == 0;
+}
+
+static void
+test_each(void)
+{
+	unsigned nth = 1;
+
+	log_set_level(LOG_LEVEL_ERROR);
+	while (!run(nth) && nth < 10000)
+		nth++;
+	printf("%u allocations ", nth - 1);
+	CU_ASSERT_TRUE(nth > 50);
+	CU_ASSERT_TRUE(nth < 10000);
+}
+
+static const struct unit_test tests[] = {
+	{"each allocation fails once", test_each},
+};
+
+int
+main(void)
+{
+	return unit_run("exporting: no memory", tests, UNIT_COUNT(tests));
+}
