@@ -43,6 +43,7 @@ struct handover_port {
 	/* Held until the intake has read what was written before the reset. */
 	const struct shape *retired[HANDOVER_SLOTS];
 	uint32_t retired_count;
+	size_t retired_at; /* position of the ring behind the reset */
 	struct table scopes; /* struct known_scope, by serial and target */
 };
 
@@ -96,7 +97,7 @@ reset_slots(struct handover_port *port)
 	struct entry_head *head;
 
 	/* The intake must be done with those of the last time. */
-	if (port->retired_count && ring_used(port->ring))
+	if (port->retired_count && !ring_passed(port->ring, port->retired_at))
 		return false;
 	for (uint32_t i = 0; i < port->retired_count; i++)
 		shape_release(port->retired[i]);
@@ -106,6 +107,7 @@ reset_slots(struct handover_port *port)
 		return false;
 	head->type = ENTRY_RESET;
 	ring_commit(port->ring);
+	port->retired_at = ring_position(port->ring);
 	for (uint32_t i = 0; i < port->slot_count; i++) {
 		table_remove(&port->slots, port->slot[i].shape->hash,
 			     &port->slot[i]);

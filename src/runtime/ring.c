@@ -104,6 +104,21 @@ ring_used(const struct ring *ring)
 }
 
 size_t
+ring_position(const struct ring *ring)
+{
+	return atomic_load_explicit(&ring->written, memory_order_relaxed);
+}
+
+bool
+ring_passed(const struct ring *ring, size_t position)
+{
+	size_t read = atomic_load_explicit(&ring->read, memory_order_acquire);
+
+	/* Positions wrap around; a ring is never that large. */
+	return read - position <= SIZE_MAX / 2;
+}
+
+size_t
 ring_size(const struct ring *ring)
 {
 	return ring->size;

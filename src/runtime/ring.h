@@ -29,6 +29,9 @@ void ring_commit(struct ring *ring);
 /* Octets in use, and the size. */
 size_t ring_used(const struct ring *ring);
 size_t ring_size(const struct ring *ring);
+/* Octets ever written; has the reader released what was before that? */
+size_t ring_position(const struct ring *ring);
+bool ring_passed(const struct ring *ring, size_t position);
 
 /* ---- the reader ---------------------------------------------------------- */
 
