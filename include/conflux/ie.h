@@ -221,6 +221,13 @@ const char *ie_nearest_name(const struct ie_registry *registry,
 int ie_add(struct ie_registry *registry, const struct ie *ie);
 
 /*
+ * ie_add for what a peer describes (RFC 5610): -ENOSPC too when as many have
+ * been learnt as may be, 4096 if not set. Learnt elements stay.
+ */
+int ie_learn(struct ie_registry *registry, const struct ie *ie);
+void ie_registry_set_learnt_max(struct ie_registry *registry, uint32_t max);
+
+/*
  * Names of a type or of semantics as in the IANA registry ("unsigned64"), and
  * back (-EINVAL). ie_type_length gives the natural length of a type.
  */

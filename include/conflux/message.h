@@ -19,6 +19,7 @@ enum {
 	MESSAGE_HEADER = 16, /* octets */
 	SET_HEADER = 4,
 	MESSAGE_MAX = 65535,
+	FIELD_ENTERPRISE = 0x8000, /* bit in the id of a field, RFC 7011 3.2 */
 };
 
 struct message_header {

@@ -16,6 +16,8 @@
 
 enum {
 	SHAPE_FIELDS_MAX = 4096,  /* hard bound; configuration asks for less */
+	SHAPE_RECORD_MAX = 65515, /* octets: a message less its header and that
+				   * of a set */
 	FIELD_NO_OFFSET = 0xffff, /* behind a variable-length field */
 };
 
@@ -51,7 +53,7 @@ void shape_table_free(struct shape_table *table);
  * Finds or makes the shape with these fields (offset is ignored and computed)
  * and holds it for the caller. *out is set on success. -EINVAL: count 0, over
  * SHAPE_FIELDS_MAX, scope_count > count, or a shortest record of 0 or of more
- * than 65515 octets; -ENOSPC; -ENOMEM.
+ * than SHAPE_RECORD_MAX octets; -ENOSPC; -ENOMEM.
  */
 int shape_get(struct shape_table *table, const struct field *fields,
 	      uint16_t count, uint16_t scope_count, const struct shape **out);

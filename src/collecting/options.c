@@ -10,8 +10,8 @@
  *   the rest           sampling, exporter, interface data and so on: the last
  *                      record for each scope is remembered
  *
- * What a peer can make up of it is bounded: elements by the registry, what is
- * remembered by the configuration.
+ * What a peer can make up of it is bounded: elements for each session and by
+ * the registry, what is remembered by the configuration.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +20,8 @@
 #include "conflux/type_information.h"
 #include "conflux/wire.h"
 #include "options.h"
+
+enum { LEARNT_MAX = 1024 }; /* elements of one session */
 
 /* ---- reading ----------------------------------------------------------- */
 
@@ -116,11 +118,20 @@ learn_type(struct domain *domain, const struct options_plan *plan,
 	unsigned pen = (unsigned)record_uint(shape, record, plan->pen);
 	unsigned id = (unsigned)record_uint(shape, record, plan->element);
 	const char *reason = "";
-	int ret = type_information_learn(c->conf.registry, shape, record,
-					 length, &reason);
+	int ret;
 
+	/* What a session teaches stays, so one peer is not to use it up. */
+	if (domain->session->learnt == LEARNT_MAX)
+		return;
+	ret = type_information_learn(c->conf.registry, shape, record, length,
+				     &reason);
 	if (ret > 0) {
 		c->relearn = true;
+		if (++domain->session->learnt == LEARNT_MAX)
+			complain(domain->session, COMPLAINT_LIMIT,
+				 "domain %u: it has described %u elements, no "
+				 "more are learnt of this session",
+				 domain->scope.domain, LEARNT_MAX);
 		log_info("collecting process %s: learnt element %u of "
 			 "enterprise %u",
 			 c->name, id & 0x7fff, pen);

@@ -105,6 +105,7 @@ struct session {
 	struct table domains;
 	struct domain *last; /* of the last message */
 	struct table options;
+	uint32_t learnt; /* elements */
 	uint32_t options_octets;
 	uint32_t held_octets;
 	struct counters counters;

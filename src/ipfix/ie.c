@@ -28,7 +28,10 @@
 #include "conflux/table.h"
 #include "names.h"
 
-enum { REVERSE_NAME = 72 }; /* "reverse" and the longest name of IANA's */
+enum {
+	REVERSE_NAME = 72, /* "reverse" and the longest name of IANA's */
+	LEARNT_MAX = 4096,
+};
 
 struct reverse {
 	struct ie ie;
@@ -52,6 +55,7 @@ struct ie_registry {
 	struct added *added;
 	uint32_t added_count;
 	uint32_t max_added;
+	uint32_t learnt, learnt_max;
 	uint32_t idle; /* nameless ones that nobody holds */
 	uint64_t seed;
 };
@@ -143,6 +147,7 @@ ie_registry_new(uint32_t max_added)
 	if (!registry)
 		return NULL;
 	registry->max_added = max_added;
+	registry->learnt_max = LEARNT_MAX;
 	registry->seed = hash_seed();
 	registry->reverse =
 		calloc(iana_elements_end, sizeof(*registry->reverse));
@@ -403,6 +408,26 @@ ie_add(struct ie_registry *registry, const struct ie *ie)
 	reverse_name(name, sizeof(name), ie->name);
 	copy.name = name;
 	return publish(registry, &copy);
+}
+
+int
+ie_learn(struct ie_registry *registry, const struct ie *ie)
+{
+	bool known = ie_find(registry, ie->pen, ie->id);
+	int err;
+
+	if (!known && registry->learnt >= registry->learnt_max)
+		return -ENOSPC;
+	err = ie_add(registry, ie);
+	if (!err && !known)
+		registry->learnt++;
+	return err;
+}
+
+void
+ie_registry_set_learnt_max(struct ie_registry *registry, uint32_t max)
+{
+	registry->learnt_max = max;
 }
 
 /*

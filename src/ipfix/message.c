@@ -17,12 +17,11 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "conflux/template.h"
+
 enum {
-	FIELD_ENTERPRISE = 0x8000, /* the enterprise bit, RFC 7011 3.2 */
 	TEMPLATE_HEADER = 4,
 	OPTIONS_TEMPLATE_HEADER = 6,
-	SET_TEMPLATE_ID = 2,
-	SET_OPTIONS_ID = 3,
 };
 
 int
@@ -167,7 +166,8 @@ message_add_template(struct message_writer *w, uint16_t id,
 
 	for (uint16_t i = 0; i < shape->count; i++)
 		length += shape->field[i].ie->pen ? 8 : 4;
-	p = take(w, options ? SET_OPTIONS_ID : SET_TEMPLATE_ID, false, length);
+	p = take(w, options ? SET_OPTIONS_TEMPLATE : SET_TEMPLATE, false,
+		 length);
 	if (!p)
 		return -ENOSPC;
 	wire_put16(p, id);

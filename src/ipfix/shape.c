@@ -16,9 +16,6 @@
 #include "conflux/table.h"
 #include "conflux/wire.h"
 
-/* A message of 65535 octets less its header and one set header. */
-enum { RECORD_MAX = 65515 };
-
 struct shape_table {
 	struct table table;
 	uint32_t max_shapes;
@@ -97,7 +94,7 @@ measure(const struct key *key, uint32_t *min_length, uint16_t *variable)
 		*min_length += var ? 1 : key->fields[i].length;
 		*variable = (uint16_t)(*variable + var);
 	}
-	return *min_length > 0 && *min_length <= RECORD_MAX;
+	return *min_length > 0 && *min_length <= SHAPE_RECORD_MAX;
 }
 
 static void

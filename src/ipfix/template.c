@@ -29,12 +29,11 @@
 #include <string.h>
 
 #include "conflux/hash.h"
+#include "conflux/message.h"
 #include "conflux/table.h"
 #include "conflux/wire.h"
 
 enum {
-	FIELD_ENTERPRISE = 0x8000,
-	RECORD_MAX = 65515, /* octets: message less headers */
 	RECENT_BITS = 5,
 };
 
@@ -312,7 +311,7 @@ read_fields(struct reading *reading, uint16_t count, uint16_t max,
 		*reason = "Template Record reaches behind its set";
 		return -EBADMSG;
 	}
-	if (length == 0 || length > RECORD_MAX) {
+	if (length == 0 || length > SHAPE_RECORD_MAX) {
 		*reason = length ? "no message can hold a record of it"
 				 : "its records have no octets";
 		return -EBADMSG;
@@ -538,7 +537,7 @@ template_store_relearn(struct template_store *store)
 	struct template *template;
 	uint32_t at = 0;
 
-	while ((template = table_next(&store->table, &at)))
+	while (store->unknown && (template = table_next(&store->table, &at)))
 		relearn(store, template);
 }
 

@@ -140,7 +140,7 @@ type_information_learn(struct ie_registry *registry, const struct shape *shape,
 	ie.range_max =
 		find_uint(shape, record, length, IE_informationElementRangeEnd);
 	ie.description = *description ? description : NULL;
-	ret = ie_add(registry, &ie);
+	ret = ie_learn(registry, &ie);
 	if (ret == 0)
 		return 1;
 	*reason = ret == -ENOSPC ? "there are as many elements as may be"

@@ -206,6 +206,8 @@ elements_registry(const struct conf *conf, struct ie_registry **out)
 	struct ie_registry *registry = ie_registry_new(learnt + ADDED_MAX);
 	char why[256];
 
+	if (registry)
+		ie_registry_set_learnt_max(registry, learnt);
 	if (!registry ||
 	    (uses_meter_elements(root) && add_meter_elements(registry) < 0)) {
 		ie_registry_free(registry);

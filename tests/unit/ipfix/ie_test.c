@@ -291,6 +291,26 @@ test_learnt_elements(void)
 }
 
 static void
+test_learnt_are_bounded(void)
+{
+	struct ie_registry *registry = ie_registry_new(100);
+	struct ie ie = {.pen = 9, .id = 1, .type = 1, .name = "a"};
+
+	ie_registry_set_learnt_max(registry, 2);
+	CU_ASSERT_EQUAL(ie_learn(registry, &ie), 0);
+	CU_ASSERT_EQUAL(ie_learn(registry, &ie), 0);
+	ie.id = 2;
+	CU_ASSERT_EQUAL(ie_learn(registry, &ie), 0);
+	ie.id = 3;
+	CU_ASSERT_EQUAL(ie_learn(registry, &ie), -ENOSPC);
+	ie.id = 2;
+	CU_ASSERT_EQUAL(ie_learn(registry, &ie), 0);
+	ie.id = 3;
+	CU_ASSERT_EQUAL(ie_add(registry, &ie), 0);
+	ie_registry_free(registry);
+}
+
+static void
 test_many_added(void)
 {
 	enum { MANY = 3000 };
@@ -494,6 +514,7 @@ static const struct unit_test tests[] = {
 	{"elements that a peer names", test_met_elements},
 	{"elements that nobody holds make room", test_reclaimed_elements},
 	{"elements can be learnt", test_learnt_elements},
+	{"learnt elements are bounded", test_learnt_are_bounded},
 	{"many elements added", test_many_added},
 	{"names of types, semantics and units", test_names},
 	{"nearest names", test_nearest_names},
