@@ -87,6 +87,12 @@ check_access_cb(int major, int minor, void *server, void *client)
 	view->errorcode = pdu->version == SNMP_VERSION_3
 				  ? check_user(access, pdu)
 				  : check_community(access, pdu);
+	/*
+	 * The first question has no name and a refusal means silence; who may
+	 * read but not write is told so, object by object (noAccess).
+	 */
+	if (view->errorcode == VACM_NOTINVIEW && !view->name)
+		view->errorcode = VACM_SUCCESS;
 	if (view->errorcode == VACM_SUCCESS)
 		return 0;
 	access->refused++;
