@@ -305,18 +305,23 @@ static void
 refuse_domain(struct session *session, struct message_reader *reader)
 {
 	struct ledger *sum = &session->process->stage.ledger;
+	bool full = session->domains.count >=
+		    session->process->conf.max_domains;
+	enum loss reason = full ? LOSS_LIMIT : LOSS_NO_MEMORY;
 	struct set set;
 
 	session->counters.discarded++;
 	while (message_next_set(reader, &set))
 		if (set.id >= SET_DATA_MIN) {
 			sum->in++;
-			sum->lost[LOSS_LIMIT]++;
+			sum->lost[reason]++;
 		}
 	complain(session, COMPLAINT_LIMIT,
-		 "domain %u is refused: the session has %u Observation "
-		 "Domains, as many as allowed: its data is lost",
-		 reader->header.domain, session->domains.count);
+		 "domain %u is refused, its data is lost: %s",
+		 reader->header.domain,
+		 full ? "the session has as many Observation Domains as "
+			"allowed"
+		      : "no memory");
 }
 
 /* What follows the last good set cannot be read. */
