@@ -4,6 +4,7 @@
  * The runtime makes the processes that a configuration asks for, joins them as
  * its references say, runs them in one or more workers, and ends them in order.
  *
+ *	runtime_load(path, &conf, &errors);
  *	runtime_new(base, conf, ended, arg, &runtime, &error);
  *	... give up privileges ...
  *	runtime_start(runtime);
@@ -22,27 +23,18 @@
 
 struct event_base;
 struct runtime;
-struct runtime_elements;
 
 /*
- * What the loader of a configuration asks about Information Elements: those of
- * IANA, of meter readers, and of the element files that the document names.
- * One for each document that is loaded. -ENOMEM.
+ * Loads a configuration and checks all that can be checked without opening
+ * anything: what conf_load_file finds, with the Information Elements of IANA,
+ * of meter readers and of the element files that the document names; and
+ * whether caches and meter readers can be made of what they are given. As
+ * conf_load_file: 0, -EINVAL (see errors), or another negative errno.
  */
-int runtime_elements_new(struct runtime_elements **out);
-void runtime_elements_free(struct runtime_elements *elements);
-const struct conf_elements *
-runtime_elements_conf(struct runtime_elements *elements);
-
-/*
- * Checks what the loader can't: that caches and meter readers can be made of
- * what they are given. Opens nothing. Each fault goes to fault (node: where it
- * is; text: what is wrong). Returns how many there were, or a negative errno.
- */
-int runtime_check(const struct conf *conf,
-		  void (*fault)(void *arg, const struct conf_node *node,
-				const char *text),
-		  void *arg);
+int runtime_load(const char *path, struct conf **out,
+		 struct conf_errors *errors);
+int runtime_load_memory(const void *data, size_t length, struct conf **out,
+			struct conf_errors *errors);
 
 /*
  * Makes all processes and opens their sockets and files. conf must live as

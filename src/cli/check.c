@@ -22,40 +22,13 @@ static const char help[] =
 	"  -r, --print-rfc  prints the part that RFC 6728 has\n"
 	"  -h, --help       this text\n";
 
-static void
-add_fault(void *arg, const struct conf_node *node, const char *text)
-{
-	conf_errors_add(arg, node, text);
-}
-
-/* Loads and checks what the loader does not know of: caches and meters. */
-static int
-load(const char *path, struct conf **conf, struct conf_errors *errors)
-{
-	struct runtime_elements *elements;
-	struct conf_options options = {0};
-	int ret = runtime_elements_new(&elements);
-
-	if (ret)
-		return ret;
-	options.elements = runtime_elements_conf(elements);
-	ret = conf_load_file(conf, path, &options, errors);
-	if (ret == 0) {
-		ret = runtime_check(*conf, add_fault, errors);
-		if (ret > 0)
-			ret = -EINVAL;
-	}
-	runtime_elements_free(elements);
-	return ret;
-}
-
 static int
 check(const char *path, bool print, unsigned flags)
 {
 	struct conf_errors errors = {0};
 	struct text text = {0};
 	struct conf *conf = NULL;
-	int ret = load(path, &conf, &errors);
+	int ret = runtime_load(path, &conf, &errors);
 
 	conf_errors_print(&errors, path, stderr);
 	if (ret && errors.errors == 0)

@@ -75,16 +75,8 @@ usage(FILE *out)
 
 /* ---- configuration ------------------------------------------------------- */
 
-static void
-print_fault(void *arg, const struct conf_node *node, const char *text)
-{
-	fprintf(stderr, "%s:%u: %s: %s\n", (const char *)arg, node->line,
-		node->name, text);
-}
-
 static int
-load_preset(struct conf **conf, const struct conf_options *options,
-	    struct conf_errors *errors)
+load_preset(struct conf **conf, struct conf_errors *errors)
 {
 	static const char v6[] = "<localIPAddress>::1</localIPAddress>";
 	char document[sizeof(preset) + 2 * sizeof(v6)];
@@ -92,38 +84,22 @@ load_preset(struct conf **conf, const struct conf_options *options,
 	const char *more = access("/proc/net/if_inet6", F_OK) == 0 ? v6 : "";
 
 	snprintf(document, sizeof(document), preset, more, more);
-	return conf_load_memory(conf, document, strlen(document), options,
-				errors);
+	return runtime_load_memory(document, strlen(document), conf, errors);
 }
 
 static struct conf *
 load(const char *file)
 {
-	struct runtime_elements *elements;
-	struct conf_options options = {0};
 	struct conf_errors errors = {0};
 	struct conf *conf = NULL;
 	const char *name = file ? file : "(built in)";
-	int rc = runtime_elements_new(&elements);
+	int rc = file ? runtime_load(file, &conf, &errors)
+		      : load_preset(&conf, &errors);
 
-	if (rc < 0) {
-		log_error("%s", strerror(-rc));
-		return NULL;
-	}
-	options.elements = runtime_elements_conf(elements);
-	rc = file ? conf_load_file(&conf, file, &options, &errors)
-		  : load_preset(&conf, &options, &errors);
 	conf_errors_print(&errors, name, stderr);
 	if (rc < 0 && errors.errors == 0)
 		log_error("%s: %s", name, strerror(-rc));
 	conf_errors_fini(&errors);
-	if (rc == 0 && runtime_check(conf, print_fault, (void *)name) != 0)
-		rc = -EINVAL;
-	if (rc < 0) {
-		conf_free(conf);
-		conf = NULL;
-	}
-	runtime_elements_free(elements);
 	return conf;
 }
 

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "conflux/meter_reader.h"
-#include "conflux/runtime.h"
 #include "runtime.h"
 
 enum { SHAPES_MAX = 1024 };
@@ -14,10 +13,7 @@ enum { SHAPES_MAX = 1024 };
 struct check {
 	struct ie_registry *registry;
 	struct shape_table *shapes;
-	void (*fault)(void *arg, const struct conf_node *node,
-		      const char *text);
-	void *arg;
-	int faults;
+	struct conf_errors *errors;
 };
 
 static int
@@ -36,8 +32,7 @@ check_cache(struct check *check, const struct conf_node *node)
 	free(fields);
 	if (rc == 0 || rc == -ENOMEM)
 		return rc;
-	check->faults++;
-	check->fault(check->arg, node, reason ? reason : strerror(-rc));
+	conf_errors_add(check->errors, node, reason ? reason : strerror(-rc));
 	return 0;
 }
 
@@ -51,23 +46,18 @@ check_meter(struct check *check, const struct conf_node *node)
 
 	if (rc == 0) {
 		reason = meter_reader_conf_check(&conf);
-		if (reason) {
-			check->faults++;
-			check->fault(check->arg, node, reason);
-		}
+		if (reason)
+			conf_errors_add(check->errors, node, reason);
 	}
 	meter_lists_fini(&lists);
 	return rc;
 }
 
 int
-runtime_check(const struct conf *conf,
-	      void (*fault)(void *arg, const struct conf_node *node,
-			    const char *text),
-	      void *arg)
+check_conf(const struct conf *conf, struct conf_errors *errors)
 {
 	const struct conf_node *root = conf_root(conf), *node, *meter;
-	struct check check = {.fault = fault, .arg = arg};
+	struct check check = {.errors = errors};
 	int rc = elements_registry(conf, &check.registry);
 
 	check.shapes = shape_table_new(SHAPES_MAX);
@@ -83,5 +73,7 @@ runtime_check(const struct conf *conf,
 	if (check.shapes)
 		shape_table_free(check.shapes);
 	ie_registry_free(check.registry);
-	return rc < 0 ? rc : check.faults;
+	if (rc == 0 && errors->errors)
+		rc = -EINVAL;
+	return rc;
 }

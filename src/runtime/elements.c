@@ -20,11 +20,6 @@ enum {
 	READ_STEP = 65536,
 };
 
-struct runtime_elements {
-	struct ie_registry *registry;
-	struct conf_elements conf;
-};
-
 /* Reads a whole file, with FILE_MAX as bound. The caller frees *data. */
 static int
 read_file(const char *path, char **data, size_t *length)
@@ -78,8 +73,7 @@ elements_load(struct ie_registry *registry, const char *path, char *why,
 static int
 on_load(void *ctx, const char *path, char *why, size_t size)
 {
-	return elements_load(((struct runtime_elements *)ctx)->registry, path,
-			     why, size);
+	return elements_load(ctx, path, why, size);
 }
 
 static uint8_t
@@ -93,8 +87,7 @@ prefix_max(const struct ie *ie)
 static int
 on_find(void *ctx, struct conf_element *element)
 {
-	const struct ie_registry *registry =
-		((struct runtime_elements *)ctx)->registry;
+	const struct ie_registry *registry = ctx;
 	const struct ie *ie;
 
 	if (element->name)
@@ -118,8 +111,7 @@ on_find(void *ctx, struct conf_element *element)
 static const char *
 on_nearest(void *ctx, const char *name)
 {
-	return ie_nearest_name(((struct runtime_elements *)ctx)->registry,
-			       name);
+	return ie_nearest_name(ctx, name);
 }
 
 /* Elements of meters, with the default number: caches may name them. */
@@ -160,41 +152,46 @@ uses_meter_elements(const struct conf_node *root)
 	return false;
 }
 
-int
-runtime_elements_new(struct runtime_elements **out)
+/* path, or data if it is NULL. */
+static int
+load(const char *path, const void *data, size_t length, struct conf **out,
+     struct conf_errors *errors)
 {
-	struct runtime_elements *e = calloc(1, sizeof(*e));
-
-	if (!e)
-		return -ENOMEM;
-	e->registry = ie_registry_new(ADDED_MAX);
-	if (!e->registry || add_meter_elements(e->registry) < 0) {
-		runtime_elements_free(e);
-		return -ENOMEM;
-	}
-	e->conf = (struct conf_elements){
-		.ctx = e,
+	struct conf_elements elements = {
+		.ctx = ie_registry_new(ADDED_MAX),
 		.load = on_load,
 		.find = on_find,
 		.nearest = on_nearest,
 	};
-	*out = e;
-	return 0;
+	struct conf_options options = {.elements = &elements};
+	int rc = elements.ctx ? add_meter_elements(elements.ctx) : -ENOMEM;
+
+	*out = NULL;
+	if (rc == 0)
+		rc = path ? conf_load_file(out, path, &options, errors)
+			  : conf_load_memory(out, data, length, &options,
+					     errors);
+	if (rc == 0)
+		rc = check_conf(*out, errors);
+	if (rc < 0) {
+		conf_free(*out);
+		*out = NULL;
+	}
+	ie_registry_free(elements.ctx);
+	return rc;
 }
 
-void
-runtime_elements_free(struct runtime_elements *e)
+int
+runtime_load(const char *path, struct conf **out, struct conf_errors *errors)
 {
-	if (!e)
-		return;
-	ie_registry_free(e->registry);
-	free(e);
+	return load(path, NULL, 0, out, errors);
 }
 
-const struct conf_elements *
-runtime_elements_conf(struct runtime_elements *e)
+int
+runtime_load_memory(const void *data, size_t length, struct conf **out,
+		    struct conf_errors *errors)
 {
-	return &e->conf;
+	return load(NULL, data, length, out, errors);
 }
 
 int

@@ -121,6 +121,11 @@ int elements_load(struct ie_registry *registry, const char *path, char *why,
 /* The registry of a worker. */
 int elements_registry(const struct conf *conf, struct ie_registry **out);
 
+/* ---- check.c ------------------------------------------------------------- */
+
+/* Adds to errors what can't be made; 0, -EINVAL if there are any, -ENOMEM. */
+int check_conf(const struct conf *conf, struct conf_errors *errors);
+
 /* ---- build*.c ------------------------------------------------------------ */
 
 /* A message for the user; *error was NULL. Returns rc. */
