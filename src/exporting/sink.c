@@ -102,10 +102,12 @@ on_down(void *arg, const char *reason, size_t unsent)
 	if (s->up) {
 		s->down_ms = clock_mono_ms();
 		s->discontinuity_ms = clock_wall_ms();
-		log_warning("destination %s: session is down: %s; %zu "
-			    "messages with %" PRIu64 " records were lost",
-			    s->conf->name, reason, unsent, lost);
 	}
+	/* net has told that the session is down. */
+	if (lost)
+		log_warning("destination %s: %s: %zu messages with %" PRIu64
+			    " records were on their way and are lost",
+			    s->conf->name, reason, unsent, lost);
 	s->up = s->ready = false;
 	control_reset(s);
 }

@@ -70,6 +70,13 @@ data_records()
 		"$1"
 }
 
+# The sum of an element in what ipfixDump printed: dumped ELEMENT FILE
+dumped()
+{
+	awk -v element="$1" '$2 == element && $3 == ":" { n += $NF }
+		END { print n }' "$2"
+}
+
 step "a file with all kinds of records and all options"
 "$MKEXPORT" --file "$T/all.ipfix" --records 9000 --max 1400 --types --keys \
 	--statistics >"$T/all.json" || fail "mkexport"
@@ -98,8 +105,7 @@ matches "flow keys" '\(145\) \(S\) +templateId' "$T/all.dump"
 matches "reliability" '\(144\) \(S\) +exportingProcessId : 5' "$T/all.dump"
 equal "sum of octets that libfixbuf sees" \
 	"$(json "$T/all.json" "d['octets']")" \
-	"$(awk '/\(1\) +octetDeltaCount/ { n += $NF } END { print n }' \
-		"$T/all.dump")"
+	"$(dumped octetDeltaCount "$T/all.dump")"
 
 step "python3-ipfix reads the files"
 if /usr/bin/python3 -c 'import ipfix' 2>/dev/null; then
@@ -170,6 +176,43 @@ for what in "" --plain; do
 done
 dissected "$T/tcp.ipfix" 20000
 equal "withdrawals" 1 "$(grep -cE 'Field Count: 0$' "$T/dissected")"
+
+step "through confluxd: elements are learnt and taught, keys are told anew"
+cat >"$T/proxy.xml" <<XML
+<ipfix xmlns="urn:ietf:params:xml:ns:yang:ietf-ipfix-psamp">
+  <collectingProcess>
+    <name>in</name>
+    <fileReader><name>f</name><file>file://$T/all.ipfix</file></fileReader>
+    <exportingProcess>out</exportingProcess>
+  </collectingProcess>
+  <exportingProcess>
+    <name>out</name>
+    <destination>
+      <name>file</name>
+      <fileWriter><file>file://$T/through.ipfix</file></fileWriter>
+    </destination>
+    <options>
+      <name>types</name><optionsType>extendedTypeInformation</optionsType>
+    </options>
+    <options><name>keys</name><optionsType>flowKeys</optionsType></options>
+  </exportingProcess>
+</ipfix>
+XML
+"$CONFLUXD" -c "$T/proxy.xml" 2>"$T/proxy.err" || fail "confluxd"
+ipfixDump --in "$T/through.ipfix" --stats >"$T/through.stats" ||
+	fail "ipfixDump"
+dissected "$T/through.ipfix" "$(data_records "$T/through.stats")"
+ipfixDump --in "$T/through.ipfix" --rfc5610 >"$T/through.dump" ||
+	fail "ipfixDump"
+matches "element taught" 'ent: 32473  id:    13  type: string.*siteName$' \
+	"$T/through.dump"
+for element in octetDeltaCount packetDeltaCount; do
+	equal "$element through confluxd" "$(dumped "$element" "$T/all.dump")" \
+		"$(dumped "$element" "$T/through.dump")"
+done
+equal "Templates whose keys are told" 2 \
+	"$(sed -n 's/.*(145) (S) *templateId : //p' "$T/through.dump" |
+		sort -u | lines /dev/stdin)"
 
 step "a collector that is killed and comes back"
 port=$(free_port)

@@ -373,6 +373,50 @@ test_rate(void)
 	feeder_fini(&f);
 }
 
+/* Larger than a datagram can be: lost, counted, and then made smaller. */
+static void
+test_too_large(void)
+{
+	struct exporting_options options[] = {
+		{"reliability", EXPORTING_EXPORTING_RELIABILITY, 100},
+	};
+	struct exporting_destination d;
+	struct exporting_conf conf = conf_of(&d, 1);
+	const struct shape *shape;
+	const struct ledger *l;
+	struct collector c;
+	struct feeder f;
+
+	feeder_init(&f);
+	collector_init(&c, true);
+	d = to_port(EXPORTING_UDP, collector_listen(&c, f.base, 0));
+	d.max_message = 65535;
+	conf.options = options;
+	conf.options_count = 1;
+	feeder_open(&f, &conf);
+	loop_once(f.base);
+	shape = flow_shape(&f);
+	/* 4094 records make 65,524 octets, and UDP has room for 65,507. */
+	feed_flows(&f, shape, &f.scope, 4094, 0);
+	feed_flows(&f, shape, &f.scope, 1000, 0);
+	feeder_finish(&f);
+	LOOP_UNTIL(&f, c.records == 1000);
+	l = exporting_ledger(f.stage, 0);
+	CU_ASSERT_EQUAL(l->lost[LOSS_TOO_LONG], 4094);
+	CU_ASSERT_EQUAL(l->exported, 1000);
+	CU_ASSERT_TRUE(ledger_exact(l));
+	feed_flows(&f, shape, &f.scope, 10000, 0);
+	feeder_finish(&f);
+	LOOP_UNTIL(&f, c.records == 11000);
+	CU_ASSERT_EQUAL(c.bad_sequence + c.no_template, 0);
+	l = exporting_ledger(f.stage, 0);
+	CU_ASSERT_EQUAL(ledger_lost(l), 4094);
+	CU_ASSERT_TRUE(ledger_exact(l));
+	shape_release(shape);
+	collector_fini(&c);
+	feeder_fini(&f);
+}
+
 static void
 test_parallel(void)
 {
@@ -576,6 +620,7 @@ static const struct unit_test tests[] = {
 	{"TCP: withdrawals", test_withdrawal},
 	{"the queue and its bound", test_queue},
 	{"a rate limit", test_rate},
+	{"messages that are too large", test_too_large},
 	{"parallel", test_parallel},
 	{"fallback", test_fallback},
 	{"load balancing", test_balance},
