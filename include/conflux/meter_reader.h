@@ -134,7 +134,10 @@ struct meter_reader_conf {
 	uint32_t max_repetitions; /* 0: found out */
 	uint32_t max_message_size; /* octets of an SNMP message, 1400 */
 
-	/* Names or numbers of rule sets; none: all that are active. */
+	/*
+	 * Names or numbers of rule sets; none: those we manage, or all that
+	 * are active. Each counts all packets: never add them up.
+	 */
 	const char *const *rule_set;
 	unsigned rule_set_count;
 	const char *owner;	 /* of our rows in the meter, "conflux" */

@@ -108,6 +108,14 @@ meter_manager_free(struct meter_manager *manager)
 }
 
 bool
+meter_manager_named(const struct meter_manager *manager, const char *name)
+{
+	return strcmp(name, manager->current.name) == 0 ||
+	       (manager->standby.used &&
+		strcmp(name, manager->standby.name) == 0);
+}
+
+bool
 meter_manager_due(const struct meter_reader *reader)
 {
 	return reader->manager && !reader->rfc2064 && !reader->stopping &&

@@ -60,7 +60,7 @@ struct item {
 	uint16_t size;	 /* of the value */
 	bool key;
 	const uint8_t *data; /* NULL: number */
-	uint8_t number[8];
+	uint8_t number[16]; /* or a prefix */
 };
 
 struct record {
@@ -270,6 +270,23 @@ struct peer_ids {
 	uint16_t address, prefix, prefix_length;
 };
 
+/* RFC 2722 has bits outside of the mask zero; not every meter does. */
+static void
+add_prefix(struct record *r, uint16_t id, const uint8_t *value, unsigned size,
+	   unsigned bits)
+{
+	struct item *item = add_item(r, ie_get(r->map->registry, 0, id));
+
+	if (!item)
+		return;
+	item->length = item->size = (uint16_t)size;
+	item->key = true;
+	memcpy(item->number, value, bits / 8);
+	if (bits % 8)
+		item->number[bits / 8] =
+			(uint8_t)(value[bits / 8] & 0xff00 >> bits % 8);
+}
+
 static void
 add_peer(struct record *r, uint8_t from, uint8_t as)
 {
@@ -303,7 +320,7 @@ add_peer(struct record *r, uint8_t from, uint8_t as)
 		add_octets(r, id->address, value, size, true);
 		return;
 	}
-	add_octets(r, id->prefix, value, size, true);
+	add_prefix(r, id->prefix, value, size, bits);
 	add_number(r, 0, id->prefix_length, bits, true);
 }
 

@@ -72,6 +72,21 @@ take_over(struct meter_reader *reader, struct meter_rule_set *set,
 			 set->index);
 }
 
+static bool
+is_owner(const struct meter_reader *reader, const netsnmp_variable_list *v)
+{
+	return v->type == ASN_OCTET_STR &&
+	       v->val_len == strlen(reader->conf.owner) &&
+	       memcmp(v->val.string, reader->conf.owner, v->val_len) == 0;
+}
+
+static void
+index_used(struct meter_reader *reader, uint32_t index)
+{
+	if (reader->rows.used_count < OID_COUNT(reader->rows.used))
+		reader->rows.used[reader->rows.used_count++] = index;
+}
+
 static void
 last_time_answer(void *arg, const struct snmp_reply *reply)
 {
@@ -93,6 +108,7 @@ last_time_answer(void *arg, const struct snmp_reply *reply)
 	meter_reader_log(reader, LOG_LEVEL_DEBUG,
 			 "has reader row %u for rule set %u", set->row,
 			 set->index);
+	index_used(reader, set->row);
 	reader->rows.set++;
 	next_row(reader);
 }
@@ -150,9 +166,7 @@ next_index(struct meter_reader *reader, long error)
 		refused(reader);
 		return;
 	}
-	if (reader->rows.used_count < OID_COUNT(reader->rows.used))
-		reader->rows.used[reader->rows.used_count++] =
-			reader->rows.index;
+	index_used(reader, reader->rows.index);
 	next_row(reader);
 }
 
@@ -213,19 +227,17 @@ look_answer(void *arg, const struct snmp_reply *reply)
 {
 	struct meter_reader *reader = arg;
 	const netsnmp_variable_list *owner = reply->variables, *status;
-	uint64_t state = 0;
+	uint64_t state = 0, rule_set = reader->rows.set;
 	netsnmp_pdu *pdu;
 
 	if (meter_reader_lost(reader, reply))
 		return;
 	status = owner ? owner->next_variable : NULL;
 	if (!reply->error && status && variable_number(status, &state)) {
-		bool ours = owner->type == ASN_OCTET_STR &&
-			owner->val_len == strlen(reader->conf.owner) &&
-			memcmp(owner->val.string, reader->conf.owner,
-			       owner->val_len) == 0;
-
-		if (ours && state == ROW_ACTIVE)
+		if (status->next_variable)
+			variable_number(status->next_variable, &rule_set);
+		if (is_owner(reader, owner) && state == ROW_ACTIVE &&
+		    rule_set == reader->rows.set)
 			ask_last_time(reader);
 		else
 			next_index(reader, 0);
@@ -259,6 +271,9 @@ create_answer(void *arg, const struct snmp_reply *reply)
 			      reader->rows.index));
 	pdu_ask(pdu, PDU_NAME(reader_entry, READER_STATUS,
 			      reader->rows.index));
+	if (!reader->rfc2064)
+		pdu_ask(pdu, PDU_NAME(reader_entry, READER_RULE_SET,
+				      reader->rows.index));
 	meter_reader_send(reader, pdu, 0, look_answer);
 }
 
@@ -348,11 +363,8 @@ found_row(struct meter_reader *reader, uint32_t index,
 	uint64_t status = 0, rule_set = 0, last = 0;
 	struct meter_rule_set *set = NULL;
 
-	if (reader->rows.used_count < OID_COUNT(reader->rows.used))
-		reader->rows.used[reader->rows.used_count++] = index;
-	if (is_our_row(reader, index) || owner->type != ASN_OCTET_STR ||
-	    owner->val_len != strlen(reader->conf.owner) ||
-	    memcmp(owner->val.string, reader->conf.owner, owner->val_len) != 0)
+	index_used(reader, index);
+	if (is_our_row(reader, index) || !is_owner(reader, owner))
 		return;
 	if (variable[1])
 		variable_number(variable[1], &status);

@@ -18,8 +18,10 @@ asked_for(const struct meter_reader *reader, unsigned index, const char *name)
 {
 	const struct meter_reader_conf *conf = &reader->conf;
 
+	/* A packet counts once in each: other sets would count ours again. */
 	if (!conf->rule_set_count)
-		return true;
+		return !reader->manager ||
+		       meter_manager_named(reader->manager, name);
 	for (unsigned i = 0; i < conf->rule_set_count; i++) {
 		char *end;
 		unsigned long number = strtoul(conf->rule_set[i], &end, 10);

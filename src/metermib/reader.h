@@ -227,6 +227,9 @@ void meter_state_save(struct meter_reader *reader);
 /* meter_manager.c */
 int meter_manager_new(struct meter_reader *reader);
 void meter_manager_free(struct meter_manager *manager);
+/* Is this the name of a rule set of ours? */
+bool meter_manager_named(const struct meter_manager *manager,
+			 const char *name);
 bool meter_manager_due(const struct meter_reader *reader);
 /* The last scan did not see our rule set. */
 bool meter_manager_misses(const struct meter_reader *reader);
