@@ -418,6 +418,32 @@ test_too_large(void)
 }
 
 static void
+test_disk_full(void)
+{
+	struct exporting_destination d;
+	struct exporting_conf conf = conf_of(&d, 1);
+	const struct shape *shape;
+	const struct ledger *l;
+	struct feeder f;
+
+	feeder_init(&f);
+	d = to_file("/dev/full");
+	feeder_open(&f, &conf);
+	loop_once(f.base);
+	shape = flow_shape(&f);
+	feed_flows(&f, shape, &f.scope, 100000, 0);
+	stage_flush(f.stage);
+	CU_ASSERT_FALSE(stage_drained(f.stage));
+	l = exporting_ledger(f.stage, 0);
+	CU_ASSERT_EQUAL(l->in, 100000);
+	CU_ASSERT_EQUAL(l->exported, 0);
+	CU_ASSERT_TRUE(l->lost[LOSS_WRITE_ERROR] > 50000);
+	CU_ASSERT_TRUE(ledger_exact(l));
+	shape_release(shape);
+	feeder_fini(&f);
+}
+
+static void
 test_parallel(void)
 {
 	struct exporting_destination d[3];
@@ -621,6 +647,7 @@ static const struct unit_test tests[] = {
 	{"the queue and its bound", test_queue},
 	{"a rate limit", test_rate},
 	{"messages that are too large", test_too_large},
+	{"a full disk", test_disk_full},
 	{"parallel", test_parallel},
 	{"fallback", test_fallback},
 	{"load balancing", test_balance},
