@@ -256,7 +256,9 @@ struct metermib_agent;
  * when it comes.
  *
  * Net-SNMP can be initialised once: a process that has freed its agent cannot
- * have another.
+ * have another, and frees it after all other use of Net-SNMP. A sub-agent's
+ * process ignores SIGPIPE, since the master may go away; the agent is then back
+ * within seconds of the master.
  */
 int metermib_agent_new(struct event_base *base, struct meter *meter,
 		       const struct metermib_agent_config *config,

@@ -349,6 +349,14 @@ must flowReaderLastTime.7 t 1
 [ "$(ticks flowReaderLastTime.7)" -gt 1 ] || fail "LastTime was not set"
 refused inconsistentValue flowReaderStatus.7 i $create_and_go
 refused notWritable flowRuleInfoSize.1 i 5
+
+step "the AgentX master goes and comes back"
+stop $master
+sleep 0.5
+start master2 "$SNMPD" -f -Le -C -c "$T/snmpd.conf" -I -smux -p "$T/snmpd.pid"
+master=$PID
+wait_for 20 there
+equal "the reader's row" 1 "$(get flowReaderStatus.7)"
 stop $sub
 equal "exit status" 0 "$STATUS"
 stop $master

@@ -569,6 +569,8 @@ main(int argc, char **argv)
 
 	if (parse_options(&f, argc, argv) || make_addresses(&f))
 		return 2;
+	/* An AgentX master may go away. */
+	signal(SIGPIPE, SIG_IGN);
 	err = start(&f);
 	if (err) {
 		log_error("flowmeter: cannot start: %s", strerror(-err));
