@@ -33,7 +33,8 @@ struct collecting_receiver;
 /* Everything that a peer can make grow has its bound here. 0: the default. */
 struct collecting_conf {
 	const char *name;       /* copied */
-	uint32_t max_domains;   /* Observation Domains per session; 256 */
+	uint32_t max_domains;   /* Observation Domains per session; one that is
+				 * silent for 5 minutes makes room; 256 */
 	uint32_t max_templates; /* per session; 4096 */
 	uint16_t max_fields;    /* per template; 1024 */
 	uint32_t max_options;   /* Options Data Records remembered per

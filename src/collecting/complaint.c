@@ -48,6 +48,5 @@ complain(struct session *session, enum complaint kind, const char *format, ...)
 		snprintf(more, sizeof(more),
 			 " (%u more like this were held back)", held);
 	log_warning("collecting process %s: %s: %s%s", session->process->name,
-		    session_format(who, sizeof(who), session->net), what,
-		    more);
+		    session_format(who, sizeof(who), session->net), what, more);
 }

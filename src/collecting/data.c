@@ -103,8 +103,7 @@ read_variable(struct domain *domain, struct template *template,
 	if (batch->count)
 		forward(domain, template, batch);
 	rest = length - at;
-	if (cut || ((rest >= ALIGNMENT || !records) &&
-		    !all_zero(p + at, rest)))
+	if (cut || ((rest >= ALIGNMENT || !records) && !all_zero(p + at, rest)))
 		*bad = rest;
 	return records;
 }

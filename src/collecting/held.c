@@ -21,7 +21,7 @@
 
 struct held {
 	TAILQ_ENTRY(held) link;
-	uint64_t message; /* number in its domain */
+	uint64_t message;  /* number in its domain */
 	uint64_t since_ms; /* monotonic */
 	struct arrival arrival;
 	uint32_t derived; /* records by the sequence number, 0: not known */
@@ -221,8 +221,7 @@ held_derived(struct domain *domain, uint32_t records)
 		share = records * octets / total - given;
 		given += share;
 		if (share > u->counted[i])
-			account_lost(domain, reason[i],
-				     share - u->counted[i]);
+			account_lost(domain, reason[i], share - u->counted[i]);
 	}
 	TAILQ_FOREACH_REVERSE(held, &domain->held, held_list, link) {
 		if (held->message > u->message)
@@ -230,8 +229,7 @@ held_derived(struct domain *domain, uint32_t records)
 		if (held->message < u->message)
 			break;
 		octets += held->length;
-		held->derived =
-			(uint32_t)(records * octets / total - given);
+		held->derived = (uint32_t)(records * octets / total - given);
 		given += held->derived;
 	}
 }

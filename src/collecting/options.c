@@ -154,9 +154,8 @@ learn_flow_keys(struct domain *domain, const struct options_plan *plan,
 
 	if (id > UINT16_MAX)
 		return;
-	template = template_store_find(session->templates,
-				       domain->scope.domain, (uint16_t)id,
-				       session->process->now_ms,
+	template = template_store_find(session->templates, domain->scope.domain,
+				       (uint16_t)id, session->process->now_ms,
 				       session->counters.messages);
 	if (template)
 		template->flow_keys =
@@ -239,6 +238,7 @@ remember(struct domain *domain, const struct options_plan *plan,
 			return;
 		}
 		option->room = length;
+		option->hash = hash;
 		session->options_octets += cost(length);
 		session->process->options_octets += cost(length);
 	}
@@ -265,8 +265,7 @@ options_learn(struct domain *domain, const struct batch *batch)
 		const uint8_t *record = batch_record(batch, i, &length);
 
 		if (plan->teaches)
-			learn_type(domain, plan, batch->shape, record,
-				   length);
+			learn_type(domain, plan, batch->shape, record, length);
 		if (plan->template_id >= 0 && plan->flow_keys >= 0)
 			learn_flow_keys(domain, plan, batch->shape, record);
 		if (plan->init_time >= 0) {
@@ -281,14 +280,19 @@ options_learn(struct domain *domain, const struct batch *batch)
 }
 
 void
-options_drop(struct session *session)
+options_drop(struct domain *domain)
 {
+	struct session *session = domain->session;
 	uint32_t at = 0;
 	struct option *option;
 
-	while ((option = table_next(&session->options, &at)))
+	while ((option = table_next(&session->options, &at))) {
+		if (option->domain != domain)
+			continue;
+		table_remove(&session->options, option->hash, option);
 		option_free(session, option);
-	table_fini(&session->options);
+		at--;
+	}
 }
 
 void
@@ -308,8 +312,8 @@ collecting_options(const struct collecting *collecting,
 
 			while ((o = table_next(&session->options, &at))) {
 				struct collecting_option shown = {
-					&o->domain->scope, o->shape,
-					o->record, o->length, o->export_ms};
+					&o->domain->scope, o->shape, o->record,
+					o->length, o->export_ms};
 
 				if (scope && scope != &o->domain->scope)
 					continue;

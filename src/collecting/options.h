@@ -11,6 +11,7 @@ struct option {
 	const struct shape *shape; /* held */
 	uint64_t names;            /* hash of the (PEN, id) list */
 	uint64_t export_ms;
+	uint32_t hash;
 	uint32_t scope_length; /* octets of the scope fields */
 	uint32_t length;
 	uint32_t room;

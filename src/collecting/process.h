@@ -88,6 +88,7 @@ struct domain {
 	struct sequence sequence;
 	struct ledger ledger;
 	uint64_t messages;
+	uint64_t used_ms; /* monotonic, last message */
 	struct unknown unknown; /* of the last message in order */
 	struct unknown now;     /* of the message that is read */
 	uint32_t records, options; /* in the message that is read */
@@ -209,7 +210,9 @@ void held_derived(struct domain *domain, uint32_t records);
 
 /* Looks at Options Data Records. */
 void options_learn(struct domain *domain, const struct batch *batch);
-void options_drop(struct session *session);
+
+/* Forgets what is remembered of a domain. */
+void options_drop(struct domain *domain);
 
 /* ---- report.c ---------------------------------------------------------- */
 

@@ -32,8 +32,7 @@ report_unless_0(struct report *report, const char *name, uint64_t value)
 }
 
 static void
-report_field(const struct template *template, unsigned i,
-	     struct report *report)
+report_field(const struct template *template, unsigned i, struct report *report)
 {
 	const struct field *field = &template->shape->field[i];
 
@@ -174,8 +173,7 @@ report_more(const struct counters *counters, struct report *report)
 	report_unless_0(report, "cx:reordered", counters->late);
 	report_unless_0(report, "cx:restarts", counters->restarts);
 	report_unless_0(report, "cx:reservedSets", counters->unknown_sets);
-	report_unless_0(report, "cx:optionsRefused",
-			counters->options_refused);
+	report_unless_0(report, "cx:optionsRefused", counters->options_refused);
 }
 
 static void
@@ -204,8 +202,7 @@ report_session(const struct session *session, struct report *report)
 	report_uint(report, "templates", counters->templates);
 	report_uint(report, "optionsTemplates", counters->options_templates);
 	report_time(report, "transportSessionStartTime", net->start_ms);
-	report_time(report, "transportSessionDiscontinuityTime",
-		    net->start_ms);
+	report_time(report, "transportSessionDiscontinuityTime", net->start_ms);
 	report_templates(session, report);
 	report_time(report, "cx:lastMessageTime", net->last_ms);
 	report_unless_0(report, "cx:heldOctets", session->held_octets);
@@ -253,8 +250,7 @@ report_file_reader(const struct collecting_receiver *receiver,
 }
 
 static void
-report_socket(const struct collecting_receiver *receiver,
-	      struct report *report)
+report_socket(const struct collecting_receiver *receiver, struct report *report)
 {
 	const struct session *session;
 
@@ -264,8 +260,7 @@ report_socket(const struct collecting_receiver *receiver,
 	report_end_list(report);
 	report_unless_0(report, "cx:refusedSessions",
 			receiver->refused_sessions);
-	report_unless_0(report, "cx:kernelDroppedMessages",
-			receiver->dropped);
+	report_unless_0(report, "cx:kernelDroppedMessages", receiver->dropped);
 	if (receiver->ended_sessions) {
 		const struct counters *ended = &receiver->ended;
 

@@ -16,6 +16,9 @@
 #include "conflux/wire.h"
 #include "process.h"
 
+/* A domain that sent nothing for that time makes room for another one. */
+enum { SILENT_MS = 300000 };
+
 /* ---- domains ----------------------------------------------------------- */
 
 static uint32_t
@@ -32,12 +35,48 @@ domain_equal(const void *item, const void *key)
 	return domain->scope.domain == *(const uint32_t *)key;
 }
 
+static void
+domain_free(struct domain *domain)
+{
+	struct stage *stage = &domain->session->process->stage;
+
+	options_drop(domain);
+	held_drop(domain);
+	for (unsigned i = 0; i < stage->next_count; i++)
+		stage_scope_end(stage->next[i], &domain->scope);
+	free(domain);
+}
+
+/*
+ * Makes room for a new domain in place of the one that was silent longest, if
+ * that is long enough. Its templates stay, as long as they live.
+ */
+static bool
+domain_make_room(struct session *session)
+{
+	struct domain *domain, *oldest = NULL;
+	uint32_t at = 0;
+
+	while ((domain = table_next(&session->domains, &at)))
+		if (!oldest || domain->used_ms < oldest->used_ms)
+			oldest = domain;
+	if (!oldest || session->process->now_ms - oldest->used_ms < SILENT_MS)
+		return false;
+	table_remove(&session->domains,
+		     domain_hash(session, oldest->scope.domain), oldest);
+	if (session->last == oldest)
+		session->last = NULL;
+	domain_free(oldest);
+	return true;
+}
+
 static struct domain *
 domain_new(struct session *session, uint32_t id, uint32_t hash)
 {
 	struct domain *domain;
 
-	if (session->domains.count >= session->process->conf.max_domains)
+	if (session->domains.count >= session->process->conf.max_domains &&
+	    !domain_make_room(session))
 		return NULL;
 	domain = calloc(1, sizeof(*domain));
 	if (!domain)
@@ -72,17 +111,6 @@ domain_get(struct session *session, uint32_t id)
 	if (domain)
 		session->last = domain;
 	return domain;
-}
-
-static void
-domain_free(struct domain *domain)
-{
-	struct stage *stage = &domain->session->process->stage;
-
-	held_drop(domain);
-	for (unsigned i = 0; i < stage->next_count; i++)
-		stage_scope_end(stage->next[i], &domain->scope);
-	free(domain);
 }
 
 /* ---- sets -------------------------------------------------------------- */
@@ -129,8 +157,7 @@ template_event(void *arg, const struct template_event *event)
 		session->counters.options_templates++;
 	else
 		session->counters.templates++;
-	domain->wanted_ids |= domain->held_ids &
-			      UINT64_C(1) << event->id % 64;
+	domain->wanted_ids |= domain->held_ids & UINT64_C(1) << event->id % 64;
 }
 
 static void
@@ -188,11 +215,10 @@ read_set(struct domain *domain, const struct set *set,
 	if (set->id >= SET_DATA_MIN) {
 		data_set(domain, set, arrival);
 	} else if (set->id == SET_TEMPLATE || set->id == SET_OPTIONS_TEMPLATE) {
-		template_store_read(session->templates, domain->scope.domain,
-				    set->id, set->content, set->length,
-				    session->process->now_ms,
-				    session->counters.messages, template_event,
-				    domain);
+		template_store_read(
+			session->templates, domain->scope.domain, set->id,
+			set->content, set->length, session->process->now_ms,
+			session->counters.messages, template_event, domain);
 		if (domain->wanted_ids)
 			held_replay(domain);
 	} else {
@@ -305,8 +331,8 @@ static void
 refuse_domain(struct session *session, struct message_reader *reader)
 {
 	struct ledger *sum = &session->process->stage.ledger;
-	bool full = session->domains.count >=
-		    session->process->conf.max_domains;
+	bool full =
+		session->domains.count >= session->process->conf.max_domains;
 	enum loss reason = full ? LOSS_LIMIT : LOSS_NO_MEMORY;
 	struct set set;
 
@@ -409,6 +435,7 @@ read_message(struct session *session, const uint8_t *message, size_t octets,
 		*used = length;
 		return 0;
 	}
+	domain->used_ms = session->process->now_ms;
 	domain->now = (struct unknown){.message = ++domain->messages};
 	domain->records = 0;
 	domain->options = 0;
@@ -520,10 +547,10 @@ session_free(struct session *session)
 	struct domain *domain;
 	uint32_t at = 0;
 
-	options_drop(session);
 	while ((domain = table_next(&session->domains, &at)))
 		domain_free(domain);
 	table_fini(&session->domains);
+	table_fini(&session->options);
 	template_store_free(session->templates);
 	counters_add(&receiver->ended, &session->counters);
 	receiver->ended_sessions++;

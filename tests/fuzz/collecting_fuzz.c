@@ -72,8 +72,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct stage sink = {.ops = &sink_ops};
 	struct collecting_receiver_conf receiver_conf = {
 		.name = "r",
-		.transport = size && data[0] & 1 ? TRANSPORT_TCP
-						 : TRANSPORT_UDP,
+		.transport =
+			size && data[0] & 1 ? TRANSPORT_TCP : TRANSPORT_UDP,
 		.template_ms = 60000,
 	};
 	struct collecting_conf conf = {
@@ -110,8 +110,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text_fini(&text);
 	collecting_net_ops()->closed(receiver, &net, NULL, 0);
 	ledger = &collecting_stage(c)->ledger;
-	if (ledger->in != ledger->exported + ledger->filtered +
-				  ledger_lost(ledger) ||
+	if (ledger->in !=
+		    ledger->exported + ledger->filtered + ledger_lost(ledger) ||
 	    ledger->exported != records)
 		abort();
 	stage_free(collecting_stage(c));

@@ -48,8 +48,7 @@ print_hex(const uint8_t *p, uint32_t length)
 }
 
 static void
-print_record(const struct run *run, const struct batch *batch,
-	     const uint8_t *p)
+print_record(const struct run *run, const struct batch *batch, const uint8_t *p)
 {
 	const struct shape *shape = batch->shape;
 	unsigned session = 0;
@@ -61,8 +60,7 @@ print_record(const struct run *run, const struct batch *batch,
 	printf("{\"session\":%u,\"domain\":%u,\"export\":%llu,\"scope\":%u,"
 	       "\"fields\":[",
 	       session, batch->scope->domain,
-	       (unsigned long long)batch->export_ms / 1000,
-	       shape->scope_count);
+	       (unsigned long long)batch->export_ms / 1000, shape->scope_count);
 	for (unsigned i = 0; i < shape->count; i++) {
 		const struct ie *ie = shape->field[i].ie;
 		uint32_t length = shape->field[i].length;
@@ -313,8 +311,8 @@ main(int argc, char **argv)
 {
 	static struct run run;
 	static const struct stage_ops ops = {.run = sink_run};
-	struct collecting_receiver_conf receiver = {
-		.name = "udp", .transport = TRANSPORT_UDP};
+	struct collecting_receiver_conf receiver = {.name = "udp",
+						    .transport = TRANSPORT_UDP};
 	struct collecting_conf conf = {.name = "corpus"};
 	struct collecting *collecting;
 	int status = 0;

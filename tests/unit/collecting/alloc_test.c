@@ -85,8 +85,8 @@ send_round(struct fixture *f, struct net_session *net, uint32_t round)
 static void
 test_no_malloc(void)
 {
-	static const enum transport transport[] = {
-		TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_FILE};
+	static const enum transport transport[] = {TRANSPORT_UDP, TRANSPORT_TCP,
+						   TRANSPORT_FILE};
 
 	for (unsigned t = 0; t < UNIT_COUNT(transport); t++) {
 		struct fixture *f = fixture_new(NULL);

@@ -59,8 +59,7 @@ test_header(void)
 	static const struct {
 		uint16_t version;
 		int longer; /* length in the header, less the real one */
-	} cases[] = {{10, 1}, {10, -60000}, {11, 0},
-		     {9, 0},  {5, 0},       {0, 0}};
+	} cases[] = {{10, 1}, {10, -60000}, {11, 0}, {9, 0}, {5, 0}, {0, 0}};
 
 	for (unsigned i = 0; i < UNIT_COUNT(cases); i++) {
 		struct bad b;
@@ -313,9 +312,9 @@ static void
 test_cut_variable(void)
 {
 	static const uint8_t tail[][6] = {
-		{0, 0, 0, 9, 2, 'x'},      /* one octet short */
-		{0, 0, 0, 9, 254, 'x'},    /* far too long */
-		{0, 0, 0, 9, 255, 0xff},   /* the long form is cut */
+		{0, 0, 0, 9, 2, 'x'},	 /* one octet short */
+		{0, 0, 0, 9, 254, 'x'},	 /* far too long */
+		{0, 0, 0, 9, 255, 0xff}, /* the long form is cut */
 	};
 
 	for (unsigned i = 0; i < UNIT_COUNT(tail); i++) {

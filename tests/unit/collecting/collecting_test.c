@@ -428,8 +428,26 @@ test_domain_bound(void)
 	}
 	CU_ASSERT_EQUAL(f->sink->count, 30);
 	CU_ASSERT_EQUAL(lost(f, LOSS_LIMIT), 2);
+	/* One that was silent for long makes room. */
+	fixture_tick(f, 200000);
+	for (unsigned i = 0; i < 5; i++) {
+		msg_begin(&f->m, 10, 1 + i % 2);
+		msg_flows(&f->m, 256, i, 10);
+		msg_end(&f->m);
+		fixture_send(f, &net);
+	}
+	CU_ASSERT_EQUAL(f->sink->count, 80);
+	fixture_tick(f, 200000);
+	msg_begin(&f->m, 0, 9);
+	msg_flow_template(&f->m, 256);
+	msg_flows(&f->m, 256, 0, 10);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	CU_ASSERT_EQUAL(f->sink->count, 90);
+	CU_ASSERT_EQUAL(f->sink->scopes_ended, 1);
+	CU_ASSERT_EQUAL(lost(f, LOSS_LIMIT), 2);
 	fixture_close(f, &net);
-	CU_ASSERT_EQUAL(f->sink->scopes_ended, 3);
+	CU_ASSERT_EQUAL(f->sink->scopes_ended, 4);
 	fixture_free(f);
 }
 
@@ -528,8 +546,7 @@ test_report(void)
 	CU_ASSERT_PTR_NOT_NULL(
 		strstr(text.data, "\"sourceAddress\":\"192.0.2.1\""));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "\"records\":30"));
-	CU_ASSERT_PTR_NOT_NULL(
-		strstr(text.data, "\"templateDataRecords\":30"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "\"templateDataRecords\":30"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "\"fileReader\":["));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "\"kernelDrop\":3"));
 	CU_ASSERT_PTR_NOT_NULL(

@@ -20,14 +20,14 @@ msg_options_template(struct msg *m, unsigned id, unsigned scope_count,
 }
 
 static const uint16_t type_fields[] = {
-	IE_privateEnterpriseNumber, 4,
-	IE_informationElementId, 2,
-	IE_informationElementDataType, 1,
-	IE_informationElementSemantics, 1,
-	IE_informationElementUnits, 2,
-	IE_informationElementRangeBegin, 8,
-	IE_informationElementRangeEnd, 8,
-	IE_informationElementName, 65535,
+	IE_privateEnterpriseNumber,	  4,
+	IE_informationElementId,	  2,
+	IE_informationElementDataType,	  1,
+	IE_informationElementSemantics,	  1,
+	IE_informationElementUnits,	  2,
+	IE_informationElementRangeBegin,  8,
+	IE_informationElementRangeEnd,	  8,
+	IE_informationElementName,	  65535,
 	IE_informationElementDescription, 65535,
 };
 
@@ -165,8 +165,8 @@ test_types_bound(void)
 static void
 test_flow_keys(void)
 {
-	static const uint16_t fields[] = {IE_templateId, 2,
-					  IE_flowKeyIndicator, 8};
+	static const uint16_t fields[] = {IE_templateId, 2, IE_flowKeyIndicator,
+					  8};
 	struct fixture *f = fixture_new(NULL);
 	struct net_session net;
 
@@ -205,9 +205,12 @@ find_last(void *arg, const struct collecting_option *option)
 	return true;
 }
 
-static const uint16_t sampling_fields[] = {IE_selectorId, 4,
-					   IE_interfaceName, 65535,
-					   IE_samplingPacketInterval, 4};
+static const uint16_t sampling_fields[] = {IE_selectorId,
+					   4,
+					   IE_interfaceName,
+					   65535,
+					   IE_samplingPacketInterval,
+					   4};
 
 static void
 msg_sampling(struct msg *m, uint32_t selector, const char *name,
@@ -282,8 +285,8 @@ test_remember_bound(void)
 {
 	struct collecting_conf conf = {.max_options = 10,
 				       .max_options_octets = 2000};
-	static const uint16_t fields[] = {IE_selectorId, 4,
-					  IE_interfaceName, 65535};
+	static const uint16_t fields[] = {IE_selectorId, 4, IE_interfaceName,
+					  65535};
 	struct fixture *f = fixture_new(&conf);
 	struct net_session net;
 	struct find find = {0};
