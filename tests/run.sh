@@ -30,7 +30,7 @@ export LC_ALL=C
 
 # What the tests are run against. A test whose peer is absent is skipped.
 peers="libcunit1-dev clang valgrind mandoc libxml2-utils jing xmlstarlet
-	libyang2-tools python3 python3-ipfix softflowd nfdump tshark
+	libyang-tools python3 python3-ipfix softflowd nfdump tshark
 	libfixbuf-tools pmacct snmp snmpd iproute2 procps"
 
 say()
@@ -185,9 +185,10 @@ check_valgrind()
 	fi
 	for test in .build-gcc/tests/unit/*/*_test; do
 		[ -x "$test" ] || continue
-		name=${test##*/}
+		name=${test#.build-gcc/tests/unit/}
 		# shellcheck disable=SC2016 # $1 is the inner shell's
-		check "valgrind/$name" "$(log gcc "valgrind-$name")" \
+		check "valgrind/$name" \
+			"$(log gcc "valgrind-$(echo "$name" | tr / -)")" \
 			sh -c 'cd .build-gcc && srcdir=$2 timeout 600 valgrind \
 				-q --error-exitcode=99 --leak-check=full \
 				--errors-for-leak-kinds=definite \
