@@ -57,7 +57,7 @@ struct net_in_ops {
 	 * Asked before each read; after "no" again within 2 ms.
 	 */
 	bool (*ready)(void *arg);
-	/* Datagrams that the kernel dropped since the last call. May be NULL. */
+	/* Datagrams that the kernel dropped since last time. May be NULL. */
 	void (*dropped)(void *arg, uint64_t datagrams);
 	/*
 	 * max_sessions is reached: a connection (TCP) or a datagram (UDP) of

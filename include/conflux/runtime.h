@@ -59,7 +59,8 @@ void runtime_stop(struct runtime *runtime);
 /*
  * State with the names of RFC 6728, into the open report. section: a name at
  * the top of it ("collectingProcess", "cache", "exportingProcess",
- * "cx:meterReader", "cx:daemon", "cx:total"; the prefix may be left out), NULL: all; -ENOENT.
+ * "cx:meterReader", "cx:daemon", "cx:total"; the prefix may be left out), or
+ * NULL: all. -ENOENT: there is no such section.
  */
 int runtime_report(struct runtime *runtime, const char *section,
 		   struct report *report);

@@ -22,6 +22,15 @@ limit(const struct conf *conf, const char *name)
 	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
 
+/* Where 0 would stand for the default of the module. */
+static uint32_t
+limit_or_least(const struct conf *conf, const char *name)
+{
+	uint32_t n = limit(conf, name);
+
+	return n ? n : 1;
+}
+
 /* A bound for the whole daemon, divided among the workers. */
 static uint32_t
 share(uint64_t bound, unsigned workers)
@@ -50,9 +59,9 @@ new_process(struct unit *unit)
 		.max_templates = limit(conf, "maxTemplatesPerSession"),
 		.max_fields = (uint16_t)(fields < UINT16_MAX ? fields
 							     : UINT16_MAX),
-		.max_options = limit(conf, "maxOptionsRecords"),
-		.held_octets = limit(conf, "heldOctets"),
-		.held_ms = limit(conf, "heldTime"),
+		.max_options = limit_or_least(conf, "maxOptionsRecords"),
+		.held_octets = limit_or_least(conf, "heldOctets"),
+		.held_ms = limit_or_least(conf, "heldTime"),
 		.registry = worker->registry,
 		.shapes = worker->shapes,
 		.finished = worker_source_finished,

@@ -424,7 +424,7 @@ handover_port_finish(struct handover_port *port)
 	struct entry_head *head = reserve(port, sizeof(*head));
 
 	if (!head)
-		return false;
+		return atomic_load(&port->abandoned);
 	head->type = ENTRY_FINISHED;
 	ring_commit(port->ring);
 	return true;

@@ -232,6 +232,15 @@ report_daemon(struct runtime *runtime, struct report *report)
 			    (uint64_t)usage.ru_stime.tv_usec / 1000);
 	report_uint(report, "maxResidentOctets",
 		    (uint64_t)usage.ru_maxrss * 1024);
+	/* How long a loop was busy with something else at the worst. */
+	report_list(report, "worker");
+	for (unsigned i = 0; i < runtime->worker_count; i++) {
+		report_item(report);
+		report_uint(report, "lateMilliseconds",
+			    runtime->worker[i].late_ms);
+		report_close(report);
+	}
+	report_end_list(report);
 	report_bool(report, "ending", runtime->phase > PHASE_RUN);
 	report_close(report);
 }
@@ -303,7 +312,9 @@ runtime_report(struct runtime *runtime, const char *section,
 	bool any = false;
 
 	if (wanted(section, "cx:daemon")) {
+		workers_park(runtime);
 		report_daemon(runtime, report);
+		workers_release(runtime);
 		any = true;
 	}
 	if (wanted(section, "cx:total") || wanted(section, "cx:ledger")) {

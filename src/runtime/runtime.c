@@ -22,8 +22,10 @@
 enum {
 	ADVANCE_MS = 2,
 	METER_STOP_MS = 2000,
-	/* Without any progress a phase is given up after that time. */
+	/* Without any progress a phase is given up after that time. Without a
+	 * signal there is nobody who waits. */
 	STALL_MS = 5000,
+	STALL_FINITE_MS = 30000,
 	/* After a signal no phase goes on for longer than that. */
 	PHASE_MS = 15000,
 };
@@ -74,11 +76,10 @@ too_long(struct runtime *runtime)
 		runtime->progress = moved;
 		runtime->moved_ms = now;
 	}
-	if (now - runtime->phase_ms < STALL_MS)
-		return false;
-	if (!runtime->finite && now - runtime->phase_ms >= PHASE_MS)
-		return true;
-	return now - runtime->moved_ms >= STALL_MS;
+	if (runtime->finite)
+		return now - runtime->moved_ms >= STALL_FINITE_MS;
+	return now - runtime->moved_ms >= STALL_MS ||
+	       now - runtime->phase_ms >= PHASE_MS;
 }
 
 static bool
@@ -197,6 +198,8 @@ on_worker_finished(void *arg)
 void
 runtime_stop(struct runtime *runtime)
 {
+	/* It may be under way already, with more patience. */
+	runtime->finite = false;
 	if (runtime->phase > PHASE_RUN)
 		return;
 	stop_sources(runtime);

@@ -66,6 +66,8 @@ struct worker {
 	struct unit *unit;
 	unsigned unit_count, unit_size;
 	struct event *tick;
+	uint64_t ticked_ms;
+	uint64_t late_ms;        /* the most that a tick came late */
 	struct event *check;     /* a source has finished: see what's next */
 	/* Of the other workers: */
 	struct handover_port *port;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -31,7 +32,11 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *worker = arg;
 	uint64_t now = clock_mono_ms();
+	uint64_t since = now - worker->ticked_ms;
 
+	if (worker->ticked_ms && since > TICK_MS + worker->late_ms)
+		worker->late_ms = since - TICK_MS;
+	worker->ticked_ms = now;
 	for (unsigned i = 0; i < worker->unit_count; i++)
 		stage_tick(worker->unit[i].stage, now);
 }
@@ -181,6 +186,7 @@ int
 worker_start(struct worker *worker)
 {
 	static const struct timeval tick = {.tv_usec = TICK_MS * 1000};
+	char name[16]; /* for top(1); the kernel takes no more */
 	sigset_t all, old;
 	int rc;
 
@@ -193,6 +199,10 @@ worker_start(struct worker *worker)
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	rc = pthread_create(&worker->thread, NULL, run, worker);
+	if (rc == 0) {
+		snprintf(name, sizeof(name), "worker %u", worker->index);
+		pthread_setname_np(worker->thread, name);
+	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	worker->started = rc == 0;
 	return -rc;
