@@ -22,20 +22,18 @@ limit(const struct conf *conf, const char *name)
 	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
 
-/* Where 0 would stand for the default of the module. */
-static uint32_t
-limit_or_least(const struct conf *conf, const char *name)
-{
-	uint32_t n = limit(conf, name);
-
-	return n ? n : 1;
-}
-
 /* A bound for the whole daemon, divided among the workers. */
 static uint32_t
 share(uint64_t bound, unsigned workers)
 {
 	return (uint32_t)((bound + workers - 1) / workers);
+}
+
+/* A bound of 0 holds nothing; for the module 0 means its default. */
+static uint32_t
+at_least_1(uint32_t n)
+{
+	return n ? n : 1;
 }
 
 /* Of a leaf in seconds. */
@@ -59,9 +57,13 @@ new_process(struct unit *unit)
 		.max_templates = limit(conf, "maxTemplatesPerSession"),
 		.max_fields = (uint16_t)(fields < UINT16_MAX ? fields
 							     : UINT16_MAX),
-		.max_options = limit_or_least(conf, "maxOptionsRecords"),
-		.held_octets = limit_or_least(conf, "heldOctets"),
-		.held_ms = limit_or_least(conf, "heldTime"),
+		.max_options = at_least_1(limit(conf, "maxOptionsRecords")),
+		/* One octet has no room for a record or set. */
+		.max_options_octets = !limit(conf, "maxOptionsRecords"),
+		.held_octets = limit(conf, "heldTime")
+				       ? at_least_1(limit(conf, "heldOctets"))
+				       : 1,
+		.held_ms = at_least_1(limit(conf, "heldTime")),
 		.registry = worker->registry,
 		.shapes = worker->shapes,
 		.finished = worker_source_finished,
