@@ -30,8 +30,9 @@ enum {
 	REQUEST_TRIES = 3,
 	SKIPS_MAX = 1000,
 	CONGESTED_WAIT_MS = 50,
-	MESSAGE_OVERHEAD = 120, /* headers of message and PDU, USM */
+	MESSAGE_OVERHEAD = 180, /* headers of message and PDU, USM */
 	COLUMNS_AT_ONCE = 40,
+	REPETITIONS_START = 4,
 };
 
 static void next_request(struct meter_reader *reader);
@@ -80,7 +81,9 @@ set_access(struct meter_reader *reader, enum flow_access access)
 	reader->access = access;
 	selector_make(reader, &reader->selector, access);
 	reader->repetitions = reader->conf.max_repetitions ?
-		reader->conf.max_repetitions : 4;
+		reader->conf.max_repetitions : REPETITIONS_START;
+	if (access == ACCESS_COLUMNS && reader->repetitions < COLUMN_ROWS / 2)
+		reader->repetitions = COLUMN_ROWS / 2;
 	reader->columns_at_once = COLUMNS_AT_ONCE;
 	reader->dead_columns = 0;
 }
@@ -214,15 +217,15 @@ skip_back(struct meter_reader *reader)
 
 /* After an answer that came at the first try. */
 static void
-grow_repetitions(struct meter_reader *reader, unsigned rows, size_t octets)
+grow_repetitions(struct meter_reader *reader, size_t largest)
 {
 	size_t room = reader->conf.max_message_size > MESSAGE_OVERHEAD * 2 ?
 		reader->conf.max_message_size - MESSAGE_OVERHEAD : 128;
 	unsigned fit;
 
-	if (reader->conf.max_repetitions || !rows)
+	if (reader->conf.max_repetitions || !largest)
 		return;
-	fit = (unsigned)(room / (octets / rows + 1));
+	fit = (unsigned)(room / largest);
 	if (reader->repetitions < REPETITIONS_MAX)
 		reader->repetitions++;
 	if (reader->repetitions > fit)
@@ -275,7 +278,9 @@ answer_lacks(struct meter_reader *reader, const struct snmp_reply *reply)
 	if (meter_reader_lost(reader, reply))
 		return true;
 	reader->pass.tries = 0;
-	if (reply->error != SNMP_ERR_TOOBIG)
+	/* No variables at all is how a GETBULK can be too big (RFC 3416). */
+	if (reply->error != SNMP_ERR_TOOBIG &&
+	    (reply->error || reply->variables))
 		return false;
 	if (ask_less(reader))
 		next_request(reader);
@@ -358,21 +363,44 @@ take_package(struct meter_reader *reader, const netsnmp_variable_list *v,
 	take_row(reader);
 }
 
+/*
+ * An error where rows were asked for. SNMPv1 says noSuchName at the end, and
+ * what a meter without packages says is its own; any other is about one of the
+ * rows, which are asked for one by one until it is found, and left out.
+ */
+static bool
+rows_refused(struct meter_reader *reader, const struct snmp_reply *reply)
+{
+	if (!reply->error)
+		return false;
+	if (reply->error == SNMP_ERR_NOSUCHNAME ||
+	    (reader->pass.first && reader->access != ACCESS_COLUMNS &&
+	     !reader->packages_proven)) {
+		rows_end(reader);
+	} else if (reader->repetitions > 1) {
+		reader->repetitions = 1;
+		next_request(reader);
+	} else {
+		if (!reader->pass.skips)
+			malformed(reader, reader->pass.set->cursor_index + 1);
+		if (skip_back(reader))
+			next_request(reader);
+		else
+			rows_end(reader);
+	}
+	return true;
+}
+
 static void
 packages_answer(void *arg, const struct snmp_reply *reply)
 {
 	struct meter_reader *reader = arg;
 	struct meter_rule_set *set = reader->pass.set;
 	enum position position = POSITION_ROW;
-	unsigned rows = 0;
-	size_t octets = 0;
+	size_t largest = 0;
 
-	if (answer_lacks(reader, reply))
+	if (answer_lacks(reader, reply) || rows_refused(reader, reply))
 		return;
-	if (reply->error || !reply->variables) {
-		rows_end(reader);
-		return;
-	}
 	for (const netsnmp_variable_list *v = reply->variables;
 	     v && position == POSITION_ROW; v = v->next_variable) {
 		uint32_t time, index;
@@ -387,12 +415,12 @@ packages_answer(void *arg, const struct snmp_reply *reply)
 		position = step(reader, time, index);
 		if (position != POSITION_ROW)
 			break;
-		rows++;
-		octets += variable_octets(v);
+		if (variable_octets(v) > largest)
+			largest = variable_octets(v);
 		take_package(reader, v, index);
 	}
 	if (!reply->repeats)
-		grow_repetitions(reader, rows, octets);
+		grow_repetitions(reader, largest);
 	if (position == POSITION_BACK && !skip_back(reader))
 		position = POSITION_END;
 	if (position == POSITION_END)
@@ -435,11 +463,10 @@ found_answer(void *arg, const struct snmp_reply *reply)
 	struct meter_reader *reader = arg;
 	struct meter_pass *pass = &reader->pass;
 	enum position position = POSITION_ROW;
+	size_t largest = 0;
 
-	if (answer_lacks(reader, reply))
+	if (answer_lacks(reader, reply) || rows_refused(reader, reply))
 		return;
-	if (reply->error)
-		position = POSITION_END;
 	for (const netsnmp_variable_list *v = reply->variables;
 	     v && position == POSITION_ROW && pass->found_count < COLUMN_ROWS;
 	     v = v->next_variable) {
@@ -454,12 +481,15 @@ found_answer(void *arg, const struct snmp_reply *reply)
 			position = step(reader, time, index);
 		if (position != POSITION_ROW)
 			break;
+		if (variable_octets(v) > largest)
+			largest = variable_octets(v);
 		pass->found[pass->found_count].time = time;
 		pass->found[pass->found_count++].index = index;
 	}
-	if (!reply->variables ||
-	    (position == POSITION_BACK && !skip_back(reader)))
+	if (position == POSITION_BACK && !skip_back(reader))
 		position = POSITION_END;
+	if (!reply->repeats)
+		grow_repetitions(reader, largest);
 	pass->last_found = position == POSITION_END;
 	if (!pass->found_count && pass->last_found)
 		rows_end(reader);
@@ -471,7 +501,7 @@ static void
 ask_rows(struct meter_reader *reader)
 {
 	struct meter_pass *pass = &reader->pass;
-	netsnmp_pdu *pdu = rows_pdu(reader, COLUMN_ROWS / 2);
+	netsnmp_pdu *pdu = rows_pdu(reader, reader->repetitions);
 	struct pdu_name name;
 
 	pass->found_count = pass->found_at = pass->column_at = 0;
@@ -560,6 +590,7 @@ columns_answer(void *arg, const struct snmp_reply *reply)
 		/* SNMPv1 refuses the whole request for one of them. */
 		if (reply->error == SNMP_ERR_NOSUCHNAME &&
 		    (long)n == reply->error_index) {
+			/* The row is there no more. */
 			if (attribute == ATTRIBUTE_FIRST_TIME)
 				break;
 			reader->dead_columns |= (uint64_t)1 << i;
@@ -576,6 +607,10 @@ columns_answer(void *arg, const struct snmp_reply *reply)
 	while (pass->column_at < reader->selector.count &&
 	       !column_alive(reader, pass->column_at))
 		pass->column_at++;
+	if (reply->error && reply->error != SNMP_ERR_NOSUCHNAME)
+		malformed(reader, pass->found[pass->found_at].index);
+	if (reply->error)
+		row_reset(&reader->row);
 	if (reply->error || n == 0 ||
 	    pass->column_at >= reader->selector.count)
 		row_end(reader);
