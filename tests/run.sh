@@ -159,7 +159,8 @@ check_integration()
 	(
 		cd ".build-$1" &&
 		SRC=$SRC BUILD=$SRC/.build-$1 sh "$SRC/tests/integration/run"
-	) 2>&1 </dev/null | tee "$file" | sed "s|^\([A-Z]*\): |\1: $1/|"
+	) 2>&1 </dev/null | tee "$file" |
+		sed "s|^\([A-Z]*\): |\1: $1/|; /^integration: /d"
 	sum=$(sed -n 's/^integration: //p' "$file" | tail -n 1)
 	case $sum in
 	*passed*)
