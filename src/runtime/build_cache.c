@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "runtime.h"
 
@@ -187,6 +188,29 @@ cache_merges_twice(const struct conf_node *node,
 	return can;
 }
 
+/*
+ * Nobody waits for what is in files that are there already: their flows need
+ * not be handed over before the end.
+ */
+static bool
+only_files(const struct conf *conf)
+{
+	const struct conf_node *process, *file;
+	struct stat st;
+
+	conf_each (process, conf_root(conf), "collectingProcess") {
+		if (conf_child(process, "udpCollector") ||
+		    conf_child(process, "tcpCollector") ||
+		    conf_child(process, "meterReader"))
+			return false;
+		conf_each (file, process, "fileReader")
+			if (stat(conf_path(file, "file"), &st) < 0 ||
+			    !S_ISREG(st.st_mode))
+				return false;
+	}
+	return true;
+}
+
 int
 build_cache(struct unit *unit, char **error)
 {
@@ -197,6 +221,8 @@ build_cache(struct unit *unit, char **error)
 	int rc = cache_conf_of(unit->node, worker->index, worker->registry,
 			       &conf, &fields);
 
+	if (rc == 0 && worker->index > 0 && only_files(worker->runtime->conf))
+		conf.active_timeout_s = conf.idle_timeout_s = 0;
 	if (rc == 0)
 		rc = cache_new(&conf, worker->registry, worker->shapes,
 			       &unit->stage, &reason);
