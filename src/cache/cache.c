@@ -12,8 +12,8 @@ enum { PLANS_TRIM_MS = 60000 };
 
 /* Moves the good rows together. Strings of the bad ones are given back. */
 static uint32_t
-drop_bad(struct layout *layout, uint32_t present, uint8_t *rows,
-	 uint32_t count, const uint8_t *bad)
+drop_bad(struct layout *layout, uint32_t present, uint8_t *rows, uint32_t count,
+	 const uint8_t *bad)
 {
 	uint32_t kept = 0;
 
@@ -21,7 +21,7 @@ drop_bad(struct layout *layout, uint32_t present, uint8_t *rows,
 		uint8_t *row = rows + (size_t)i * layout->stride;
 
 		if (bad[i]) {
-			row_release_strings(layout, row, present);
+			row_strings(layout, row, present, var_release);
 			continue;
 		}
 		if (kept != i)
@@ -59,8 +59,8 @@ cache_run(struct stage *stage, const struct batch *batch)
 		memset(bad, 0, sizeof(bad));
 	ledger->lost[LOSS_LIMIT] += failed;
 	if (plan->total_count) {
-		uint32_t full = totals_run(cache, plan, batch, layout->scratch,
-					   bad);
+		uint32_t full =
+			totals_run(cache, plan, batch, layout->scratch, bad);
 
 		ledger->lost[LOSS_CACHE_FULL] += full;
 		failed += full;
@@ -101,9 +101,8 @@ cache_tick(struct stage *stage, uint64_t now_ms)
 	cache->now_ms = now_ms;
 	if (cache->type == CACHE_PERMANENT && !cache->exporting &&
 	    wall_ms >= cache->next_export_ms) {
-		cache->next_export_ms =
-			wall_ms - wall_ms % cache->interval_ms +
-			cache->interval_ms;
+		cache->next_export_ms = wall_ms - wall_ms % cache->interval_ms +
+					cache->interval_ms;
 		start_export(cache);
 	}
 	if (cache->exporting && export_continue(cache, wall_ms))
@@ -150,8 +149,7 @@ cache_stats(const struct stage *stage, struct cache_stats *stats)
 		.active_flows = active_flows(cache),
 		.data_records = stage->ledger.exported,
 		.evicted = cache->evicted,
-		.octets = cache->strings ? var_store_octets(cache->strings)
-					 : 0,
+		.octets = cache->strings ? var_store_octets(cache->strings) : 0,
 	};
 	for (unsigned i = 0; i < cache->layout_count; i++)
 		stats->octets += flow_table_octets(&cache->layout[i]->table);
@@ -228,8 +226,8 @@ cache_new(const struct cache_conf *conf, struct ie_registry *registry,
 	cache->stage.ops = &cache_ops;
 	cache->stage.name = conf->name;
 	cache->type = conf->type;
-	cache->max_flows = conf->max_flows ? conf->max_flows
-					   : CACHE_MAX_FLOWS_DEFAULT;
+	cache->max_flows =
+		conf->max_flows ? conf->max_flows : CACHE_MAX_FLOWS_DEFAULT;
 	cache->active_ms = (uint64_t)conf->active_timeout_s * 1000;
 	cache->idle_ms = (uint64_t)conf->idle_timeout_s * 1000;
 	cache->interval_ms = conf->export_interval_s

@@ -3,7 +3,8 @@
 /*
  * Flows leave: by their timeouts, at the end of an interval, at the end of
  * TCP connections, for lack of room, and all of them at the end. They are
- * gathered by layout and by the values they have, encoded together and handed on.
+ * gathered by layout and by the values they have, encoded together and handed
+ * on.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +67,7 @@ row_done(struct layout *layout, const struct emit *emit, uint32_t i)
 		return;
 	head = (struct row *)(void *)(uintptr_t)emit->row[i];
 	if (!emit->keep[i]) {
-		row_release_strings(layout, emit->row[i], emit->present);
+		row_strings(layout, emit->row[i], emit->present, var_release);
 		/* In the wheel it is waited for; else it is free at once. */
 		if (cache->type == CACHE_PERMANENT) {
 			flow_table_free_row(&layout->table, emit->number[i]);
@@ -146,8 +147,8 @@ emit_for(struct layout *layout, uint32_t present)
 }
 
 static void
-emit_add(struct layout *layout, uint32_t present, uint8_t *row,
-	 uint32_t number, bool keep)
+emit_add(struct layout *layout, uint32_t present, uint8_t *row, uint32_t number,
+	 bool keep)
 {
 	struct emit *emit = emit_for(layout, present);
 
@@ -209,8 +210,8 @@ emit_scratch(struct layout *layout, uint8_t *rows, uint32_t count,
 	for (unsigned i = 0; i < layout->emit_count; i++)
 		emit_flush(layout, layout->emit[i]);
 	for (uint32_t i = 0; i < count; i++)
-		row_release_strings(layout, rows + (size_t)i * layout->stride,
-				    present);
+		row_strings(layout, rows + (size_t)i * layout->stride, present,
+			    var_release);
 }
 
 void
@@ -218,8 +219,7 @@ emit_all(struct cache *cache)
 {
 	for (unsigned l = 0; l < cache->layout_count; l++)
 		for (unsigned i = 0; i < cache->layout[l]->emit_count; i++)
-			emit_flush(cache->layout[l],
-				   cache->layout[l]->emit[i]);
+			emit_flush(cache->layout[l], cache->layout[l]->emit[i]);
 }
 
 void
@@ -422,17 +422,16 @@ export_row(struct layout *layout, uint32_t number, uint64_t wall_ms)
 		if (!cache->flushing)
 			return; /* no new data, no record */
 		flow_table_remove(&layout->table, number);
-		row_release_strings(layout, (uint8_t *)row,
-				    row->flags & ROW_PRESENT);
+		row_strings(layout, (uint8_t *)row, row->flags & ROW_PRESENT,
+			    var_release);
 		flow_table_free_row(&layout->table, number);
 		cache->stage.ledger.held--;
 		cache->stage.ledger.split--; /* see emit_row */
 		cache->rows--;
 		return;
 	}
-	emit_row(layout, number, permanent && !cache->flushing
-					 ? END_ACTIVE
-					 : END_FORCED,
+	emit_row(layout, number,
+		 permanent && !cache->flushing ? END_ACTIVE : END_FORCED,
 		 permanent && !cache->flushing && !layout->interval_at);
 }
 

@@ -25,8 +25,8 @@ index_size(uint32_t mask)
 
 /*
  * Zeroed memory. Flows are met in random order, so every access is likely to
- * miss the TLB: large pages, where the kernel has them, save a fifth of the time
- * with a million flows.
+ * miss the TLB: large pages, where the kernel has them, save a fifth of the
+ * time with a million flows.
  */
 static void *
 map_new(size_t size)
@@ -150,8 +150,7 @@ flow_table_find(const struct flow_table *t, const uint8_t *rows,
 	row = rows;
 	for (uint32_t i = 0; i < count; i++, row += stride) {
 		if (found[i] &&
-		    !key_equal(t, row,
-			       (uint8_t *)flow_table_row(t, found[i])))
+		    !key_equal(t, row, (uint8_t *)flow_table_row(t, found[i])))
 			found[i] = flow_table_find_one(t, row, hash[i]);
 		missing += found[i] == 0;
 	}

@@ -165,8 +165,9 @@ void plans_free(struct cache *cache);
 /* update.c: rows are scratch rows of the plan's layout. */
 void update_rows(struct cache *cache, struct plan *plan, uint8_t *rows,
 		 uint32_t count);
-void row_release_strings(struct layout *layout, const uint8_t *row,
-			 uint32_t present);
+/* var_hold or var_release for all strings of a row. */
+void row_strings(struct layout *layout, const uint8_t *row, uint32_t present,
+		 void (*what)(struct var_store *strings, uint32_t handle));
 
 /* emit.c */
 void emit_row(struct layout *layout, uint32_t number, enum end_reason reason,

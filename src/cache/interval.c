@@ -3,10 +3,10 @@
 /*
  * Distribution of flows over intervals (RFC 7015 section 5.1.1): what a record
  * counts goes into the aggregated flows of the intervals that it touches. The
- * intervals are aligned to 1970. Shares are whole numbers; what division leaves over goes
- * into the last interval, so the sums stay exact to the unit. A flow without
- * times belongs to the interval of its arrival. One that would touch more than
- * INTERVALS_MAX intervals is put into that of its end and counted.
+ * intervals are aligned to 1970. Shares are whole numbers; what division leaves
+ * over goes into the last interval, so the sums stay exact to the unit. A flow
+ * without times belongs to the interval of its arrival. One that would touch
+ * more than INTERVALS_MAX intervals is put into that of its end and counted.
  */
 #include <string.h>
 
@@ -17,7 +17,7 @@ struct spread {
 	struct cache *cache;
 	struct plan *plan;
 	uint16_t start_at, end_at; /* offsets of the times, 0: none */
-	uint32_t filled;           /* rows of layout->spread */
+	uint32_t filled;	   /* rows of layout->spread */
 };
 
 static void
@@ -49,24 +49,6 @@ find_times(struct spread *s)
 	}
 }
 
-static void
-hold_strings(struct layout *layout, const uint8_t *row, uint32_t present)
-{
-	struct cache *cache = layout->cache;
-	uint32_t handle;
-
-	for (unsigned i = 0; i < cache->column_count; i++) {
-		const struct column *column = &cache->column[i];
-
-		if (column->kind != SLOT_VAR || !bit_test(layout->slots, i))
-			continue;
-		if (!column->field.key && !(present & 1u << column->bit))
-			continue;
-		memcpy(&handle, row + layout->slot[i].offset, 4);
-		var_hold(cache->strings, handle);
-	}
-}
-
 /* v * part / whole without overflow. */
 static uint64_t
 share(uint64_t v, uint64_t part, uint64_t whole)
@@ -77,7 +59,7 @@ share(uint64_t v, uint64_t part, uint64_t whole)
 struct piece {
 	uint64_t start, end;  /* of the flow */
 	uint64_t first, last; /* starts of the first and last interval */
-	uint64_t at;          /* start of this one */
+	uint64_t at;	      /* start of this one */
 };
 
 /* Does the whole of the flow go into one interval, and which? */
@@ -183,7 +165,7 @@ spread_one(struct spread *s, const uint8_t *row, uint64_t arrival_ns)
 		divide(s, row, to, &p, taken);
 		if (p.at == p.last)
 			break;
-		hold_strings(s->plan->layout, row, s->plan->present);
+		row_strings(s->plan->layout, row, s->plan->present, var_hold);
 		cache->stage.ledger.split++;
 	}
 }

@@ -35,9 +35,9 @@ static enum merge
 merge_of(const struct ie *ie)
 {
 	const struct ie *base = ie->forward ? ie->forward : ie;
-	bool number = (base->type >= IE_UNSIGNED8 &&
-		       base->type <= IE_SIGNED64) ||
-		      ie_is_time(base);
+	bool number =
+		(base->type >= IE_UNSIGNED8 && base->type <= IE_SIGNED64) ||
+		ie_is_time(base);
 
 	if (!number)
 		return MERGE_FIRST;
@@ -76,10 +76,10 @@ column_init(struct cache *cache, const struct cache_field *field,
 		*error = "a field has a length that its element can't have";
 		return -EINVAL;
 	}
-	if (ie->pen == 0 && (ie->id == IE_flowStartSysUpTime ||
-			     ie->id == IE_flowEndSysUpTime ||
-			     ie->id == IE_flowStartDeltaMicroseconds ||
-			     ie->id == IE_flowEndDeltaMicroseconds)) {
+	if (ie->pen == 0 &&
+	    (ie->id == IE_flowStartSysUpTime || ie->id == IE_flowEndSysUpTime ||
+	     ie->id == IE_flowStartDeltaMicroseconds ||
+	     ie->id == IE_flowEndDeltaMicroseconds)) {
 		*error = "a cache exports absolute times, not times relative "
 			 "to sysUpTime or to the Export Time";
 		return -EINVAL;
@@ -89,16 +89,15 @@ column_init(struct cache *cache, const struct cache_field *field,
 			 "address";
 		return -EINVAL;
 	}
-	column->merge = field->merge == MERGE_AUTO ? merge_of(ie)
-						   : field->merge;
+	column->merge =
+		field->merge == MERGE_AUTO ? merge_of(ie) : field->merge;
 	column->reason = ie->pen == 0 && ie->id == IE_flowEndReason &&
 			 !field->key && cache->type != CACHE_IMMEDIATE;
-	column->total = (ie->forward ? ie->forward : ie)->semantics ==
-			IE_TOTAL_COUNTER;
+	column->total =
+		(ie->forward ? ie->forward : ie)->semantics == IE_TOTAL_COUNTER;
 	calculated = !field->key &&
 		     (column->merge == MERGE_SUM ||
-		      column->merge == MERGE_MIN ||
-		      column->merge == MERGE_MAX);
+		      column->merge == MERGE_MIN || column->merge == MERGE_MAX);
 	column->kind = (uint8_t)slot_kind_of(ie, calculated);
 	if (calculated && column->kind != SLOT_UINT &&
 	    column->kind != SLOT_TIME) {
@@ -154,8 +153,8 @@ columns_init(struct cache *cache, const struct cache_conf *conf,
 			.key = true,
 			.prefix_length = -1,
 		};
-		int err = field.ie ? column_init(cache, &field, error)
-				   : -ENOENT;
+		int err =
+			field.ie ? column_init(cache, &field, error) : -ENOENT;
 
 		if (err)
 			return err;
@@ -266,9 +265,8 @@ layout_new(struct cache *cache, const uint64_t keys[2])
 				 : NULL;
 	if (!layout->neutral || !layout->scratch ||
 	    (cache->distribution != DISTRIBUTION_NONE && !layout->spread) ||
-	    flow_table_init(&layout->table, layout->row_size,
-			    key_end - ROW_KEY, cache->max_flows,
-			    cache->now_ms) != 0) {
+	    flow_table_init(&layout->table, layout->row_size, key_end - ROW_KEY,
+			    cache->max_flows, cache->now_ms) != 0) {
 		layout_free(layout);
 		return NULL;
 	}

@@ -120,8 +120,8 @@ column_source(const struct cache *cache, const struct column *column,
 	if (column->field.key)
 		return;
 	if (counts_flows(ie)) {
-		*source = (struct source){.kind = SOURCE_CONSTANT,
-					  .constant = 1};
+		*source =
+			(struct source){.kind = SOURCE_CONSTANT, .constant = 1};
 		return;
 	}
 	other = totals_of(cache->registry, ie);
@@ -194,8 +194,7 @@ plan_build(struct plan *plan, struct cache *cache, const struct batch *batch)
 	for (unsigned i = 0; i < cache->column_count; i++) {
 		column_source(cache, &cache->column[i], batch, &source[i],
 			      &total[i]);
-		if (cache->column[i].field.key &&
-		    source[i].kind != SOURCE_NONE)
+		if (cache->column[i].field.key && source[i].kind != SOURCE_NONE)
 			bit_set(keys, i);
 	}
 	err = layout_get(cache, keys, &plan->layout);

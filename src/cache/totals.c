@@ -31,9 +31,8 @@ struct totals {
 };
 
 static const uint16_t counter_pair[][2] = {
-	{1, 85},    {2, 86},	{19, 174},  {20, 175}, {23, 171}, {24, 172},
-	{132, 134}, {133, 135}, {198, 199}, {352, 353}, {354, 355},
-	{402, 417},
+	{1, 85},    {2, 86},	{19, 174},  {20, 175},	{23, 171},  {24, 172},
+	{132, 134}, {133, 135}, {198, 199}, {352, 353}, {354, 355}, {402, 417},
 };
 
 const struct ie *
@@ -116,8 +115,8 @@ rebuild(struct totals *totals, uint32_t mask, uint64_t since_ms)
 static int
 make_room(struct totals *totals, uint64_t now_ms)
 {
-	uint64_t since = now_ms > TOTALS_UNUSED_MS ? now_ms - TOTALS_UNUSED_MS
-						   : 0;
+	uint64_t since =
+		now_ms > TOTALS_UNUSED_MS ? now_ms - TOTALS_UNUSED_MS : 0;
 
 	if (totals->count >= totals->max) {
 		/* Sweeping costs; not again and again when all are in use. */

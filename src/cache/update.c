@@ -13,7 +13,7 @@
 struct merge_run {
 	struct layout *layout;
 	const uint8_t *rows; /* scratch */
-	uint8_t **flow;      /* where each one goes, NULL: lost */
+	uint8_t **flow;	     /* where each one goes, NULL: lost */
 	uint32_t count;
 };
 
@@ -130,8 +130,8 @@ merge_values(const struct merge_run *run, const struct plan *plan)
 }
 
 void
-row_release_strings(struct layout *layout, const uint8_t *row,
-		    uint32_t present)
+row_strings(struct layout *layout, const uint8_t *row, uint32_t present,
+	    void (*what)(struct var_store *strings, uint32_t handle))
 {
 	struct cache *cache = layout->cache;
 	uint32_t handle;
@@ -144,7 +144,7 @@ row_release_strings(struct layout *layout, const uint8_t *row,
 		if (!column->field.key && !(present & 1u << column->bit))
 			continue;
 		memcpy(&handle, row + layout->slot[i].offset, 4);
-		var_release(cache->strings, handle);
+		what(cache->strings, handle);
 	}
 }
 
@@ -196,8 +196,8 @@ place_rows(struct cache *cache, struct plan *plan, const uint8_t *rows,
 	struct flow_table *t = &layout->table;
 	uint32_t hash[BATCH_MAX];
 	uint32_t now = (uint32_t)cache->now_ms;
-	uint32_t missing = flow_table_find(t, rows, layout->stride, count,
-					   hash, number);
+	uint32_t missing =
+		flow_table_find(t, rows, layout->stride, count, hash, number);
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct row *head;
@@ -232,7 +232,7 @@ place_rows(struct cache *cache, struct plan *plan, const uint8_t *rows,
 		is_new[i] = flow[i] != NULL;
 		if (!flow[i]) {
 			number[i] = 0;
-			row_release_strings(layout, row, plan->present);
+			row_strings(layout, row, plan->present, var_release);
 			cache->stage.ledger.lost[LOSS_CACHE_FULL]++;
 		}
 	}
@@ -246,9 +246,8 @@ release_keys(struct cache *cache, const struct plan *plan, const uint8_t *rows,
 	uint32_t handle;
 
 	for (uint32_t i = 0; i < count; i++)
-		for (unsigned k = 0; !is_new[i] && flow[i] &&
-				     k < plan->key_count;
-		     k++) {
+		for (unsigned k = 0;
+		     !is_new[i] && flow[i] && k < plan->key_count; k++) {
 			memcpy(&handle,
 			       rows + (size_t)i * plan->layout->stride +
 				       plan->key_var[k],
@@ -265,8 +264,8 @@ end_flows(struct plan *plan, const uint8_t *rows, uint32_t count,
 	struct layout *layout = plan->layout;
 
 	for (uint32_t i = 0; i < count; i++) {
-		const uint8_t *flags = rows + (size_t)i * layout->stride +
-				       layout->row_size;
+		const uint8_t *flags =
+			rows + (size_t)i * layout->stride + layout->row_size;
 		struct row *head = (struct row *)(void *)flow[i];
 
 		if (!head || !(flags[1] & 0x05) || !(head->flags & ROW_LIVE))

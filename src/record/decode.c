@@ -3,8 +3,8 @@
 /*
  * The decoding half of projections. A decoder is a list of operations; each is
  * run over all records of the batch before the next one, so its widths and
- * distances are constants of a short loop. A shape with variable-length fields gets
- * one pass first that notes where the wanted fields start.
+ * distances are constants of a short loop. A shape with variable-length fields
+ * gets one pass first that notes where the wanted fields start.
  */
 #include <assert.h>
 #include <errno.h>
@@ -26,10 +26,10 @@ enum op_code {
 	OP_MILLISECONDS,
 	OP_NTP,
 	OP_NTP_MICRO,
-	OP_DELTA,    /* microseconds before the Export Time */
-	OP_UPTIME,   /* milliseconds since the scope's init time */
+	OP_DELTA,	 /* microseconds before the Export Time */
+	OP_UPTIME,	 /* milliseconds since the scope's init time */
 	OP_UPTIME_FIELD, /* since that of the record */
-	OP_DURATION, /* moves the time in the slot */
+	OP_DURATION,	 /* moves the time in the slot */
 	OP_CONSTANT,
 	OP_SCOPE,
 	OP_VAR,
@@ -40,15 +40,15 @@ enum { WALK_RECORD = 0xffff, WALKS_MAX = 160 };
 struct op {
 	uint8_t code;
 	bool sign;
-	uint16_t walk;    /* which walked field src counts from */
-	uint16_t walk2;   /* the same of src2 */
-	uint16_t src;     /* octets from there */
+	uint16_t walk;	/* which walked field src counts from */
+	uint16_t walk2; /* the same of src2 */
+	uint16_t src;	/* octets from there */
 	uint16_t src2;
 	uint16_t dst;
-	uint16_t length;  /* on the wire */
-	uint16_t width;   /* in the row */
-	uint16_t element; /* SCOPE; DURATION: that of the duration */
-	uint8_t kind;     /* of the slot */
+	uint16_t length;   /* on the wire */
+	uint16_t width;	   /* in the row */
+	uint16_t element;  /* SCOPE; DURATION: that of the duration */
+	uint8_t kind;	   /* of the slot */
 	uint8_t bytes[16]; /* MASK, CONSTANT */
 };
 
@@ -201,8 +201,8 @@ static struct op *
 fusible(struct decoder *decoder, const struct slot *slot, uint16_t walk,
 	uint16_t src)
 {
-	struct op *op = decoder->count ? &decoder->op[decoder->count - 1]
-				       : NULL;
+	struct op *op =
+		decoder->count ? &decoder->op[decoder->count - 1] : NULL;
 
 	if (!op || op->code != OP_COPY || op->walk != walk ||
 	    op->src + op->length != src || op->dst + op->length != slot->offset)
@@ -381,8 +381,8 @@ walk_records(struct decoder *decoder, const struct batch *batch)
 	uint16_t last = decoder->walk[decoder->walk_count - 1].field;
 
 	for (uint32_t i = 0; i < batch->count; i++) {
-		uint32_t at = batch->stride ? i * batch->stride
-					    : batch->offset[i];
+		uint32_t at =
+			batch->stride ? i * batch->stride : batch->offset[i];
 		struct walk *walk = decoder->walk;
 
 		for (uint16_t f = 0; f <= last; f++) {
@@ -417,30 +417,29 @@ struct run {
  * The loop of an operation: s is where the field of a record starts, d is the
  * slot. Records of constant size are stepped through; else starts tells.
  */
-#define EACH_RECORD(run, op, body)                                             \
-	do {                                                                   \
-		const struct batch *b_ = (run)->batch;                         \
-		const uint32_t *starts_ =                                      \
-			(op)->walk == WALK_RECORD                              \
-				? b_->offset                                   \
-				: (run)->decoder->walk[(op)->walk].start;      \
-		const uint8_t *s = b_->base + (op)->src;                       \
-		uint8_t *d = (run)->rows + (op)->dst;                          \
-		uint32_t n_ = b_->count;                                       \
-		if (b_->stride && (op)->walk == WALK_RECORD) {                 \
-			for (uint32_t i = 0; i < n_; i++,                      \
-				      s += b_->stride,                         \
-				      d += (run)->row_stride) {                \
-				body;                                          \
-			}                                                      \
-		} else {                                                       \
-			const uint8_t *base_ = s;                              \
-			for (uint32_t i = 0; i < n_;                           \
-			     i++, d += (run)->row_stride) {                    \
-				s = base_ + starts_[i];                        \
-				body;                                          \
-			}                                                      \
-		}                                                              \
+#define EACH_RECORD(run, op, body)                                           \
+	do {                                                                 \
+		const struct batch *b_ = (run)->batch;                       \
+		const uint32_t *starts_ =                                    \
+			(op)->walk == WALK_RECORD                            \
+				? b_->offset                                 \
+				: (run)->decoder->walk[(op)->walk].start;    \
+		const uint8_t *s = b_->base + (op)->src;                     \
+		uint8_t *d = (run)->rows + (op)->dst;                        \
+		uint32_t n_ = b_->count;                                     \
+		if (b_->stride && (op)->walk == WALK_RECORD) {               \
+			for (uint32_t i = 0; i < n_;                         \
+			     i++, s += b_->stride, d += (run)->row_stride) { \
+				body;                                        \
+			}                                                    \
+		} else {                                                     \
+			const uint8_t *base_ = s;                            \
+			for (uint32_t i = 0; i < n_;                         \
+			     i++, d += (run)->row_stride) {                  \
+				s = base_ + starts_[i];                      \
+				body;                                        \
+			}                                                    \
+		}                                                            \
 	} while (0)
 
 static inline void
@@ -537,8 +536,7 @@ run_mask(struct run *run, const struct op *op)
 {
 	uint8_t *d = run->rows + op->dst;
 
-	for (uint32_t i = 0; i < run->batch->count;
-	     i++, d += run->row_stride)
+	for (uint32_t i = 0; i < run->batch->count; i++, d += run->row_stride)
 		for (uint16_t k = 0; k < op->width; k++)
 			d[k] &= op->bytes[k];
 }
@@ -594,9 +592,8 @@ run_time(struct run *run, const struct op *op)
 		break;
 	case OP_DELTA:
 		EACH_RECORD(run, op,
-			    put64(d, export_ns -
-					     wire_get_uint(s, op->length) *
-						     1000));
+			    put64(d, export_ns - wire_get_uint(s, op->length) *
+							 1000));
 		break;
 	case OP_UPTIME:
 		EACH_RECORD(run, op,
@@ -620,11 +617,11 @@ run_time(struct run *run, const struct op *op)
 		break;
 	default: /* OP_DURATION */
 		EACH_RECORD(run, op, {
-			uint64_t ns = wire_get_uint(s, op->length) *
-				      (op->element ==
-						       IE_flowDurationMicroseconds
-					       ? 1000
-					       : 1000000);
+			uint64_t ns =
+				wire_get_uint(s, op->length) *
+				(op->element == IE_flowDurationMicroseconds
+					 ? 1000
+					 : 1000000);
 
 			put64(d, op->sign ? get64(d) - ns : get64(d) + ns);
 		});
@@ -687,9 +684,8 @@ run_scope(struct run *run, const struct op *op)
 static uint32_t
 run_var(struct run *run, const struct op *op)
 {
-	const struct walk *walk = op->walk == WALK_RECORD
-					  ? NULL
-					  : &run->decoder->walk[op->walk];
+	const struct walk *walk =
+		op->walk == WALK_RECORD ? NULL : &run->decoder->walk[op->walk];
 	uint32_t failed = 0;
 
 	EACH_RECORD(run, op, {

@@ -34,8 +34,7 @@ slot_kind_of(const struct ie *ie, bool calculated)
 	     ie->type <= IE_SUB_TEMPLATE_MULTI_LIST) ||
 	    ie_type_length(ie->type) > 16)
 		return SLOT_VAR;
-	return calculated && ie->type >= IE_UNSIGNED8 &&
-			       ie->type <= IE_SIGNED64
+	return calculated && ie->type >= IE_UNSIGNED8 && ie->type <= IE_SIGNED64
 		       ? SLOT_UINT
 		       : SLOT_BYTES;
 }
@@ -113,8 +112,8 @@ load64(const uint8_t *p)
 static inline uint64_t
 saturated(uint64_t v, uint16_t length)
 {
-	uint64_t most = length >= 8 ? UINT64_MAX
-				    : ((uint64_t)1 << 8 * length) - 1;
+	uint64_t most =
+		length >= 8 ? UINT64_MAX : ((uint64_t)1 << 8 * length) - 1;
 
 	return v > most ? most : v;
 }

@@ -165,8 +165,10 @@ take_scope(const struct shape *shape, const struct scope *scope,
 	case IE_originalExporterIPv4Address:
 	case IE_originalExporterIPv6Address:
 		/* A record of a mediator names its original in one of them. */
-		known = exporter == (wanted->id ==
-				     IE_originalExporterIPv4Address ? 4 : 6) &&
+		known = exporter ==
+				(wanted->id == IE_originalExporterIPv4Address
+					 ? 4
+					 : 6) &&
 			shape_find(shape, 0, IE_originalExporterIPv4Address,
 				   0) < 0 &&
 			shape_find(shape, 0, IE_originalExporterIPv6Address,

@@ -9,8 +9,8 @@
 int
 stage_link(struct stage *stage, struct stage *next)
 {
-	struct stage **list = realloc(
-		stage->next, (stage->next_count + 1) * sizeof(*list));
+	struct stage **list =
+		realloc(stage->next, (stage->next_count + 1) * sizeof(*list));
 
 	if (!list)
 		return -ENOMEM;

@@ -10,46 +10,8 @@
 
 #include "conflux/cache.h"
 #include "conflux/clock.h"
+#include "nomem.h"
 #include "unit.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static unsigned countdown; /* the allocation that fails; 0: none */
-static unsigned calls;
-static bool failed;
-
-static bool
-fails(void)
-{
-	calls++;
-	if (countdown == 0 || --countdown > 0)
-		return false;
-	failed = true;
-	return true;
-}
-
-void *
-__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *
-__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *
-__wrap_realloc(void *old, size_t size)
-{
-	return fails() ? NULL : __real_realloc(old, size);
-}
 
 struct sink {
 	struct stage stage;
@@ -123,7 +85,7 @@ run(struct ie_registry *registry, struct shape_table *shapes,
 	now = clock_mono_ms();
 	for (int round = 0; round < 6; round++) {
 		if (round == 3)
-			calls = 0;
+			nomem_calls = 0;
 		/* Some come twice; in a run that counts all have room. */
 		for (uint32_t a = 0; a < 1000; a++)
 			put(cache, shape, count_calls ? a % 500 : a);
@@ -131,7 +93,7 @@ run(struct ie_registry *registry, struct shape_table *shapes,
 		stage_tick(cache, now);
 	}
 	if (count_calls)
-		CU_ASSERT_EQUAL(calls, 0);
+		CU_ASSERT_EQUAL(nomem_calls, 0);
 	CU_ASSERT_EQUAL(l->in + l->split, l->exported + l->merged +
 						  l->filtered + l->held +
 						  ledger_lost(l));
@@ -158,11 +120,9 @@ test_memory(void)
 	CU_ASSERT_EQUAL_FATAL(shape_get(shapes, field, 3, 0, &shape), 0);
 	CU_ASSERT(run(registry, shapes, shape, true));
 	do {
-		failed = false;
-		countdown = ++n;
+		nomem_begin(++n);
 		run(registry, shapes, shape, false);
-		countdown = 0;
-	} while (failed);
+	} while (nomem_end());
 	CU_ASSERT(n > 15);
 	shape_release(shape);
 	shape_table_free(shapes);

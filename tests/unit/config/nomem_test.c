@@ -11,52 +11,17 @@
 
 #include "conflux/config.h"
 #include "conflux/text.h"
+#include "nomem.h"
 #include "rows.h"
 #include "unit.h"
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
 char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
 char *__wrap_strdup(const char *text);
-
-static unsigned countdown; /* the allocation that fails; 0: none */
-static bool failed;
-
-static bool
-fails(void)
-{
-	if (countdown == 0 || --countdown > 0)
-		return false;
-	failed = true;
-	return true;
-}
-
-void *
-__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *
-__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *
-__wrap_realloc(void *old, size_t size)
-{
-	return fails() ? NULL : __real_realloc(old, size);
-}
 
 char *
 __wrap_strdup(const char *text)
 {
-	return fails() ? NULL : __real_strdup(text);
+	return nomem_fails() ? NULL : __real_strdup(text);
 }
 
 #define HEAD "<ipfix xmlns='" CONF_NS_RFC "' xmlns:cx='" CONF_NS_CX "'>"
@@ -114,16 +79,14 @@ try_all(const char *document, int expected)
 	for (unsigned n = 1; n < 10000; n++) {
 		int ret;
 
-		countdown = n;
-		failed = false;
+		nomem_begin(n);
 		ret = run(document);
-		countdown = 0;
-		if (!failed)
+		if (!nomem_end())
 			break;
 		/* A message that is lost is still an error. */
 		CU_ASSERT(ret == -ENOMEM || ret == -EINVAL);
 	}
-	CU_ASSERT_FALSE(failed);
+	CU_ASSERT_FALSE(nomem_failed);
 }
 
 static void

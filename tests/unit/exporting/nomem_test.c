@@ -5,44 +5,8 @@
  * ledgers stay exact, and what was exported can be read. Leaks are for the
  * sanitizers.
  */
+#include "nomem.h"
 #include "peer.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static unsigned countdown; /* the allocation that fails; 0: none */
-static unsigned failed;
-
-static bool
-fails(void)
-{
-	if (countdown == 0 || --countdown > 0)
-		return false;
-	failed++;
-	return true;
-}
-
-void *
-__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *
-__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *
-__wrap_realloc(void *old, size_t size)
-{
-	return fails() ? NULL : __real_realloc(old, size);
-}
 
 static struct exporting_options options[] = {
 	{"types", EXPORTING_EXTENDED_TYPE_INFORMATION, 100},
@@ -120,13 +84,12 @@ run(unsigned nth)
 	d[1].kind = EXPORTING_JSON;
 	conf.options = options;
 	conf.options_count = 4;
-	failed = 0;
-	countdown = nth;
+	nomem_begin(nth);
 	r = exporting_new(f.base, &conf, f.registry, f.shapes, &f.stage,
 			  &error);
 	if (r == 0)
 		use(&f, shape);
-	countdown = 0;
+	nomem_end();
 	CU_ASSERT_TRUE(r == 0 || r == -ENOMEM);
 	free(error);
 	if (r == 0) {
@@ -144,7 +107,7 @@ run(unsigned nth)
 	for (int i = 0; i < 3; i++)
 		shape_release(shape[i]);
 	feeder_fini(&f);
-	return failed == 0;
+	return !nomem_failed;
 }
 
 static void

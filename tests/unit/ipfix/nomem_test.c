@@ -8,44 +8,8 @@
 #include <stdlib.h>
 
 #include "conflux/template.h"
+#include "nomem.h"
 #include "unit.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static unsigned countdown; /* the allocation that fails; 0: none */
-static unsigned failed;
-
-static bool
-fails(void)
-{
-	if (countdown == 0 || --countdown > 0)
-		return false;
-	failed++;
-	return true;
-}
-
-void *
-__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *
-__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *
-__wrap_realloc(void *old, size_t size)
-{
-	return fails() ? NULL : __real_realloc(old, size);
-}
 
 static void
 on_event(void *arg, const struct template_event *event)
@@ -103,11 +67,9 @@ test_each_allocation_fails_once(void)
 	unsigned runs = 0, told = 0;
 
 	do {
-		failed = 0;
-		countdown = ++runs;
+		nomem_begin(++runs);
 		told += run();
-	} while (failed);
-	countdown = 0;
+	} while (nomem_end());
 	CU_ASSERT(runs > 15);
 	/* The last run was whole, the one before is relearn's new shape. */
 	CU_ASSERT_EQUAL(told, runs - 2);
