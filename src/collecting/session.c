@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "conflux/clock.h"
 #include "conflux/hash.h"
 #include "conflux/wire.h"
 #include "process.h"
@@ -598,12 +599,19 @@ session_dropped(void *arg, uint64_t datagrams)
 {
 	struct collecting_receiver *receiver = arg;
 	struct collecting *c = receiver->process;
+	uint32_t held;
 
 	c->stage.ledger.lost[LOSS_KERNEL_DROP] += datagrams;
 	receiver->dropped += datagrams;
-	log_warning("collecting process %s: receiver %s: the kernel dropped "
-		    "%llu datagrams: the receive buffer was full",
-		    c->name, receiver->name, (unsigned long long)datagrams);
+	if (!log_limit_pass(&receiver->dropped_limit, clock_mono_ms(), &held))
+		return;
+	log_warning("collecting process %s: receiver %s: the receive buffer "
+		    "was full: the kernel dropped %llu datagrams, their "
+		    "records are lost",
+		    c->name, receiver->name,
+		    (unsigned long long)(receiver->dropped -
+					 receiver->dropped_told));
+	receiver->dropped_told = receiver->dropped;
 }
 
 static void
