@@ -230,6 +230,7 @@ rules_check(struct sequence *s, const struct sequence_message *m,
 		memset(s->guess, 0, sizeof(s->guess));
 		memset(s->gap, 0, sizeof(s->gap));
 		s->doubted = false;
+		s->jumped = false;
 		return true;
 	}
 	return false;
@@ -270,6 +271,28 @@ backward(struct sequence *s, const struct sequence_message *m, uint32_t start,
 	return SEQUENCE_LATE;
 }
 
+/* Takes back what the last message, a stray, did. */
+static void
+jump_undo(struct sequence *s)
+{
+	for (unsigned i = 0; i < SEQUENCE_GAPS; i++)
+		if (s->gap[i].start == s->jump_from)
+			s->gap[i].length = 0;
+	s->account = s->jump_account;
+	s->account.late++;
+	s->next = s->jump_from;
+}
+
+/* The next number, after a far jump from "from" if there was one. */
+static void
+jump_note(struct sequence *s, bool jumped, uint32_t from,
+	  const struct sequence_account *account)
+{
+	s->jumped = jumped;
+	s->jump_from = from;
+	s->jump_account = *account;
+}
+
 static enum sequence_verdict
 step(struct sequence *s, const struct sequence_message *m, uint64_t now_ms,
      struct sequence_result *result)
@@ -279,6 +302,10 @@ step(struct sequence *s, const struct sequence_message *m, uint64_t now_ms,
 	uint32_t start = after ? m->sequence - records : m->sequence;
 	uint32_t ahead = start - s->next;
 
+	if (ahead && s->jumped && start == s->jump_from) {
+		jump_undo(s);
+		ahead = 0;
+	}
 	if (!s->started) {
 		s->started = true;
 		s->export_time = m->export_time;
@@ -324,9 +351,15 @@ sequence_end(struct sequence *s, const struct sequence_message *m,
 	struct sequence_account before = s->account;
 	struct sequence_result result = {SEQUENCE_IGNORED, 0, 0, false};
 	bool first = !s->started;
+	uint32_t from = s->next;
 
 	if (first || sequence_tells_loss(s))
 		result.verdict = step(s, m, now_ms, &result);
+	if (s->jumped || result.verdict != SEQUENCE_NEXT)
+		jump_note(s,
+			  result.verdict == SEQUENCE_RESTART ||
+				  result.gap > LATE_MAX,
+			  from, &before);
 	switch (result.verdict) {
 	case SEQUENCE_LATE:
 		s->account.late++;

@@ -15,6 +15,8 @@
  *   backward    an exact copy of a recent datagram: a duplicate, not to be
  *               read again (the RFC is silent; counting twice is worse);
  *               else late, or, if it is newer or far away, a restart
+ *   back again  where a restart or a wide gap is followed by what would have
+ *               come next without it, the message in between was a stray
  *
  * Many exporters count something else. A wrong rule that fits again and again
  * where the right one fails is taken as theirs, and what was counted lost
@@ -104,6 +106,10 @@ struct sequence {
 		uint32_t hits; /* since the account was as here */
 		struct sequence_account account;
 	} guess[RULE_COUNT];
+	/* The last message jumped far, from this number and account. */
+	bool jumped;
+	uint32_t jump_from;
+	struct sequence_account jump_account;
 	uint32_t window, window_restarts;
 	struct sequence_account window_account;
 };

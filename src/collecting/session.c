@@ -266,7 +266,8 @@ end_sequence(struct domain *domain, const struct message_header *header)
 		&domain->sequence, &message, session->process->now_ms);
 
 	if (result.verdict == SEQUENCE_NEXT && !message.unknown &&
-	    !domain->unknown.message)
+	    !domain->unknown.message &&
+	    domain->sequence.account.late == before.late)
 		return; /* as it should be */
 	account_sequence(domain, &before);
 	held_derived(domain, result.derived);

@@ -411,6 +411,34 @@ test_sequence(void)
 	free(copy);
 }
 
+/* A message with a wrong number changes the account for a moment only. */
+static void
+test_stray(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct net_session net;
+
+	fixture_open(f, &net, TRANSPORT_UDP);
+	msg_begin(&f->m, 0, 1);
+	msg_flow_template(&f->m, 256);
+	msg_flows(&f->m, 256, 0, 10);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	msg_begin(&f->m, 10000000, 1);
+	msg_flows(&f->m, 256, 0, 10);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 9999990);
+	msg_begin(&f->m, 10, 1);
+	msg_flows(&f->m, 256, 0, 10);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 0);
+	CU_ASSERT_EQUAL(f->sink->count, 30);
+	fixture_close(f, &net);
+	fixture_free(f);
+}
+
 static void
 test_domain_bound(void)
 {
@@ -587,6 +615,7 @@ static const struct unit_test tests[] = {
 	{"lifetime over UDP only", test_lifetime},
 	{"redefinition between data", test_redefinition},
 	{"loss, late, duplicate, restart", test_sequence},
+	{"a stray message", test_stray},
 	{"domains are bounded", test_domain_bound},
 	{"nobody listens", test_no_sink},
 	{"congestion", test_ready},

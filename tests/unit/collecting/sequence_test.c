@@ -108,6 +108,27 @@ test_restart(void)
 	CU_ASSERT_EQUAL(r.s.account.lost, 0);
 }
 
+/* One message with a wrong number does not count as loss or restart. */
+static void
+test_stray(void)
+{
+	static const uint32_t stray[] = {200000000, 3000000000u, 0, 500};
+
+	for (unsigned i = 0; i < UNIT_COUNT(stray); i++) {
+		struct run r = {.time = 100};
+
+		plain(&r, 700000, 10);
+		r.time++;
+		plain(&r, stray[i], 10);
+		CU_ASSERT_EQUAL(plain(&r, 700010, 10), SEQUENCE_NEXT);
+		CU_ASSERT_EQUAL(plain(&r, 700020, 10), SEQUENCE_NEXT);
+		CU_ASSERT_EQUAL(plain(&r, 700040, 10), SEQUENCE_GAP);
+		CU_ASSERT_EQUAL(plain(&r, 700030, 10), SEQUENCE_LATE);
+		CU_ASSERT_EQUAL(r.s.account.lost, 0);
+		CU_ASSERT_EQUAL(r.s.account.restarts, 0);
+	}
+}
+
 static void
 test_derived(void)
 {
@@ -332,6 +353,7 @@ static const struct unit_test tests[] = {
 	{"late messages fill gaps", test_late},
 	{"the first message comes second", test_late_first},
 	{"restarts", test_restart},
+	{"a stray message", test_stray},
 	{"records of sets that were not read", test_derived},
 	{"counts messages", test_messages},
 	{"counts octets", test_octets},
