@@ -83,7 +83,7 @@ struct arrival {
 };
 
 struct domain {
-	struct scope scope;
+	struct scope scope; /* first: see domain_template_shape */
 	struct session *session;
 	struct sequence sequence;
 	struct ledger ledger;

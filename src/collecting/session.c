@@ -71,6 +71,20 @@ domain_make_room(struct session *session)
 	return true;
 }
 
+/* RFC 6313 section 4.5: what a Template id in a list of a record stands for. */
+static const struct shape *
+domain_template_shape(const struct scope *scope, uint16_t id)
+{
+	/* The scope is the first member. */
+	const struct domain *domain = (const struct domain *)scope;
+	struct session *session = domain->session;
+	const struct template *template = template_store_find(
+		session->templates, scope->domain, id,
+		session->process->now_ms, session->counters.messages);
+
+	return template ? template->shape : NULL;
+}
+
 static struct domain *
 domain_new(struct session *session, uint32_t id, uint32_t hash)
 {
@@ -87,6 +101,7 @@ domain_new(struct session *session, uint32_t id, uint32_t hash)
 	domain->scope.transport = session->net->transport;
 	domain->scope.exporter = session->net->remote;
 	domain->scope.collector = session->net->local;
+	domain->scope.template_shape = domain_template_shape;
 	domain->session = session;
 	TAILQ_INIT(&domain->held);
 	if (table_add(&session->domains, hash, domain)) {

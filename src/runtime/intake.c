@@ -148,6 +148,8 @@ take_scope(struct intake *in, const struct entry_scope *entry)
 	ours = s->scope.serial;
 	s->scope = entry->scope;
 	s->scope.serial = ours;
+	/* The Templates are in the other worker's thread: out of reach. */
+	s->scope.template_shape = NULL;
 }
 
 static void

@@ -41,6 +41,10 @@
 #	json FILE EXPRESSION	prints a Python expression over d, the JSON in
 #				FILE ("d['ledger']['in']"); needs python3
 #	lines FILE		prints how many lines it has
+#	ledger_holds FILE	fails unless in = exported + merged + filtered +
+#				lost (+ held) in each account in FILE, and each
+#				loss has a reason; FILE is what "conflux status
+#				-j" printed, or the log of a confluxd that ended
 
 set -u
 : "${SRC:=$(pwd)}" "${BUILD:=$SRC/.build}"
@@ -231,4 +235,53 @@ json()
 	python3 -c 'import json, sys
 d = json.load(open(sys.argv[1]))
 print(eval(sys.argv[2]))' "$1" "$2"
+}
+
+# Prints each account as a line of words: where, then name and number in turn.
+accounts()
+{
+	# A log has one in a line: NAME: in 1, exported 1 ...
+	sed -n 's/.*ledger: //p' "$1" | awk '
+	{
+		at = index($0, ": in ")
+		where = substr($0, 1, at - 1)
+		copied = ""
+		if (match(where, /copied [0-9]+/))
+			copied = substr(where, RSTART, RLENGTH)
+		gsub(/ /, "_", where)
+		rest = substr($0, at + 2)
+		gsub(/,/, "", rest)
+		print where, copied, rest
+	}'
+	# In JSON it is an object of numbers; the one of all has the copies.
+	tr -d ' \n\t' <"$1" |
+		grep -oE '("copied":[0-9]+,)?"ledger":\{[^}]*\}' |
+		tr -d '"}' | sed 's/^/json,/; s/ledger:{//' | tr ',:' '  '
+}
+
+ledger_holds()
+{
+	accounts "$1" >"$T/accounts"
+	[ -s "$T/accounts" ] || fail "no account in ${1##*/}"
+	awk '
+	{
+		for (name in n)
+			delete n[name]
+		reasons = 0
+		for (i = 2; i < NF; i += 2) {
+			n[$i] = $(i + 1)
+			if (after && $i !~ /^(held|sequenceGap|kernelDrop)$/)
+				reasons += $(i + 1)
+			if ($i == "lost")
+				after = 1
+		}
+		after = 0
+		if (n["in"] + n["split"] + n["copied"] != n["exported"] + \
+		    n["merged"] + n["filtered"] + n["lost"] + n["held"] ||
+		    reasons != n["lost"]) {
+			print "does not add up: " $0
+			bad = 1
+		}
+	}
+	END { exit bad }' "$T/accounts" || fail "the account in ${1##*/}"
 }
