@@ -202,8 +202,16 @@ int meter_count(struct meter *meter, const struct flow_key *key,
 		enum flow_direction direction, uint64_t octets, uint64_t pdus,
 		uint64_t now_ms);
 
-/* Interfaces of the meter, and packets it did not see. 0, -ENOSPC, -EEXIST. */
+/* Adds an interface by its ifIndex. 0, -ENOSPC, -EEXIST. */
 int meter_interface_add(struct meter *meter, uint32_t if_index);
+
+/*
+ * One in how many packets of an interface a manager wants counted; 0: none of
+ * them. Who captures packets does the sampling.
+ */
+uint32_t meter_interface_rate(const struct meter *meter, uint32_t if_index);
+
+/* Packets of an interface that were not seen. */
 void meter_interface_lost(struct meter *meter, uint32_t if_index,
 			  uint32_t packets);
 

@@ -125,6 +125,8 @@ one=$PID
 counted one
 equal flowMaxFlows 1200 "$(get flowMaxFlows.0)"
 equal flowFloodMode 2 "$(get flowFloodMode.0)"
+tr '\0' '\n' <"/proc/$one/cmdline" | grep -E 'secret|pass-' &&
+	fail "the process list shows a secret"
 equal sysDescr '"Conflux flowmeter"' "$(get .1.3.6.1.2.1.1.1.0)"
 
 step "who may do what"
@@ -260,6 +262,12 @@ wait_for 20 has_flows
 refused inconsistentValue flowRuleInfoStatus.9 i $destroy
 equal "in the table" "$F.2.1.1.4.9.0" \
 	"$(getnext $F.2.1.1.4.9.0 | sed 's/\.[0-9]* .*//')"
+step "interfaces that nobody wants are not counted"
+must flowInterfaceSampleRate.1 i 0 flowInterfaceSampleRate.2 i 0 \
+	flowInterfaceSampleRate.3 i 0 flowInterfaceSampleRate.4 i 0
+before=$(sum_column flowDataToPDUs)
+sleep 0.3
+equal "packets" "$before" "$(sum_column flowDataToPDUs)"
 must flowManagerCurrentRuleSet.5 i 0
 must flowManagerStatus.5 i $destroy
 must flowRuleInfoStatus.9 i $destroy
@@ -267,8 +275,9 @@ equal "no flows" "$F.2.1.1.5.1.0" \
 	"$(getnext $F.2.1.1.4.9.0 | sed 's/\.[0-9]* .*//')"
 stop $two
 
-step "flood mode"
-meter three "$FLOWMETER" -w secret-w --flows 200 --max-flows 100 --rate 1000
+step "flood mode; a community from a file"
+echo secret-w >"$T/community"
+meter three "$FLOWMETER" -w "@$T/community" --flows 200 --max-flows 100 --rate 1000
 equal "flood mode" 1 "$(get flowFloodMode.0)"
 equal "flows at the mark" 96 "$(get flowActiveFlows.0)"
 refused wrongValue flowFloodMark.0 i 101
@@ -317,6 +326,18 @@ up=$(ticks .1.3.6.1.2.1.1.3.0)
 [ "$up" -lt 100000 ] || fail "Uptime is $up"
 stop "$PID"
 equal "flows that were lost" 20 "$(truth "$T/six.csv" 1 restart | cut -d ' ' -f 1)"
+
+step "what is not an option"
+for wrong in "" "-c x --flows none" "-c x --style odd" "-c x -u a,SHA" \
+	"-c x --flows 9999999999" "-c x more" "-c x --script $T/none"; do
+	# shellcheck disable=SC2086
+	"$FLOWMETER" $wrong >"$T/out" 2>&1 && fail "flowmeter $wrong"
+	matches "what flowmeter $wrong says" "flowmeter: |No such file" "$T/out"
+done
+echo "0,192.0.2.1,198.51.100.300,6,1,2,3,4,to" >"$T/bad"
+"$FLOWMETER" -c x --script "$T/bad" 2>"$T/out" && fail "a bad script runs"
+matches "a bad script" "bad:1: " "$T/out"
+"$FLOWMETER" -c x -u a,SHA,short 2>"$T/out" && fail "a short passphrase"
 
 step "AgentX"
 SNMPD=${SNMPD:-$(PATH=$PATH:/usr/sbin command -v snmpd)}

@@ -218,16 +218,20 @@ make_flow(struct generator *g, struct slot *slot)
 		make_subscribers(key, n);
 }
 
-/* Counts in each rule set that runs. */
+/* Counts in each rule set that runs what sampling leaves. */
 static void
 count(struct generator *g, struct flow_key *key, enum flow_direction direction,
       uint64_t octets, uint64_t pdus, unsigned octet_scale, uint64_t now_ms)
 {
 	struct flow_table *flows = meter_flows(g->meter);
+	uint32_t rate =
+		meter_interface_rate(g->meter, key->end[direction].interface);
 	uint8_t running[256];
 	unsigned sets = meter_running(g->meter, running);
 
 	g->counters.updates++;
+	if (rate != 1 && (rate == 0 || draw(g) % rate))
+		return;
 	for (unsigned i = 0; i < sets; i++) {
 		key->rule_set = running[i];
 		if (meter_count(g->meter, key, direction, octets, pdus,

@@ -37,6 +37,10 @@ start(struct meter *meter, uint32_t uptime, uint64_t now_ms)
 	meter->flood_mark = FLOOD_MARK;
 	meter->inactivity_timeout = meter->inactivity;
 	meter->flood_mode = false;
+	for (unsigned i = 0; i < METER_ROWS; i++) {
+		meter->interface[i].sample_rate = 1;
+		meter->interface[i].lost_packets = 0;
+	}
 	memset(meter->reader, 0, sizeof(meter->reader));
 	memset(meter->manager, 0, sizeof(meter->manager));
 	*task = (struct manager_row){.index = 1,
@@ -235,6 +239,15 @@ meter_interface_add(struct meter *meter, uint32_t if_index)
 			return 0;
 		}
 	return -ENOSPC;
+}
+
+uint32_t
+meter_interface_rate(const struct meter *meter, uint32_t if_index)
+{
+	const struct interface_row *interface =
+		meter_interface(meter, if_index);
+
+	return interface ? interface->sample_rate : 1;
 }
 
 void
