@@ -15,6 +15,7 @@
 
 #include "conflux/clock.h"
 #include "conflux/hash.h"
+#include "conflux/lists.h"
 #include "exporting.h"
 
 #define ID_LAST (ID_UNKNOWN - 1)

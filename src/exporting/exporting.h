@@ -158,7 +158,6 @@ void channel_put(struct channel *channel, const struct batch *batch,
 /* Is not given to a Template, so nobody knows it. */
 #define ID_UNKNOWN 65535
 
-bool lists_in(const struct shape *shape);
 /* Makes the Template ids within the lists of a record ours, in place. */
 void lists_rewrite(struct out_template *t, const struct scope *scope,
 		   uint8_t *record, uint32_t length);

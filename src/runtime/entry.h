@@ -13,6 +13,8 @@ enum entry_type {
 	ENTRY_RESET,     /* all slots are free again */
 	ENTRY_SCOPE,     /* new, or known but changed */
 	ENTRY_SCOPE_END,
+	ENTRY_TEMPLATE,  /* an id that lists in records name (RFC 6313) */
+	ENTRY_TEMPLATES_END, /* none of this scope is known any more */
 	ENTRY_FINISHED,
 };
 
@@ -20,6 +22,7 @@ enum {
 	HANDOVER_RING = 8 << 20,
 	HANDOVER_BATCH = HANDOVER_RING / 8, /* octets of records in one entry */
 	HANDOVER_SLOTS = 1024,              /* shapes known to both sides */
+	HANDOVER_TEMPLATES = 1024,          /* known by id, in one scope */
 };
 
 struct entry_head {
@@ -36,6 +39,13 @@ struct entry_shape {
 struct entry_scope {
 	struct entry_head head;
 	struct scope scope; /* known by its serial; END uses nothing else */
+};
+
+struct entry_template {
+	struct entry_head head;
+	uint64_t scope;
+	uint32_t slot;
+	uint16_t id;
 };
 
 /* Behind it: offsets if stride is 0, then the records. */

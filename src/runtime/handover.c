@@ -10,7 +10,9 @@
 
 #include "conflux/clock.h"
 #include "conflux/hash.h"
+#include "conflux/lists.h"
 #include "conflux/table.h"
+#include "conflux/wire.h"
 #include "entry.h"
 
 enum {
@@ -22,19 +24,27 @@ enum {
 	NAP_NS = 200000,
 };
 
+/* A Template that the intake knows by its id. */
+struct known_template {
+	uint16_t id;
+	uint32_t shape; /* its serial */
+};
+
 struct known_scope {
 	struct scope scope; /* as it was told */
 	uint32_t target;
+	struct table templates; /* struct known_template, by id */
 };
 
 struct handover_port {
 	struct ring *ring;
+	const struct ie_registry *registry;
 	void (*idle)(void *arg);
 	void *arg;
 	bool patient;
 	atomic_bool abandoned;
 	bool stuck; /* the last wait was in vain: don't wait again at once */
-	struct table slots;  /* by shape: struct slot */
+	struct table slots; /* by shape: struct slot */
 	struct slot {
 		const struct shape *shape; /* held */
 		uint32_t number;
@@ -43,7 +53,7 @@ struct handover_port {
 	/* Held until the intake has read what was written before the reset. */
 	const struct shape *retired[HANDOVER_SLOTS];
 	uint32_t retired_count;
-	size_t retired_at; /* position of the ring behind the reset */
+	size_t retired_at;   /* position of the ring behind the reset */
 	struct table scopes; /* struct known_scope, by serial and target */
 };
 
@@ -177,8 +187,7 @@ scope_same(const struct scope *a, const struct scope *b)
 }
 
 static bool
-write_scope(struct handover *h, enum entry_type type,
-	    const struct scope *scope)
+write_scope(struct handover *h, enum entry_type type, const struct scope *scope)
 {
 	struct entry_scope *entry = reserve(h->port, sizeof(*entry));
 
@@ -235,6 +244,17 @@ tell_scope(struct handover *h, const struct scope *scope)
 }
 
 static void
+forget_templates(struct known_scope *known)
+{
+	struct known_template *template;
+	uint32_t at = 0;
+
+	while ((template = table_next(&known->templates, &at)))
+		free(template);
+	table_fini(&known->templates);
+}
+
+static void
 handover_scope_end(struct stage *stage, const struct scope *scope)
 {
 	struct handover *h = (struct handover *)stage;
@@ -248,7 +268,106 @@ handover_scope_end(struct stage *stage, const struct scope *scope)
 	write_scope(h, ENTRY_SCOPE_END, scope);
 	table_remove(&h->port->scopes, scope_hash(scope->serial, h->target),
 		     known);
+	forget_templates(known);
 	free(known);
+}
+
+/* ---- Templates that lists name ------------------------------------------- */
+
+struct telling {
+	struct handover *handover;
+	const struct scope *scope;
+	const uint8_t *record;
+	bool failed;
+};
+
+static bool
+template_equal(const void *item, const void *key)
+{
+	return ((const struct known_template *)item)->id ==
+	       *(const uint16_t *)key;
+}
+
+/* What is known of an id, made if need be; its shape is 0 until it was told. */
+static struct known_template *
+get_template(struct handover *h, uint16_t id)
+{
+	struct known_scope *known = h->last;
+	struct known_template *template =
+		table_find(&known->templates, id, template_equal, &id);
+
+	if (template)
+		return template;
+	if (known->templates.count == HANDOVER_TEMPLATES) {
+		/* Rather start again than grow. */
+		if (!write_scope(h, ENTRY_TEMPLATES_END, &known->scope))
+			return NULL;
+		forget_templates(known);
+	}
+	template = calloc(1, sizeof(*template));
+	if (!template)
+		return NULL;
+	template->id = id;
+	if (table_add(&known->templates, id, template) < 0) {
+		free(template);
+		return NULL;
+	}
+	return template;
+}
+
+static bool
+tell_template(struct handover *h, uint16_t id, const struct shape *shape)
+{
+	struct known_template *known = get_template(h, id);
+	const struct slot *slot;
+	struct entry_template *entry;
+
+	if (!known)
+		return false;
+	if (known->shape == shape->serial)
+		return true;
+	slot = slot_of(h->port, shape);
+	entry = slot ? reserve(h->port, sizeof(*entry)) : NULL;
+	if (!entry)
+		return false;
+	entry->head.type = ENTRY_TEMPLATE;
+	entry->head.target = h->target;
+	entry->scope = h->last->scope.serial;
+	entry->slot = slot->number;
+	entry->id = id;
+	ring_commit(h->port->ring);
+	known->shape = shape->serial;
+	return true;
+}
+
+static const struct shape *
+tell_id(void *arg, size_t at)
+{
+	struct telling *telling = arg;
+	uint16_t id = wire_get16(telling->record + at);
+	const struct shape *shape =
+		telling->scope->template_shape(telling->scope, id);
+
+	if (shape && !tell_template(telling->handover, id, shape))
+		telling->failed = true;
+	return shape;
+}
+
+/* Sees to it that the intake knows the Templates that the records name. */
+static bool
+tell_templates(struct handover *h, const struct batch *batch)
+{
+	struct telling telling = {.handover = h, .scope = batch->scope};
+	uint32_t length;
+
+	if (!batch->scope->template_shape || !lists_in(batch->shape))
+		return true;
+	for (uint32_t i = 0; i < batch->count && !telling.failed; i++) {
+		telling.record = batch_record(batch, i, &length);
+		lists_walk(batch->shape, h->port->registry, telling.record,
+			   length, tell_id, &telling);
+	}
+	return !telling.failed;
 }
 
 /* ---- batches ------------------------------------------------------------- */
@@ -314,7 +433,7 @@ handover_run(struct stage *stage, const struct batch *batch)
 	uint32_t first = 0, end;
 
 	ledger->in += batch->count;
-	if (tell_scope(h, batch->scope))
+	if (tell_scope(h, batch->scope) && tell_templates(h, batch))
 		slot = slot_of(h->port, batch->shape);
 	while (slot && first < batch->count) {
 		end = part_end(batch, first);
@@ -366,8 +485,8 @@ handover_new(struct handover_port *port, uint32_t target, const char *name,
 /* ---- the port ------------------------------------------------------------ */
 
 int
-handover_port_new(void (*idle)(void *arg), void *arg,
-		  struct handover_port **out)
+handover_port_new(const struct ie_registry *registry, void (*idle)(void *arg),
+		  void *arg, struct handover_port **out)
 {
 	struct handover_port *port = calloc(1, sizeof(*port));
 	int rc;
@@ -380,6 +499,7 @@ handover_port_new(void (*idle)(void *arg), void *arg,
 		return rc;
 	}
 	atomic_init(&port->abandoned, false);
+	port->registry = registry;
 	port->idle = idle;
 	port->arg = arg;
 	*out = port;
@@ -398,8 +518,10 @@ handover_port_free(struct handover_port *port)
 		shape_release(port->slot[i].shape);
 	for (uint32_t i = 0; i < port->retired_count; i++)
 		shape_release(port->retired[i]);
-	while ((known = table_next(&port->scopes, &at)))
+	while ((known = table_next(&port->scopes, &at))) {
+		forget_templates(known);
 		free(known);
+	}
 	table_fini(&port->scopes);
 	table_fini(&port->slots);
 	ring_free(port->ring);

@@ -8,7 +8,9 @@
  *
  * A worker has elements, shapes and scopes of its own. Shapes and scopes go
  * through the ring when they are first used; the intake finds or makes its own
- * ones, and teaches its registry what the worker's has learnt (RFC 5610).
+ * ones, and teaches its registry what the worker's has learnt (RFC 5610). So do
+ * the Templates that lists in records name (RFC 6313), as the worker's cannot
+ * be looked up from another thread.
  */
 #ifndef CONFLUX_RUNTIME_HANDOVER_H
 #define CONFLUX_RUNTIME_HANDOVER_H
@@ -26,10 +28,12 @@ struct ie_registry;
 struct handover_port;
 
 /*
+ * registry: the worker's elements (kept).
  * idle is called while the ring is full and the worker waits; it may park the
  * thread. One port per worker. -ENOMEM.
  */
-int handover_port_new(void (*idle)(void *arg), void *arg,
+int handover_port_new(const struct ie_registry *registry,
+		      void (*idle)(void *arg), void *arg,
 		      struct handover_port **out);
 void handover_port_free(struct handover_port *port);
 

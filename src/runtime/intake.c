@@ -14,13 +14,19 @@
 
 enum {
 	TURN_ENTRIES = 256, /* then others have their turn */
-	RETRY_MS = 2,             /* when the next stages are congested */
+	RETRY_MS = 2,	    /* when the next stages are congested */
 };
 
 struct intake_scope {
-	struct scope scope; /* ours, with a serial of its own */
+	struct scope scope; /* first; ours, with a serial of its own */
 	uint64_t serial;    /* the worker's */
 	uint32_t target;
+	struct table templates; /* struct intake_template, by id */
+};
+
+struct intake_template {
+	uint16_t id;
+	const struct shape *shape; /* held; NULL: no memory for it */
 };
 
 struct intake {
@@ -124,6 +130,63 @@ find_scope(struct intake *in, uint64_t serial, uint32_t target)
 	return in->last;
 }
 
+static bool
+template_equal(const void *item, const void *key)
+{
+	return ((const struct intake_template *)item)->id ==
+	       *(const uint16_t *)key;
+}
+
+static const struct shape *
+intake_template_shape(const struct scope *scope, uint16_t id)
+{
+	/* The scope is the first member. */
+	const struct intake_scope *s = (const struct intake_scope *)scope;
+	const struct intake_template *template =
+		table_find(&s->templates, id, template_equal, &id);
+
+	return template ? template->shape : NULL;
+}
+
+static void
+forget_templates(struct intake_scope *s)
+{
+	struct intake_template *template;
+	uint32_t at = 0;
+
+	while ((template = table_next(&s->templates, &at))) {
+		shape_release(template->shape);
+		free(template);
+	}
+	table_fini(&s->templates);
+}
+
+static void
+take_template(struct intake *in, const struct entry_template *entry)
+{
+	struct intake_scope *s =
+		find_scope(in, entry->scope, entry->head.target);
+	const struct shape *shape = in->slot[entry->slot];
+	struct intake_template *template;
+	uint16_t id = entry->id;
+
+	if (!s)
+		return;
+	template = table_find(&s->templates, id, template_equal, &id);
+	if (!template) {
+		template = calloc(1, sizeof(*template));
+		if (!template)
+			return;
+		template->id = id;
+		if (table_add(&s->templates, id, template) < 0) {
+			free(template);
+			return;
+		}
+	}
+	shape_release(template->shape);
+	template->shape = shape ? shape_hold(shape) : NULL;
+}
+
 static void
 take_scope(struct intake *in, const struct entry_scope *entry)
 {
@@ -139,8 +202,7 @@ take_scope(struct intake *in, const struct entry_scope *entry)
 		s->serial = serial;
 		s->target = target;
 		s->scope.serial = scope_serial();
-		if (table_add(&in->scopes, scope_hash(serial, target), s) <
-		    0) {
+		if (table_add(&in->scopes, scope_hash(serial, target), s) < 0) {
 			free(s);
 			return;
 		}
@@ -148,8 +210,9 @@ take_scope(struct intake *in, const struct entry_scope *entry)
 	ours = s->scope.serial;
 	s->scope = entry->scope;
 	s->scope.serial = ours;
-	/* The Templates are in the other worker's thread: out of reach. */
-	s->scope.template_shape = NULL;
+	/* Theirs looks where only their thread may. */
+	if (s->scope.template_shape)
+		s->scope.template_shape = intake_template_shape;
 }
 
 static void
@@ -158,6 +221,7 @@ end_scope(struct intake *in, struct intake_scope *s)
 	stage_scope_end(in->target[s->target], &s->scope);
 	table_remove(&in->scopes, scope_hash(s->serial, s->target), s);
 	in->last = NULL;
+	forget_templates(s);
 	free(s);
 }
 
@@ -218,6 +282,16 @@ take(struct intake *in, const struct entry_head *head)
 			       head->target);
 		if (s)
 			end_scope(in, s);
+		break;
+	case ENTRY_TEMPLATE:
+		take_template(in, (const struct entry_template *)head);
+		break;
+	case ENTRY_TEMPLATES_END:
+		s = find_scope(in,
+			       ((const struct entry_scope *)head)->scope.serial,
+			       head->target);
+		if (s)
+			forget_templates(s);
 		break;
 	case ENTRY_FINISHED:
 		in->finished(in->arg);

@@ -276,7 +276,8 @@ init_thread(struct worker *worker)
 	if (!worker->wake || !worker->flush ||
 	    event_add(worker->wake, NULL) < 0)
 		return -ENOMEM;
-	return handover_port_new(worker_idle, worker, &worker->port);
+	return handover_port_new(worker->registry, worker_idle, worker,
+				 &worker->port);
 }
 
 int
@@ -291,10 +292,9 @@ worker_init(struct worker *worker, struct runtime *runtime, unsigned index)
 	pthread_mutex_init(&worker->lock, NULL);
 	pthread_cond_init(&worker->parked_changed, NULL);
 	worker->base = runtime->base;
-	if (index > 0)
+	rc = elements_registry(runtime->conf, &worker->registry);
+	if (rc == 0 && index > 0)
 		rc = init_thread(worker);
-	if (rc == 0)
-		rc = elements_registry(runtime->conf, &worker->registry);
 	worker->shapes = shape_table_new(SHAPES_MAX);
 	if (rc < 0 || !worker->shapes)
 		return rc < 0 ? rc : -ENOMEM;

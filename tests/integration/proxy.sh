@@ -49,7 +49,7 @@ cat "$T/a.ipfix" "$T/b.ipfix" >"$T/in.ipfix"
 WANTED=$(lists "$T/in.ipfix")
 [ "$WANTED" -gt 50 ] || fail "mkipfix makes no lists"
 
-for workers in 1; do
+for workers in 1 3; do
 	step "structured data over UDP and TCP into a file, $workers workers"
 	port=$(free_port)
 	proxy lists$workers $workers "$T/out.ipfix" "$port"

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "conflux/wire.h"
+#include "entry.h"
 #include "handover.h"
 #include "ring.h"
 #include "unit.h"
@@ -79,9 +80,20 @@ struct sink {
 	unsigned scopes_ended, shapes;
 	const struct shape *last;
 	struct scope scope;
-	uint32_t serial; /* of the last shape */
+	uint32_t serial;	     /* of the last shape */
+	uint32_t template_serial[2]; /* of 300 and 301, in its scope */
 	bool congested;
 };
+
+/* What an id in a list stands for here; 0: nothing. */
+static uint32_t
+template_serial(const struct scope *scope, uint16_t id)
+{
+	const struct shape *shape =
+		scope->template_shape ? scope->template_shape(scope, id) : NULL;
+
+	return shape ? shape->serial : 0;
+}
 
 static void
 sink_run(struct stage *stage, const struct batch *batch)
@@ -101,6 +113,9 @@ sink_run(struct stage *stage, const struct batch *batch)
 	s->serial = batch->shape->serial;
 	s->last = batch->shape;
 	s->scope = *batch->scope;
+	for (uint16_t id = 300; id < 302; id++)
+		s->template_serial[id - 300] =
+			template_serial(batch->scope, id);
 }
 
 static void
@@ -157,7 +172,8 @@ pair_open(struct pair *p)
 	}
 	p->sink.stage.ops = &sink_ops;
 	p->target[0] = &p->sink.stage;
-	CU_ASSERT_EQUAL_FATAL(handover_port_new(count_idle, p, &p->port), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		handover_port_new(p->registry[0], count_idle, p, &p->port), 0);
 	CU_ASSERT_EQUAL_FATAL(handover_new(p->port, 0, "h", &p->handover), 0);
 	CU_ASSERT_EQUAL_FATAL(intake_new(p->base, p->port, p->target, 1,
 					 p->registry[1], p->shapes[1],
@@ -199,7 +215,8 @@ read_all(struct pair *p)
 static void
 test_records(void)
 {
-	static const uint8_t octets[] = "aabbcc" "\1x\3xyz\0";
+	static const uint8_t octets[] = "aabbcc"
+					"\1x\3xyz\0";
 	static const uint32_t offset[] = {0, 2, 6, 7};
 	struct pair p;
 	struct scope scope = {.serial = scope_serial(), .domain = 7};
@@ -267,8 +284,7 @@ test_learns(void)
 	batch.shape = one_field(&p, 64999, 5, 4);
 	stage_run(p.handover, &batch);
 	read_all(&p);
-	CU_ASSERT_STRING_EQUAL(p.sink.last->field[0].ie->name,
-			       "roundTripTime");
+	CU_ASSERT_STRING_EQUAL(p.sink.last->field[0].ie->name, "roundTripTime");
 	shape_release(batch.shape);
 	pair_close(&p);
 }
@@ -305,6 +321,71 @@ test_many_shapes(void)
 	pair_close(&p);
 }
 
+struct list_scope {
+	struct scope scope;
+	const struct shape *shape; /* of id 300 */
+};
+
+static const struct shape *
+list_template_shape(const struct scope *scope, uint16_t id)
+{
+	return id == 301 ? NULL : ((const struct list_scope *)scope)->shape;
+}
+
+/* Lists name Templates of the worker: the first one knows their shapes. */
+static void
+test_lists(void)
+{
+	uint8_t list[] = "\6\3\1\54abc";
+	struct pair p;
+	struct list_scope from = {
+		.scope = {.serial = scope_serial(),
+			  .template_shape = list_template_shape},
+	};
+	struct batch batch = {
+		.scope = &from.scope, .base = list, .count = 1, .stride = 7};
+	const struct shape *inner[2];
+	uint32_t serial;
+
+	pair_open(&p);
+	inner[0] = one_field(&p, 0, IE_octetDeltaCount, 1);
+	inner[1] = one_field(&p, 0, IE_packetDeltaCount, 1);
+	batch.shape = one_field(&p, 0, IE_subTemplateList, IE_VARIABLE);
+	from.shape = inner[0];
+	stage_run(p.handover, &batch);
+	read_all(&p);
+	serial = p.sink.template_serial[0];
+	CU_ASSERT_NOT_EQUAL(serial, 0);
+	CU_ASSERT_EQUAL(p.sink.template_serial[1], 0);
+	/* Defined anew. */
+	from.shape = inner[1];
+	stage_run(p.handover, &batch);
+	read_all(&p);
+	CU_ASSERT_NOT_EQUAL(p.sink.template_serial[0], 0);
+	CU_ASSERT_NOT_EQUAL(p.sink.template_serial[0], serial);
+	/* More ids than are kept. */
+	for (uint16_t id = 400; id < 400 + 2 * HANDOVER_TEMPLATES; id++) {
+		wire_put16(list + 2, id);
+		stage_run(p.handover, &batch);
+		read_all(&p);
+	}
+	wire_put16(list + 2, 300);
+	stage_run(p.handover, &batch);
+	read_all(&p);
+	CU_ASSERT_NOT_EQUAL(p.sink.template_serial[0], 0);
+	/* None is left to be named by another scope. */
+	stage_scope_end(p.handover, &from.scope);
+	from.scope.serial = scope_serial();
+	from.scope.template_shape = NULL;
+	stage_run(p.handover, &batch);
+	read_all(&p);
+	CU_ASSERT_EQUAL(p.sink.template_serial[0], 0);
+	shape_release(inner[0]);
+	shape_release(inner[1]);
+	shape_release(batch.shape);
+	pair_close(&p);
+}
+
 static void
 test_full(void)
 {
@@ -328,8 +409,7 @@ test_full(void)
 	stage_run(p.handover, &batch);
 	CU_ASSERT(p.idle > 0);
 	CU_ASSERT_EQUAL(l->in, 2 * BATCH_MAX);
-	CU_ASSERT_EQUAL(l->exported + l->lost[LOSS_QUEUE_FULL],
-			2 * BATCH_MAX);
+	CU_ASSERT_EQUAL(l->exported + l->lost[LOSS_QUEUE_FULL], 2 * BATCH_MAX);
 	CU_ASSERT(l->lost[LOSS_QUEUE_FULL] > 0);
 	/* A next stage that is behind isn't run. */
 	p.sink.congested = true;
@@ -345,8 +425,7 @@ test_full(void)
 	handover_port_abandon(p.port);
 	stage_run(p.handover, &batch);
 	stage_run(p.handover, &batch);
-	CU_ASSERT_EQUAL(l->exported + l->lost[LOSS_QUEUE_FULL],
-			4 * BATCH_MAX);
+	CU_ASSERT_EQUAL(l->exported + l->lost[LOSS_QUEUE_FULL], 4 * BATCH_MAX);
 	shape_release(batch.shape);
 	free(records);
 	pair_close(&p);
@@ -357,6 +436,7 @@ static const struct unit_test tests[] = {
 	{"records, scopes, the end", test_records},
 	{"learnt elements", test_learns},
 	{"more shapes than slots", test_many_shapes},
+	{"lists in records", test_lists},
 	{"a full ring", test_full},
 };
 

@@ -1,0 +1,33 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Structured data (RFC 6313) within records, as far as who passes records on
+ * must know it: the lists in them name Templates by ids that hold only in the
+ * scope they come from.
+ */
+#ifndef CONFLUX_LISTS_H
+#define CONFLUX_LISTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conflux/ie.h"
+#include "conflux/shape.h"
+
+/* Do records of this shape have fields that are lists? */
+bool lists_in(const struct shape *shape);
+
+/*
+ * Called for each Template id in the lists of a record, which is at that octet
+ * of it (network byte order). Returns the shape that the records behind the id
+ * have, or NULL: they are stepped over.
+ */
+typedef const struct shape *(*lists_id_cb)(void *arg, size_t at);
+
+/* length: of the record. registry tells what the elements of basicLists are. */
+void lists_walk(const struct shape *shape, const struct ie_registry *registry,
+		const uint8_t *record, uint32_t length, lists_id_cb cb,
+		void *arg);
+
+#endif
