@@ -146,6 +146,23 @@ emit_for(struct layout *layout, uint32_t present)
 	return emit;
 }
 
+/* Flows of records that have not one of the cache's fields. */
+static bool
+says_nothing(const struct layout *layout, uint32_t present)
+{
+	const struct cache *cache = layout->cache;
+
+	for (unsigned i = 0; i < cache->column_count; i++) {
+		const struct column *column = &cache->column[i];
+
+		if (bit_test(layout->slots, i) &&
+		    (column->field.key || column->reason ||
+		     present & 1u << column->bit))
+			return false;
+	}
+	return true;
+}
+
 static void
 emit_add(struct layout *layout, uint32_t present, uint8_t *row, uint32_t number,
 	 bool keep)
@@ -153,10 +170,13 @@ emit_add(struct layout *layout, uint32_t present, uint8_t *row, uint32_t number,
 	struct emit *emit = emit_for(layout, present);
 
 	if (!emit) {
-		/* No memory, or nothing in it that could be exported. */
+		struct ledger *ledger = &layout->cache->stage.ledger;
 		struct emit lost = {.present = present, .count = 1};
 
-		layout->cache->stage.ledger.lost[LOSS_NO_MEMORY]++;
+		if (says_nothing(layout, present))
+			ledger->filtered++;
+		else
+			ledger->lost[LOSS_NO_MEMORY]++;
 		lost.row[0] = row;
 		lost.number[0] = number;
 		lost.keep[0] = keep;

@@ -744,6 +744,25 @@ test_options_are_no_flows(void)
 	bed_close(&bed);
 }
 
+/* None of its fields is wanted: that is no lack of memory. */
+static void
+test_a_flow_of_nothing_is_filtered(void)
+{
+	struct bed bed;
+
+	bed_open(&bed, timeout, "8! 1");
+	put(bed.cache, "4=6");
+	put(bed.cache, "4=17");
+	put(bed.cache, "8=192.0.2.1 1=1");
+	stage_flush(bed.cache);
+	CU_ASSERT_EQUAL(bed.cache->ledger.merged, 1);
+	CU_ASSERT_EQUAL(bed.cache->ledger.filtered, 1);
+	CU_ASSERT_EQUAL(ledger_lost(&bed.cache->ledger), 0);
+	EXPECT(&bed, "{\"sourceIPv4Address\":\"192.0.2.1\","
+		     "\"octetDeltaCount\":1}\n");
+	bed_close(&bed);
+}
+
 static void
 test_bad_configurations(void)
 {
@@ -791,6 +810,7 @@ static const struct unit_test tests[] = {
 	{"a congested exporter", test_congestion_holds_flows_back},
 	{"random traffic adds up", test_random_traffic_adds_up},
 	{"Options Data are no flows", test_options_are_no_flows},
+	{"a flow of nothing is filtered", test_a_flow_of_nothing_is_filtered},
 	{"bad configurations", test_bad_configurations},
 };
 
