@@ -124,6 +124,7 @@ struct collecting_receiver {
 	struct counters ended;
 	uint64_t ended_sessions;
 	uint64_t refused_sessions;
+	uint64_t refused_messages; /* datagrams of sessions without room */
 	uint64_t dropped;      /* datagrams, by the kernel */
 	uint64_t dropped_told; /* of them, in the log */
 	struct log_limit dropped_limit;

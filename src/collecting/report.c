@@ -260,6 +260,8 @@ report_socket(const struct collecting_receiver *receiver, struct report *report)
 	report_end_list(report);
 	report_unless_0(report, "cx:refusedSessions",
 			receiver->refused_sessions);
+	report_unless_0(report, "cx:refusedMessages",
+			receiver->refused_messages);
 	report_unless_0(report, "cx:kernelDroppedMessages", receiver->dropped);
 	if (receiver->ended_sessions) {
 		const struct counters *ended = &receiver->ended;

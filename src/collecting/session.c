@@ -610,6 +610,18 @@ session_ready(void *arg)
 	return !stage_congested(&receiver->process->stage);
 }
 
+/* The transport has no room: what it was cannot be told, only that it was. */
+static void
+session_refused(void *arg, const struct addr *remote)
+{
+	struct collecting_receiver *receiver = arg;
+
+	if (receiver->transport == TRANSPORT_UDP)
+		receiver->refused_messages++;
+	else
+		receiver->refused_sessions++;
+}
+
 static void
 session_dropped(void *arg, uint64_t datagrams)
 {
@@ -650,5 +662,6 @@ const struct net_in_ops session_net_ops = {
 	.closed = session_closed,
 	.ready = session_ready,
 	.dropped = session_dropped,
+	.refused = session_refused,
 	.finished = session_finished,
 };

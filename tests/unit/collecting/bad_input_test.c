@@ -450,6 +450,28 @@ test_many_templates(void)
 	fixture_free(f);
 }
 
+/* What the transport has no room for is in the report. */
+static void
+test_refused(void)
+{
+	const struct net_in_ops *ops = collecting_net_ops();
+	struct fixture *f = fixture_new(NULL);
+	struct addr remote = {.version = 4};
+	struct text text = {0};
+	struct report report;
+
+	for (int i = 0; i < 3; i++)
+		ops->refused(f->receiver[TRANSPORT_UDP], &remote);
+	ops->refused(f->receiver[TRANSPORT_TCP], &remote);
+	report_begin(&report, &text, true);
+	f->stage->ops->report(f->stage, &report);
+	report_end(&report);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "\"cx:refusedMessages\":3"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "\"cx:refusedSessions\":1"));
+	text_fini(&text);
+	fixture_free(f);
+}
+
 /* The same id for a template and an options template: the last one counts. */
 static void
 test_id_twice(void)
@@ -534,6 +556,7 @@ static const struct unit_test tests[] = {
 	{"templates", test_templates},
 	{"options templates", test_options_templates},
 	{"many templates", test_many_templates},
+	{"no room for a session", test_refused},
 	{"one id for two kinds", test_id_twice},
 	{"bits flipped", test_flips},
 	{"closed inside a message", test_closed_inside},
