@@ -151,6 +151,8 @@ static int
 catch_signals(struct daemon *daemon)
 {
 	signal(SIGPIPE, SIG_IGN);
+	/* A file at its limit is an error of the write, not our end. */
+	signal(SIGXFSZ, SIG_IGN);
 	daemon->term = evsignal_new(daemon->base, SIGTERM, on_signal, daemon);
 	daemon->interrupt =
 		evsignal_new(daemon->base, SIGINT, on_signal, daemon);
