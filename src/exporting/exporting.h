@@ -251,7 +251,7 @@ struct sink {
 	uint64_t rate_ms, rate_octets, rate;
 	uint64_t lost_records, lost_packets, lost_octets;
 	uint64_t lost_first_ms, lost_last_ms; /* wall clock */
-	struct log_limit lost_limit, size_limit;
+	struct log_limit lost_limit, size_limit, full_limit;
 };
 
 void sink_init(struct sink *sink, struct exporting *e,

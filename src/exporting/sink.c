@@ -282,13 +282,18 @@ bool
 sink_admit(struct sink *s)
 {
 	bool full = s->queue.octets >= s->conf->queue_octets;
+	uint32_t held;
 
+	/* With a collector that is slow it is full again at each message. */
 	if (full && !s->queue_full) {
 		s->discontinuity_ms = clock_wall_ms();
-		log_warning("destination %s: its queue of %" PRIu64
-			    " octets is full%s; new records are lost",
-			    s->conf->name, s->conf->queue_octets,
-			    s->up ? "" : " and there is no session");
+		if (log_limit_pass(&s->full_limit, clock_mono_ms(), &held))
+			log_warning("destination %s: its queue of %" PRIu64
+				    " octets is full%s; new records are lost "
+				    "(%" PRIu32 " lines held back)",
+				    s->conf->name, s->conf->queue_octets,
+				    s->up ? "" : " and there is no session",
+				    held);
 	}
 	s->queue_full = full;
 	return !full;
