@@ -291,7 +291,7 @@ worker_init(struct worker *worker, struct runtime *runtime, unsigned index)
 	atomic_init(&worker->order, WORKER_RUN);
 	pthread_mutex_init(&worker->lock, NULL);
 	pthread_cond_init(&worker->parked_changed, NULL);
-	worker->base = runtime->base;
+	worker->base = index > 0 ? NULL : runtime->base;
 	rc = elements_registry(runtime->conf, &worker->registry);
 	if (rc == 0 && index > 0)
 		rc = init_thread(worker);
