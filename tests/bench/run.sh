@@ -218,14 +218,57 @@ bench_udp()
 	"$tools/ceiling" udp 3 1400 | sed 's/^/udp: /'
 }
 
-# Many meters drained in one pass against snmpbulkwalk on one.
+# 100 meters of 1,000 flows each, drained in one pass, against snmpbulkwalk on
+# one of them; an object is the data package of one flow. All on this machine.
 bench_meters()
 {
-	[ -x "$BUILD/tests/integration/meter_bench" ] || {
-		say "meters: BUILD has no tests/integration/meter_bench"
+	reader=$BUILD/tests/integration/meter_reader
+	meter=$BUILD/src/metermib/agent/flowmeter
+	make -s -C "$BUILD" tests/integration/meter_reader || return
+	command -v snmpbulkwalk >/dev/null || {
+		say "bench: no snmpbulkwalk (package snmp)"
 		return
 	}
-	"$BUILD/tests/integration/meter_bench" | sed 's/^/meters: /'
+	base=$((20000 + $$ % 20000)) n=0 pids=
+	while [ $n -lt 100 ]; do
+		"$meter" -w bench -p $((base + n)) --flows 1000 --rate 0 \
+			--seed $n -l error >/dev/null 2>&1 &
+		pids="$pids $!"
+		n=$((n + 1))
+	done
+	sleep 5
+	# The attributes that the reader asks for, too.
+	table=.1.3.6.1.2.1.40.2.3.1.5.12.8.9.10.19.20.11.12.22.27.28.29.30.1.0
+	i=0
+	while [ $i -lt "$RUNS" ]; do
+		cost walk snmpbulkwalk -v2c -c bench -Cr50 -Oqn -m '' -M '' \
+			"127.0.0.1:$base" $table || break
+		objects=$(grep -c '^\.1' "$work/walk.out")
+		"$reader" -c bench -p $base --ports 100 --passes 1 --count \
+			--jitter 0 --stop 0 --quiet >/dev/null \
+			2>"$work/reader.err"
+		awk '$1 == "records" { r = $2 } $1 == "milliseconds" { m = $2 }
+			$1 == "stoodStillMicroseconds" { u = $2 }
+			END { if (m) print r, m, u }' "$work/reader.err" \
+			>>"$work/drain"
+		i=$((i + 1))
+	done
+	for pid in $pids; do
+		kill "$pid"
+	done
+	wait
+	if [ ! -s "$work/drain" ]; then
+		tail -n 4 "$work/reader.err" | sed 's/^/meters: /'
+		return
+	fi
+	ours=$(awk '{ print $1 * 1000 / $2 }' "$work/drain" | sort -n |
+		awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }')
+	peer=$(calc '%.0f' "$objects / $(median walk 2)")
+	say "meters: 100 meters of 1000 flows: $(calc '%.0f' "$ours")" \
+		"objects/s; snmpbulkwalk on one: $peer;" \
+		"$(calc '%.2f' "$ours / $peer") times as many"
+	say "meters: the event loop stood still for at most" \
+		"$(awk '$3 > n { n = $3 } END { print n }' "$work/drain") us"
 }
 
 [ -x "$confluxd" ] || { say "bench: no $confluxd"; exit 1; }
