@@ -34,6 +34,7 @@ struct file_in {
 	int fd;               /* of the present one, -1: none */
 	bool opened;          /* the session is known to the receiver */
 	bool ended;           /* nothing more can be read from it */
+	bool failed;          /* because that was an error */
 	struct net_session session;
 	struct event *turn;   /* timer: the next chunk, or ask "ready" */
 	struct event *readable; /* pipes: there is something */
@@ -95,7 +96,8 @@ file_end(struct file_in *in, const char *reason, size_t lost)
 		close(in->fd);
 	in->readable = NULL;
 	in->fd = -1;
-	in->opened = in->ended = in->paused = in->can_read = false;
+	in->opened = in->ended = in->failed = false;
+	in->paused = in->can_read = false;
 	in->start = in->end = 0;
 }
 
@@ -160,8 +162,10 @@ file_read(struct file_in *in)
 	n = read(in->fd, in->buffer + in->end, CHUNK);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
-	if (n < 0)
+	if (n < 0) {
 		log_error("%s: %s", in->session.file, strerror(errno));
+		in->failed = true;
+	}
 	if (n <= 0)
 		in->ended = true;
 	else
@@ -227,9 +231,25 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 	} else if (in->ended) {
 		size_t lost = in->end - in->start;
 
-		file_end(in, lost ? "it ends within a message" : NULL, lost);
+		if (in->failed)
+			reason = "it can't be read";
+		else if (lost)
+			reason = "it ends within a message";
+		file_end(in, reason, lost);
 	}
 	next_turn(in, 0);
+}
+
+static int
+file_readable(const char *name)
+{
+	struct stat st;
+
+	if (strcmp(name, "-") == 0)
+		return 0;
+	if (stat(name, &st) < 0 || access(name, R_OK) < 0)
+		return -errno;
+	return S_ISDIR(st.st_mode) ? -EISDIR : 0;
 }
 
 static int
@@ -243,9 +263,9 @@ file_in_open(struct net_in *net, char **error)
 	/* A wrong name is told at once, and not when its turn comes. */
 	for (unsigned i = 0; i < net->conf.file_count; i++) {
 		name = net->conf.files[i];
-		if (strcmp(name, "-") == 0 || access(name, R_OK) == 0)
+		rc = file_readable(name);
+		if (rc == 0)
 			continue;
-		rc = -errno;
 		*error = net_error("%s: %s", name, strerror(-rc));
 		return rc;
 	}

@@ -38,7 +38,11 @@ enum {
 	 */
 	STRIDE = SLOT + 4096,
 	TICK_MS = 200,
-	STEAL_MS = 5000, /* a session silent for that long may give way */
+	/*
+	 * A session silent for that long may give way to a new one. Exporters
+	 * often send once a minute, and lose their Templates with the session.
+	 */
+	STEAL_MS = 90000,
 	LAST_TURNS = 64, /* at the close, to take what has arrived */
 	POLL_BURST = 8,  /* datagrams per wake-up that make us poll */
 	POLL_BUFFER = 2 << 20, /* least buffer for that, octets */

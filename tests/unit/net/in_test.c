@@ -508,6 +508,20 @@ test_file_broken(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(error, name[0]));
 	free(error);
 	unlink(name[1]);
+	files[0] = "/"; /* a folder is no file */
+	CU_ASSERT_EQUAL(net_in_open(base, &conf, &receiver_ops, &r, &in,
+				    &error),
+			-EISDIR);
+	free(error);
+	/* Reading our own memory from 0 on fails, but not before. */
+	files[0] = "/proc/self/mem";
+	conf.file_count = 1;
+	r = (struct receiver){0};
+	in = open_in(base, &conf, &r);
+	RUN_UNTIL(base, r.finished == 1);
+	CU_ASSERT_EQUAL(r.closed, 1);
+	CU_ASSERT_PTR_NOT_NULL(r.reason);
+	net_in_close(in);
 	event_base_free(base);
 }
 
