@@ -12,8 +12,8 @@
  * level twice, a count writes one entry per level at most, once per tick.
  *
  * The flows of a rule set are also chained by last active time, so that idle
- * ones are found without a search. No memory is taken after a rule set's first
- * flow.
+ * ones are found without a search. Memory is taken for the first flow of a rule
+ * set and when the hash table grows, never to count.
  */
 #include "conflux/metermib_agent.h"
 
@@ -262,8 +262,10 @@ flow_table_add(struct flow_table *table, const struct flow_key *key,
 				 .first_time = now,
 				 .last_time = now};
 	err = table_add(&table->by_key, key_hash(table, key), f);
-	if (err)
+	if (err) {
+		f->index = 0;
 		return err;
+	}
 	table->free_count--;
 	strand->flows++;
 	chain_put(table, strand, f);
