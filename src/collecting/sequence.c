@@ -353,6 +353,13 @@ sequence_end(struct sequence *s, const struct sequence_message *m,
 	bool first = !s->started;
 	uint32_t from = s->next;
 
+	/*
+	 * Messages of Templates alone come in rows with the same number, length
+	 * and time, and the hash may miss where they differ. It does no harm to
+	 * read one twice, but to miss one: they are not remembered.
+	 */
+	if (!m->records && !m->unknown)
+		s->seen[(uint8_t)(s->seen_at - 1) % SEQUENCE_SEEN].length = 0;
 	if (first || sequence_tells_loss(s))
 		result.verdict = step(s, m, now_ms, &result);
 	if (s->jumped || result.verdict != SEQUENCE_NEXT)

@@ -472,6 +472,43 @@ test_refused(void)
 	fixture_free(f);
 }
 
+/*
+ * An exporter with many templates sends them in messages that are alike but for
+ * a few octets: none of them is taken for a copy of the one before.
+ */
+static void
+test_templates_in_a_row(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct net_session net;
+
+	fixture_open(f, &net, TRANSPORT_UDP);
+	for (unsigned id = 300; id < 400; id++) {
+		msg_begin(&f->m, 0, 1);
+		msg_set(&f->m, 2);
+		msg_u16(&f->m, id);
+		msg_u16(&f->m, 300);
+		for (unsigned i = 0; i < 300; i++) {
+			msg_u16(&f->m, IE_protocolIdentifier);
+			msg_u16(&f->m, 1);
+		}
+		msg_end(&f->m);
+		CU_ASSERT_EQUAL(fixture_send(f, &net), 0);
+	}
+	for (unsigned id = 300; id < 400; id++) {
+		msg_begin(&f->m, id - 300, 1);
+		msg_set(&f->m, id);
+		for (unsigned i = 0; i < 300; i++)
+			msg_u8(&f->m, 6);
+		msg_end(&f->m);
+		CU_ASSERT_EQUAL(fixture_send(f, &net), 0);
+	}
+	CU_ASSERT_EQUAL(f->sink->count, 100);
+	CU_ASSERT_EQUAL(ledger_lost(&f->stage->ledger), 0);
+	fixture_close(f, &net);
+	fixture_free(f);
+}
+
 /* The same id for a template and an options template: the last one counts. */
 static void
 test_id_twice(void)
@@ -556,6 +593,7 @@ static const struct unit_test tests[] = {
 	{"templates", test_templates},
 	{"options templates", test_options_templates},
 	{"many templates", test_many_templates},
+	{"templates in a row", test_templates_in_a_row},
 	{"no room for a session", test_refused},
 	{"one id for two kinds", test_id_twice},
 	{"bits flipped", test_flips},
