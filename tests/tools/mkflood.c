@@ -286,7 +286,8 @@ held(struct flood *f, uint32_t n)
 	begin(f);
 	f->domain = n % 100;
 	begin_set(f, 999);
-	memset(writer_take(&f->w, 1180), 1, 1180);
+	writer_u32(&f->w, n);
+	memset(writer_take(&f->w, 1176), 1, 1176);
 	finish(f, 0);
 }
 
