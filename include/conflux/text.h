@@ -46,12 +46,17 @@ void text_add_json(struct text *text, const void *data, size_t length);
  *	report_list(r, "transportSession");
  *	  report_item(r); ... report_close(r);
  *	report_end_list(r);
+ *
+ * Peers can make some lists long: those go on only while report_room says so.
+ * From REPORT_OCTETS on it does not, and the report ends with "cx:leftOut".
  */
 #define REPORT_DEPTH 16
+#define REPORT_OCTETS (8u << 20)
 
 struct report {
 	struct text *out; /* not owned */
 	bool json;
+	bool left_out; /* there was no room for something */
 	unsigned depth;
 	struct {
 		const char *name; /* of a list */
@@ -62,6 +67,7 @@ struct report {
 
 void report_begin(struct report *r, struct text *out, bool json);
 void report_end(struct report *r);
+bool report_room(struct report *r);
 void report_open(struct report *r, const char *name);
 void report_close(struct report *r);
 void report_list(struct report *r, const char *name);

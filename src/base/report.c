@@ -46,10 +46,21 @@ report_begin(struct report *r, struct text *out, bool json)
 void
 report_end(struct report *r)
 {
+	if (r->left_out)
+		report_bool(r, "cx:leftOut", true);
 	if (r->json)
 		text_add(r->out, "}\n");
 	r->depth--;
 	assert(r->depth == 0);
+}
+
+bool
+report_room(struct report *r)
+{
+	if (r->out->length < REPORT_OCTETS)
+		return true;
+	r->left_out = true;
+	return false;
 }
 
 void

@@ -76,7 +76,8 @@ report_templates(const struct session *session, struct report *report)
 	uint32_t at = 0;
 
 	report_list(report, "template");
-	while ((template = template_store_next(session->templates, &at)))
+	while ((template = template_store_next(session->templates, &at)) &&
+	       report_room(report))
 		report_template(template, to_wall_ms, report);
 	report_end_list(report);
 }
@@ -122,6 +123,8 @@ report_options(const struct domain *domain, struct report *report)
 	while ((option = table_next(options, &at))) {
 		if (option->domain != domain)
 			continue;
+		if (!report_room(report))
+			break;
 		if (!any)
 			report_list(report, "cx:option");
 		any = true;
@@ -161,7 +164,8 @@ report_domains(const struct session *session, struct report *report)
 	uint32_t at = 0;
 
 	report_list(report, "cx:observationDomain");
-	while ((domain = table_next(&session->domains, &at)))
+	while ((domain = table_next(&session->domains, &at)) &&
+	       report_room(report))
 		report_domain(domain, report);
 	report_end_list(report);
 }
@@ -255,8 +259,11 @@ report_socket(const struct collecting_receiver *receiver, struct report *report)
 	const struct session *session;
 
 	report_list(report, "transportSession");
-	TAILQ_FOREACH(session, &receiver->sessions, link)
+	TAILQ_FOREACH(session, &receiver->sessions, link) {
+		if (!report_room(report))
+			break;
 		report_session(session, report);
+	}
 	report_end_list(report);
 	report_unless_0(report, "cx:refusedSessions",
 			receiver->refused_sessions);

@@ -47,7 +47,8 @@ report_templates(const struct sink *s, struct report *r)
 
 		if (!s->channel[i])
 			continue;
-		while ((t = table_next(&s->channel[i]->by_id, &at))) {
+		while ((t = table_next(&s->channel[i]->by_id, &at)) &&
+		       report_room(r)) {
 			report_item(r);
 			report_uint(r, "observationDomainId",
 				    s->channel[i]->number);
@@ -173,6 +174,8 @@ exporting_report(struct stage *stage, struct report *r)
 
 		if (!d->users || d->number == d->source)
 			continue;
+		if (!report_room(r))
+			break;
 		report_item(r);
 		report_uint(r, "observationDomainId", d->number);
 		report_uint(r, "cx:originalObservationDomainId", d->source);

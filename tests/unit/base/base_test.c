@@ -181,6 +181,30 @@ test_report(void)
 	text_fini(&t);
 }
 
+/* A report does not grow with what peers send. */
+static void
+test_report_is_bounded(void)
+{
+	struct text t = {0};
+	struct report r;
+	unsigned items = 0;
+
+	report_begin(&r, &t, true);
+	report_list(&r, "template");
+	for (; report_room(&r); items++) {
+		report_item(&r);
+		report_uint(&r, "templateId", items);
+		report_close(&r);
+	}
+	report_end_list(&r);
+	report_end(&r);
+	CU_ASSERT(items > REPORT_OCTETS / 40);
+	CU_ASSERT(t.length < REPORT_OCTETS + 100);
+	CU_ASSERT_PTR_NOT_NULL(strstr(t.data + t.length - 40,
+				      "}],\"cx:leftOut\":true}\n"));
+	text_fini(&t);
+}
+
 static void
 test_log_limit(void)
 {
@@ -229,6 +253,7 @@ static const struct unit_test tests[] = {
 	{"a table adds, finds and removes", test_table_adds_and_removes},
 	{"JSON strings are always valid", test_json_is_always_valid},
 	{"a report is text or JSON", test_report},
+	{"a report is bounded", test_report_is_bounded},
 	{"log lines are limited", test_log_limit},
 	{"times are printed", test_clock_format},
 	{"a hash uses every octet", test_hash_uses_every_octet},
