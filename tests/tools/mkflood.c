@@ -289,6 +289,7 @@ held(struct flood *f, uint32_t n)
 	writer_u32(&f->w, n);
 	memset(writer_take(&f->w, 1176), 1, 1176);
 	finish(f, 0);
+	f->sequence++;
 }
 
 static void
