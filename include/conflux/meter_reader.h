@@ -132,7 +132,7 @@ struct meter_reader_conf {
 	uint32_t jitter;	  /* percent of interval, 10 */
 	uint32_t max_backoff;	  /* s between tries of a dead meter, 600 */
 	uint32_t max_repetitions; /* 0: found out */
-	uint32_t max_message_size; /* octets of an SNMP message, 1400 */
+	uint32_t max_message_size; /* octets of an answer aimed at, 1400 */
 
 	/*
 	 * Names or numbers of rule sets; none: those we manage, or all that

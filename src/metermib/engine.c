@@ -218,9 +218,13 @@ library_init(void)
 			       NETSNMP_DS_LIB_ALARM_DONT_USE_SIG, 1);
 	netsnmp_ds_set_int(NETSNMP_DS_LIBRARY_ID,
 			   NETSNMP_DS_LIB_CLIENTRECVBUF, 262144);
-	/* It would tell on stderr what a peer can cause without end. */
-	snmp_disable_log();
 	init_snmp("conflux");
+	/*
+	 * It would tell on stderr what a peer can cause without end. With no
+	 * handler it takes stderr; to those who call back nobody listens.
+	 */
+	snmp_disable_log();
+	snmp_enable_calllog();
 }
 
 int

@@ -32,7 +32,7 @@ enum {
 	CONGESTED_WAIT_MS = 50,
 	MESSAGE_OVERHEAD = 180, /* headers of message and PDU, USM */
 	COLUMNS_AT_ONCE = 40,
-	REPETITIONS_START = 4,
+	REPETITIONS_START = 3,
 };
 
 static void next_request(struct meter_reader *reader);
@@ -86,6 +86,7 @@ set_access(struct meter_reader *reader, enum flow_access access)
 		reader->repetitions = COLUMN_ROWS / 2;
 	reader->columns_at_once = COLUMNS_AT_ONCE;
 	reader->dead_columns = 0;
+	reader->largest_row = 0;
 }
 
 void
@@ -223,9 +224,11 @@ grow_repetitions(struct meter_reader *reader, size_t largest)
 		reader->conf.max_message_size - MESSAGE_OVERHEAD : 128;
 	unsigned fit;
 
-	if (reader->conf.max_repetitions || !largest)
+	if (largest > reader->largest_row)
+		reader->largest_row = largest;
+	if (reader->conf.max_repetitions || !reader->largest_row)
 		return;
-	fit = (unsigned)(room / largest);
+	fit = (unsigned)(room / reader->largest_row);
 	if (reader->repetitions < REPETITIONS_MAX)
 		reader->repetitions++;
 	if (reader->repetitions > fit)

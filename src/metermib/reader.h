@@ -162,6 +162,7 @@ struct meter_reader {
 	struct selector selector;
 	uint64_t dead_columns; /* bit per column that the meter has not */
 	unsigned repetitions;
+	size_t largest_row; /* octets of a variable, so far */
 	unsigned columns_at_once;
 	struct meter_pass pass;
 	struct meter_row row;

@@ -16,6 +16,10 @@
  * - Engine ID, engine times and users stay in the library's globals when a
  *   session is closed: on a drop we take ours out, because a meter that was
  *   replaced or lost its boot counter would never be understood again.
+ * - What we say we can receive (msgMaxSize) stays at 65507 octets: an agent of
+ *   Net-SNMP 5.9.3 whose GETBULK answer is larger cuts variables off in a loop
+ *   that need not end, or signs what it cut wrongly. Answers are kept small by
+ *   asking for less.
  * - Sockets are not connected and v1 and v2c answers are told by their request
  *   id alone: answers from another address are left aside.
  */
@@ -420,7 +424,6 @@ library_open(struct meter_session *session)
 	sp.peername = peer;
 	sp.timeout = (long)session->conf.timeout * 1000;
 	sp.retries = (int)session->conf.retries;
-	sp.rcvMsgMaxSize = session->conf.max_message_size;
 	err = set_version(session, &sp);
 	if (!err) {
 		session->handle = snmp_sess_open(&sp);

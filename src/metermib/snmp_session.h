@@ -38,7 +38,6 @@ struct snmp_conf {
 	enum meter_snmp_version version;
 	uint32_t timeout; /* ms */
 	uint32_t retries;
-	uint32_t max_message_size;
 	char *community;
 	char *write_community;
 	char *user;

@@ -144,8 +144,7 @@ test_bad_rules(void)
 		"SourcePeerType 300 1 Count\n",
 		"a: Null 0 0 Count\na: Null 0 0 Count\n",
 		"SourcePeerType 255 1 Goto 70000\n",
-		"SourcePeerAddress x:000102030405060708090a0b0c0d0e0f1011121314"
-		" 0 Count\n",
+		"9 x:000102030405060708090a0b0c0d0e0f1011121314 0 Count\n",
 		"Null 0 0 Count 1 2\n",
 	};
 	struct meter_rules rules;
