@@ -413,6 +413,9 @@ read_sets(struct domain *domain, struct message_reader *reader,
 	for (;;) {
 		while (message_next_set(reader, &set)) {
 			read_set(domain, &set, arrival);
+			/* The next set may have what this one has taught. */
+			if (domain->session->process->relearn)
+				relearn(domain->session->process);
 			end = set.content + set.length;
 		}
 		if (!reader->reason || octets <= reader->header.length)
@@ -470,8 +473,6 @@ read_message(struct session *session, const uint8_t *message, size_t octets,
 	if (net->transport != TRANSPORT_UDP && domain->held_ids)
 		held_drop(domain);
 	end_sequence(domain, &reader.header);
-	if (session->process->relearn)
-		relearn(session->process);
 	return error;
 }
 

@@ -72,9 +72,12 @@ test_types(void)
 	msg_options_template(&f->m, 300, 2, type_fields, 9);
 	msg_set(&f->m, 300);
 	msg_type(&f->m, PEN, 0x8000 | 7, IE_UNSIGNED32, "dropRate");
+	msg_set(&f->m, 256);
+	msg_u32(&f->m, 44);
 	msg_end(&f->m);
 	fixture_send(f, &net);
-	CU_ASSERT_EQUAL(f->sink->count, 2); /* it is passed on as well */
+	CU_ASSERT_EQUAL(f->sink->count, 3); /* it is passed on as well */
+	CU_ASSERT_NOT_EQUAL(f->sink->seen[2].shape, f->sink->seen[0].shape);
 	ie = ie_find(f->registry, PEN, 7);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(ie);
 	CU_ASSERT_FALSE(ie->unknown);
@@ -84,13 +87,13 @@ test_types(void)
 	CU_ASSERT_EQUAL(ie->units, 2);
 	CU_ASSERT_EQUAL(ie->range_max, 1000);
 	CU_ASSERT_STRING_EQUAL(ie->description, "How it was");
-	msg_begin(&f->m, 2, 1);
+	msg_begin(&f->m, 3, 1);
 	msg_set(&f->m, 256);
 	msg_u32(&f->m, 43);
 	msg_end(&f->m);
 	fixture_send(f, &net);
-	CU_ASSERT_EQUAL(f->sink->count, 3);
-	CU_ASSERT_NOT_EQUAL(f->sink->seen[2].shape, f->sink->seen[0].shape);
+	CU_ASSERT_EQUAL(f->sink->count, 4);
+	CU_ASSERT_PTR_EQUAL(f->sink->seen[3].shape, f->sink->seen[2].shape);
 	fixture_close(f, &net);
 	fixture_free(f);
 }
