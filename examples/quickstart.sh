@@ -144,10 +144,10 @@ sum()
 	}' "$1"
 }
 
-# number NAME: of a report on standard input, the first that has the name
+# number NAME: of the ledger of a report on standard input
 number()
 {
-	sed -n "s/^ *$1 \([0-9]*\)\$/\1/p" | head -n 1
+	sed -n "s/^ *ledger .*$1 \([0-9]*\).*\$/\1/p" | head -n 1
 }
 
 meter_port=$(free_port)
@@ -193,7 +193,7 @@ show()
 	fi
 	shows=$((shows + 1))
 	[ $((shows % 4)) -eq 0 ] || return 0
-	"$CONFLUX" status -s "$T/control.sock" ledger >"$T/ledger" 2>&1 ||
+	"$CONFLUX" status -s "$T/control.sock" total >"$T/ledger" 2>&1 ||
 		return 0
 	echo "  -- ledger: in $(number in <"$T/ledger"), merged" \
 		"$(number merged <"$T/ledger"), exported" \

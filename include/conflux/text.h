@@ -37,7 +37,8 @@ void text_add_json(struct text *text, const void *data, size_t length);
 
 /*
  * A tree of named values. Lists hold nodes of the same name: JSON gets one
- * array, text gets each node with its name.
+ * array, text gets each node with its name. In text, a node that has nothing
+ * but values is one line if it fits into 80 columns.
  *
  *	report_open(r, "cache");          an object
  *	report_text(r, "name", "c1");
@@ -60,8 +61,10 @@ struct report {
 	unsigned depth;
 	struct {
 		const char *name; /* of a list */
+		size_t start;     /* of a node's values in the text */
 		bool list;
 		bool comma;
+		bool nested;      /* has nodes in it */
 	} level[REPORT_DEPTH];
 };
 

@@ -6,6 +6,8 @@
 
 #include "conflux/text.h"
 
+enum { COLUMNS = 80 };
+
 static void
 line_start(struct report *r, const char *name)
 {
@@ -28,7 +30,10 @@ static void
 push(struct report *r, const char *name, bool list)
 {
 	assert(r->depth + 1 < REPORT_DEPTH);
+	r->level[r->depth].nested = true;
 	r->depth++;
+	r->level[r->depth].nested = false;
+	r->level[r->depth].start = r->out->length;
 	r->level[r->depth].name = name;
 	r->level[r->depth].list = list;
 	r->level[r->depth].comma = false;
@@ -63,6 +68,39 @@ report_room(struct report *r)
 	return false;
 }
 
+/*
+ * The values behind start, a line each, are put behind the name of their node
+ * on one line, if there is room.
+ */
+static void
+join(struct text *out, size_t start)
+{
+	size_t from = start, to = start - 1, end, column = 0;
+
+	if (out->failed)
+		return;
+	while (column < to && out->data[to - column - 1] != '\n')
+		column++;
+	while (from < out->length) {
+		from += strspn(out->data + from, " ");
+		end = from + strcspn(out->data + from, "\n");
+		column += 1 + end - from;
+		from = end + 1;
+	}
+	if (column >= COLUMNS)
+		return;
+	for (from = start; from < out->length; from = end + 1) {
+		from += strspn(out->data + from, " ");
+		end = from + strcspn(out->data + from, "\n");
+		out->data[to++] = ' ';
+		memmove(out->data + to, out->data + from, end - from);
+		to += end - from;
+	}
+	out->data[to++] = '\n';
+	out->data[to] = 0;
+	out->length = to;
+}
+
 void
 report_open(struct report *r, const char *name)
 {
@@ -76,6 +114,8 @@ report_close(struct report *r)
 {
 	if (r->json)
 		text_add_char(r->out, '}');
+	else if (!r->level[r->depth].nested)
+		join(r->out, r->level[r->depth].start);
 	r->depth--;
 }
 

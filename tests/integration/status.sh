@@ -59,9 +59,9 @@ equal total "500 450 50" "$(json "$T/all.json" \
 
 step "text, and sections"
 "$CONFLUX" status -s "$sock" >"$T/out" || fail "text"
-matches text '^ +activeFlows 50$' "$T/out"
+matches text '^ +timeoutCache maxFlows 1000 activeFlows 50 ' "$T/out"
 "$CONFLUX" status -s "$sock" cache >"$T/out" || fail "section"
-matches section '^ +activeFlows 50$' "$T/out"
+matches section '^ +timeoutCache maxFlows 1000 activeFlows 50 ' "$T/out"
 if grep -q collectingProcess "$T/out"; then
 	fail "other sections in one"
 fi

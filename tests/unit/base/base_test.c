@@ -175,9 +175,36 @@ test_report(void)
 			t.data,
 			json ? "{\"cache\":[{\"name\":\"c\","
 			       "\"flows\":18446744073709551615}],\"up\":true}\n"
-			     : "cache\n  name c\n  flows "
+			     : "cache name c flows "
 			       "18446744073709551615\nup true\n");
 	}
+	/* Nodes in a node, and values that are too long for a line. */
+	text_reset(&t);
+	report_begin(&r, &t, false);
+	report_open(&r, "a");
+	report_open(&r, "b");
+	report_text(&r, "c", "0123456789012345678901234567890123456789");
+	report_text(&r, "d", "012345678901234567890123456789");
+	report_close(&r);
+	report_open(&r, "b");
+	report_text(&r, "c", "0123456789012345678901234567890123456789");
+	report_text(&r, "d", "0123456789012345678901234567890");
+	report_close(&r);
+	report_open(&r, "empty");
+	report_close(&r);
+	report_uint(&r, "e", 1);
+	report_close(&r);
+	report_end(&r);
+	CU_ASSERT_STRING_EQUAL(
+		t.data,
+		"a\n"
+		"  b c 0123456789012345678901234567890123456789 "
+		"d 012345678901234567890123456789\n"
+		"  b\n"
+		"    c 0123456789012345678901234567890123456789\n"
+		"    d 0123456789012345678901234567890\n"
+		"  empty\n"
+		"  e 1\n");
 	text_fini(&t);
 }
 
