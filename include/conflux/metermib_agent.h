@@ -217,6 +217,17 @@ void meter_interface_lost(struct meter *meter, uint32_t if_index,
 
 /* The agent */
 
+/* What follows the last flow of a time filter T; what RFC 4502 leaves open. */
+enum metermib_time_filter {
+	METERMIB_ONE_PASS, /* the next rule set: recommended */
+	METERMIB_PLUS_ONE, /* the flows of T+1, T+2, ...: traditional */
+	/*
+	 * Names have LastActiveTime in place of T, as one can read RFC 2720 on
+	 * flowPackageTime. For tests of readers: it is slow.
+	 */
+	METERMIB_LITERAL,
+};
+
 /* How a package shows an attribute that a flow does not have. */
 enum metermib_absent {
 	METERMIB_ABSENT_ZERO,  /* zeros, as wide as the attribute */
@@ -238,7 +249,7 @@ struct metermib_agent_config {
 	const char *read_community;  /* NULL: no such access */
 	const char *write_community; /* reads too */
 	const char *engine_id; /* hexadecimal, NULL: random at each start */
-	bool time_plus_one;    /* traditional TimeFilter: T, T+1, T+2, ... */
+	enum metermib_time_filter time_filter;
 	bool rfc2064; /* the MIB of 1997; the meter has all_rule_sets */
 	enum metermib_absent absent;
 };

@@ -197,7 +197,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	reader_init(&r, data, size);
 	flags = reader_u8(&r);
 	mib.rfc2064 = flags & 1;
-	mib.time_plus_one = flags & 2;
+	mib.time_filter = flags & 32  ? METERMIB_LITERAL
+			  : flags & 2 ? METERMIB_PLUS_ONE
+				      : METERMIB_ONE_PASS;
 	mib.absent = (flags >> 2) % 3;
 	config.uptime = flags & 16 ? UINT32_MAX - 100 : 1;
 	mib.meter = meter_new(&config, START_MS);

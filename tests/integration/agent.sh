@@ -305,6 +305,16 @@ equal "its mask" '"FF FF FF 00 "' "$(get flowDataDestPeerMask.1.0.1)"
 equal "a port" '"00 50 "' "$(get flowDataDestTransAddress.1.0.1)"
 stop "$PID"
 
+step "true times in names, which RFC 2720 may mean"
+meter odd "$FLOWMETER" -w secret-w --flows 30 --rate 300 --updates 200 \
+	--style literal
+counted odd
+walk -Oqn "$AT" $F.2.1.1.32 | sed "s/^$F.2.1.1.32.1.//; s/\./ /; s/:.*//" \
+	>"$T/times"
+equal "flows" 30 "$(lines "$T/times")"
+sort -n -k 1,1 -k 2,2 "$T/times" | cmp - "$T/times" || fail "not in order"
+stop "$PID"
+
 step "RFC 2064: no packages, no rule set in the index, Counter32"
 meter five "$FLOWMETER" -w secret-w --flows 10 --rate 0 --rfc2064
 equal "flood mode" "No Such Instance currently exists at this OID" \
@@ -329,7 +339,7 @@ equal "flows that were lost" 20 "$(truth "$T/six.csv" 1 restart | cut -d ' ' -f 
 
 step "what is not an option"
 for wrong in "" "-c x --flows none" "-c x --style odd" "-c x -u a,SHA" \
-	"-c x --flows 9999999999" "-c x more" "-c x --script $T/none"; do
+	"-c x --flows 9999999999" "-c x more" "-c x --absent no" "-c x --script $T/none"; do
 	# shellcheck disable=SC2086
 	"$FLOWMETER" $wrong >"$T/out" 2>&1 && fail "flowmeter $wrong"
 	matches "what flowmeter $wrong says" "flowmeter: |No such file" "$T/out"

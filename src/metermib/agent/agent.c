@@ -269,7 +269,7 @@ metermib_agent_new(struct event_base *base, struct meter *meter,
 	agent->meter = meter;
 	agent->subagent = config->agentx != NULL;
 	agent->mib = (struct mib){.meter = meter,
-				  .time_plus_one = config->time_plus_one,
+				  .time_filter = config->time_filter,
 				  .rfc2064 = config->rfc2064,
 				  .absent = config->absent};
 	agent->name = strdup(config->name);

@@ -81,6 +81,7 @@ struct flowmeter {
 	bool restarted;
 };
 
+/* clang-format off */
 static const char help[] =
 	"Usage: flowmeter [option...]\n"
 	"A traffic flow meter (RFC 2720) with made-up flows, for tests.\n"
@@ -91,46 +92,40 @@ static const char help[] =
 	"  -w COMMUNITY       may read and write\n"
 	"  -u USER            SNMPv3: NAME, NAME,AUTH,PASS or\n"
 	"                     NAME,AUTH,PASS,PRIV,PASS; AUTH is MD5, SHA,\n"
-	"                     SHA-256, ..., PRIV is DES or AES; ends in "
-	"\",ro\"\n"
-	"                     if the user may not write. May be repeated.\n"
+	"                     SHA-256, ..., PRIV is DES or AES; ends in \",ro\"\n"
+	"                     if the user may not write; may be repeated\n"
 	"  --engine-id HEX    engine ID (default: another at each start)\n"
 	"Where:\n"
-	"  -p PORT            UDP port (default 0: a free one, which is "
-	"printed)\n"
-	"  -b ADDRESS         listens on it, may be repeated (default "
-	"127.0.0.1)\n"
+	"  -p PORT            UDP port (default 0: a free one, which is printed)\n"
+	"  -b ADDRESS         listens on it; may be repeated (default 127.0.0.1)\n"
 	"  --agentx SOCKET    is a sub-agent of the master there instead\n"
 	"Flows:\n"
 	"  --flows N          flows that live at a time (default 1000)\n"
-	"  --max-flows N      places in the flow table (default 4 N, at least "
-	"1000)\n"
+	"  --max-flows N      places in the flow table (default 4 times the\n"
+	"                     flows, at least 1000)\n"
 	"  --seed N           makes other flows (default 1)\n"
 	"  --rate N           counts a second, over all flows (default 100);\n"
 	"                     0: each flow counts once and that is all\n"
 	"  --updates N        ends counting after N counts\n"
 	"  --max-octets N     octets of one count, at most (default 24000)\n"
-	"  --script FILE      counts from a file, beside or (--flows 0) "
-	"instead:\n"
-	"                     "
-	"ms,source,dest,protocol,sport,dport,octets,packets,\n"
-	"                     to|from\n"
-	"  --truth FILE       writes what each flow counted, as CSV, when it "
-	"leaves\n"
-	"                     the table and at the end (SIGTERM)\n"
+	"  --script FILE      counts from a file, beside made-up flows or\n"
+	"                     (--flows 0) instead of them, a count in a line:\n"
+	"                     ms,source,dest,protocol,source port,dest port,\n"
+	"                     octets,packets,to|from\n"
+	"  --truth FILE       writes what each flow has counted, as CSV, when it\n"
+	"                     leaves the table and at the end (SIGTERM)\n"
 	"The meter:\n"
 	"  --inactivity S     flowInactivityTimeout (default 600)\n"
 	"  --uptime CS        Uptime to start with, centiseconds\n"
-	"  --restart-after MS restarts the meter once: tables empty, Uptime "
-	"small\n"
-	"  --style STYLE      TimeFilter: one-pass (default) or traditional "
-	"(T+1)\n"
+	"  --restart-after MS restarts once: tables are empty, Uptime is small\n"
+	"  --style STYLE      TimeFilter: one-pass (default), traditional (T+1)\n"
+	"                     or literal (LastActiveTime in the names)\n"
 	"  --rfc2064          the MIB of 1997: no packages, Counter32\n"
-	"  --absent HOW       attributes a flow has not, in packages: zero\n"
+	"  --absent HOW       attributes that a flow has not, in packages: zero\n"
 	"                     (default), empty or null\n"
-	"  -l LEVEL           logs: error, warning, notice (default), info, "
-	"debug\n"
+	"  -l LEVEL           logs: error, warning, notice (default), info, debug\n"
 	"  -h, --help         this\n";
+/* clang-format on */
 
 static int
 usage(const char *what, const char *value)
@@ -215,10 +210,19 @@ get_user(struct flowmeter *f, char *text)
 static int
 get_style(struct flowmeter *f, const char *text)
 {
-	f->agent_config.time_plus_one = strcmp(text, "traditional") == 0;
-	if (!f->agent_config.time_plus_one && strcmp(text, "one-pass") != 0)
-		return usage("--style is one-pass or traditional, not", text);
-	return 0;
+	static const char *const name[] = {
+		[METERMIB_ONE_PASS] = "one-pass",
+		[METERMIB_PLUS_ONE] = "traditional",
+		[METERMIB_LITERAL] = "literal",
+	};
+
+	for (unsigned i = 0; i < sizeof(name) / sizeof(name[0]); i++)
+		if (strcmp(text, name[i]) == 0) {
+			f->agent_config.time_filter =
+				(enum metermib_time_filter)i;
+			return 0;
+		}
+	return usage("--style is one-pass, traditional or literal, not", text);
 }
 
 static int

@@ -30,7 +30,7 @@ struct mib_oid {
 
 struct mib {
 	struct meter *meter;
-	bool time_plus_one;
+	enum metermib_time_filter time_filter;
 	bool rfc2064;
 	enum metermib_absent absent;
 	uint64_t packages; /* made, for the counters */

@@ -39,6 +39,24 @@ struct position {
 	uint32_t index;
 };
 
+/* The least in order of last active time and index; looks at all flows. */
+static struct meter_flow *
+next_literal(const struct flow_table *flows, uint8_t set,
+	     const struct position *at)
+{
+	struct meter_flow *flow = NULL, *least = NULL;
+	uint32_t after = 0;
+
+	while ((flow = flow_table_next(flows, set, at->time, after))) {
+		after = flow->index;
+		if (flow->last_time == at->time && flow->index <= at->index)
+			continue;
+		if (!least || flow->last_time < least->last_time)
+			least = flow;
+	}
+	return least;
+}
+
 /* Moves on to the flow behind a position, or returns NULL. */
 static struct meter_flow *
 next_flow(const struct mib *mib, struct position *at)
@@ -50,8 +68,13 @@ next_flow(const struct mib *mib, struct position *at)
 	for (; at->rule_set <= last; at->rule_set++) {
 		uint8_t set = (uint8_t)at->rule_set;
 
-		flow = flow_table_next(flows, set, at->time, at->index);
-		if (!flow && mib->time_plus_one &&
+		if (mib->time_filter == METERMIB_LITERAL) {
+			flow = next_literal(flows, set, at);
+			at->time = flow ? flow->last_time : 0;
+		} else {
+			flow = flow_table_next(flows, set, at->time, at->index);
+		}
+		if (!flow && mib->time_filter == METERMIB_PLUS_ONE &&
 		    at->time < flow_table_latest(flows, set)) {
 			at->time++;
 			flow = flow_table_next(flows, set, at->time, 0);

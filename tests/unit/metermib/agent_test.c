@@ -763,10 +763,12 @@ test_walk(void)
 	v1 = walk(&mib, true);
 	CU_ASSERT_EQUAL(v1, all - 5 * 4);
 	/* 1 + 101 + 201 + ... ticks, each row from T = 0 on. */
-	mib.time_plus_one = true;
+	mib.time_filter = METERMIB_PLUS_ONE;
 	CU_ASSERT_EQUAL(walk(&mib, false),
 			all - 5 * 39 + 39 * (5 + 1 + 101 + 201 + 301 + 401));
-	mib.time_plus_one = false;
+	mib.time_filter = METERMIB_LITERAL;
+	CU_ASSERT_EQUAL(walk(&mib, false), all);
+	mib.time_filter = METERMIB_ONE_PASS;
 	mib.rfc2064 = true;
 	CU_ASSERT_EQUAL(walk(&mib, false), 2 * 4 + 5 + 7 + 4 + 3 * 5 + 5 * 40);
 	meter_free(meter);
@@ -791,7 +793,7 @@ test_time_filter(void)
 	at = oid_of("2.1.1.27.1.201.2");
 	CU_ASSERT(mib_next(&mib, &at, false, &value));
 	CU_ASSERT(oid_is(&at, "2.1.1.27.1.201.3"));
-	mib.time_plus_one = true;
+	mib.time_filter = METERMIB_PLUS_ONE;
 	at = oid_of("2.1.1.27.1.202.5");
 	CU_ASSERT(mib_next(&mib, &at, false, &value));
 	CU_ASSERT(oid_is(&at, "2.1.1.27.1.203.4"));
@@ -801,6 +803,12 @@ test_time_filter(void)
 	at = oid_of("2.1.1.27.1.401.5");
 	CU_ASSERT(mib_next(&mib, &at, false, &value));
 	CU_ASSERT(oid_is(&at, "2.1.1.28.1.0.1"));
+	mib.time_filter = METERMIB_LITERAL;
+	at = oid_of("2.1.1.28.1.50.0");
+	CU_ASSERT(mib_next(&mib, &at, false, &value));
+	CU_ASSERT(oid_is(&at, "2.1.1.28.1.101.2"));
+	CU_ASSERT(mib_next(&mib, &at, false, &value));
+	CU_ASSERT(oid_is(&at, "2.1.1.28.1.201.3"));
 	/* A row is there up to its time. */
 	at = oid_of("2.1.1.27.1.401.5");
 	CU_ASSERT(mib_get(&mib, &at, &value));
@@ -912,7 +920,7 @@ test_next_at_random(void)
 			at.id[j] = (uint32_t)(rand() % (j > 3 ? 30 : 6));
 		from = at;
 		mib.rfc2064 = rand() % 2;
-		mib.time_plus_one = rand() % 2;
+		mib.time_filter = (enum metermib_time_filter)(rand() % 3);
 		if (mib_next(&mib, &at, false, &value)) {
 			good &= oid_compare(&from, &at) < 0;
 			good &= mib_get(&mib, &at, &value);
