@@ -128,10 +128,11 @@ fi
 step "UDP to nfcapd: equal sums"
 port=$(free_port)
 mkdir "$T/nf"
-start nfcapd nfcapd -w "$T/nf" -p "$port" -b 127.0.0.1 -t 3600 -I x
+# A collector that has to wait for the processor must not lose anything.
+start nfcapd nfcapd -w "$T/nf" -p "$port" -b 127.0.0.1 -t 3600 -I x -B 4194304
 nfcapd=$PID
 wait_port udp "$port"
-"$MKEXPORT" --udp "127.0.0.1:$port" --records 50000 --plain --rate 5e6 \
+"$MKEXPORT" --udp "127.0.0.1:$port" --records 50000 --plain --rate 1e6 \
 	--refresh-packets 20 >"$T/nf.json" || fail "mkexport"
 sleep 1
 stop "$nfcapd"
