@@ -205,7 +205,7 @@ listen_on(struct metermib_agent *agent,
 		if (!t)
 			return -EADDRINUSE;
 		agent->port[i] = port_of(t->sock);
-		/* Net-SNMP frees the transport also when it fails. */
+		/* If it fails, Net-SNMP may or may not have freed t. */
 		agent->nsap[i] = netsnmp_register_agent_nsap(t);
 		if (agent->nsap[i] < 0)
 			return -EADDRINUSE;

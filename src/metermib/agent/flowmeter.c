@@ -445,7 +445,7 @@ on_time(evutil_socket_t fd, short what, void *arg)
 	    now - f->start_ms >= f->restart_ms) {
 		f->restarted = true;
 		meter_restart(f->meter, now);
-		log_notice("flowmeter: restarted");
+		log_notice("restarted");
 	}
 	if (generator_run(f->generator, now)) {
 		printf("counted %" PRIu64 "\n",
@@ -515,7 +515,7 @@ finish(struct flowmeter *f)
 	struct flow_table *flows = meter_flows(f->meter);
 	int err = 0;
 
-	log_notice("flowmeter: %" PRIu64 " counts, %" PRIu64 " octets, %" PRIu64
+	log_notice("%" PRIu64 " counts, %" PRIu64 " octets, %" PRIu64
 		   " packets, %" PRIu64 " refused; served %" PRIu64
 		   " objects, %" PRIu64 " packages, refused %" PRIu64
 		   " requests",
@@ -577,7 +577,7 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	err = start(&f);
 	if (err) {
-		log_error("flowmeter: cannot start: %s", strerror(-err));
+		log_error("cannot start: %s", strerror(-err));
 	} else {
 		say_where(&f);
 		event_base_dispatch(f.base);
