@@ -29,9 +29,11 @@ unset MAKEFLAGS MFLAGS MAKELEVEL CFLAGS CPPFLAGS LDFLAGS
 export LC_ALL=C
 
 # What the tests are run against. A test whose peer is absent is skipped.
-peers="libcunit1-dev clang valgrind mandoc libxml2-utils jing xmlstarlet
-	libyang-tools python3 python3-ipfix softflowd nfdump tshark
-	libfixbuf-tools pmacct snmp snmpd iproute2 procps"
+yang=libyang2-tools
+grep -q '^VERSION_ID="12"' /etc/os-release || yang=libyang3-tools
+peers="clang valgrind mandoc libxml2-utils jing xmlstarlet $yang python3
+	python3-ipfix softflowd nfdump tshark libfixbuf-tools pmacct snmp
+	snmpd iproute2 procps"
 
 say()
 {
@@ -62,7 +64,7 @@ flunk()
 {
 	failed=$((failed + 1))
 	say "FAIL: $1 (see ${2#"$SRC"/})"
-	tail -n 40 "$2" | sed 's/^/	/'
+	grep -vE '^ +(CC|CCLD|AR|GEN) ' "$2" | tail -n 40 | sed 's/^/	/'
 }
 
 # check WHAT LOG COMMAND...: one test
