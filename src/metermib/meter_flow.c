@@ -159,8 +159,8 @@ meter_flows_prune(struct meter_flows *flows, uint8_t rule_set, uint8_t mark)
 	while (flows->slot && i <= flows->mask) {
 		const struct meter_flow *flow = &flows->slot[i];
 
-		if (flow->index && flow->rule_set == rule_set &&
-		    flow->mark != mark) {
+		if (flow->index && flow->mark != mark &&
+		    (!rule_set || flow->rule_set == rule_set)) {
 			take_out(flows, i);
 			pruned++;
 		} else {

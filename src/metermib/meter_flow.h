@@ -100,7 +100,8 @@ int meter_flows_add(struct meter_flows *flows, uint8_t rule_set,
 
 /*
  * Takes out the flows of a rule set that do not have this mark: a full pass did
- * not see them, so the meter has them no more. Returns how many.
+ * not see them, so the meter has them no more. Rule set 0: of all of them.
+ * Returns how many.
  */
 uint32_t meter_flows_prune(struct meter_flows *flows, uint8_t rule_set,
 			   uint8_t mark);

@@ -211,6 +211,8 @@ round_end(struct meter_reader *reader)
 	reader->failures = 0;
 	reader->phase = PHASE_IDLE;
 	reader->rounds++;
+	if (reader->state_due)
+		meter_state_save(reader);
 	if (reader->round_started &&
 	    reader->conf.first_pass == METER_FIRST_BASELINE) {
 		reader->has_start = true;

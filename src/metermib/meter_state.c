@@ -87,10 +87,12 @@ meter_state_save(struct meter_reader *reader)
 	struct writer w;
 	uint8_t *data = NULL;
 
-	/* One that is being written holds all but the last pass: enough. */
+	/* A slow disk gets the next pass with the one after it. */
 	if (!reader->conf.state_file || !reader->clock.known)
 		return;
-	if (atomic_load(&reader->writes) > 1 && !reader->stopping)
+	reader->state_due = atomic_load(&reader->writes) > 1 &&
+			    !reader->stopping;
+	if (reader->state_due)
 		return;
 	for (unsigned i = 0; i <= RULE_SETS_MAX; i++)
 		sets += reader->set[i] != NULL;

@@ -169,6 +169,7 @@ struct meter_reader {
 
 	struct meter_manager *manager;
 	atomic_uint writes; /* of the state file, under way */
+	bool state_due;	    /* one was left out */
 	struct meter_counts counts;
 	struct log_limit limit;
 };

@@ -311,3 +311,41 @@ sleep 1
 stop "$PID"
 equal "exit" 0 "$STATUS"
 matches "the reason" "is not read: no answer" "$T/r.err"
+
+# odd MODE PACKETS [ACCESS]: a meter in Python; flow i has i packets each way.
+odd()
+{
+	step "an odd meter: $1"
+	port=$(free_port)
+	start odd python3 "$SRC/tests/integration/odd_meter.py" "$port" "$1"
+	odd=$PID
+	wait_for 10 grep -q listening "$T/odd.out"
+	start r "$READER" -p "$port" -i 1 --jitter 0 --count --each $V2 \
+		--passes 2 --timeout 300 -l info
+	wait_exit "$PID" 20
+	equal "exit" 0 "$STATUS"
+	equal "packets" "$2" "$(awk -F, '{ n += $8 } END { print n }' "$T/r.out")"
+	equal "access" "${3:-packages}" "$(field access "$T/r.err")"
+	stop "$odd"
+}
+
+if command -v python3 >/dev/null; then
+	odd plain 36
+	odd literal 36
+	odd loop 30
+	equal "names that did not increase" 1 \
+		"$(field namesNotIncreasing "$T/r.err")"
+	odd broken 29
+	equal "malformed" 2 "$(field malformed "$T/r.err")"
+	odd generr 32
+	equal "malformed" 1 "$(field malformed "$T/r.err")"
+	odd toobig 36
+	odd empty 36
+	odd nopack 36 columns
+	odd few 36
+	odd refuse 36
+	matches "the reason" "lets us have no reader row" "$T/r.err"
+	odd wait 36
+	odd spoof 36
+	matches "answers of others" "^datagramsFromOthers [1-9]" "$T/r.err"
+fi

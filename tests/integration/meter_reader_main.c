@@ -260,7 +260,8 @@ report(struct program *p)
 	}
 	ledger_report(&sum, &r);
 	report_uint(&r, "records", p->sink.records);
-	report_uint(&r, "milliseconds", p->end_ms - p->start_ms);
+	if (p->end_ms)
+		report_uint(&r, "milliseconds", p->end_ms - p->start_ms);
 	report_uint(&r, "stoodStillMicroseconds", p->worst_us);
 	report_end(&r);
 	fputs(text.data, stderr);
