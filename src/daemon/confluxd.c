@@ -48,10 +48,13 @@ struct options {
 	const char *user;
 };
 
+/* Signals that end it in order. */
+enum { ENDINGS = 3 };
+
 struct daemon {
 	struct event_base *base;
 	struct runtime *runtime;
-	struct event *term, *interrupt;
+	struct event *signal[ENDINGS];
 	bool ending;
 };
 
@@ -128,6 +131,25 @@ become(const char *name)
 
 /* ---- running ------------------------------------------------------------- */
 
+/* SIGHUP is that of a terminal which goes away under us. */
+static const struct {
+	int number;
+	const char *name;
+} endings[ENDINGS] = {
+	{SIGTERM, "SIGTERM"},
+	{SIGINT, "SIGINT"},
+	{SIGHUP, "SIGHUP"},
+};
+
+static const char *
+signal_name(int number)
+{
+	for (unsigned i = 0; i < ENDINGS; i++)
+		if (endings[i].number == number)
+			return endings[i].name;
+	return "signal";
+}
+
 static void
 on_ended(void *arg)
 {
@@ -143,7 +165,7 @@ on_signal(evutil_socket_t number, short what, void *arg)
 		_exit(STATUS_SIGNAL + number);
 	daemon->ending = true;
 	log_notice("%s: flushing, then ending; once more ends at once",
-		   number == SIGINT ? "SIGINT" : "SIGTERM");
+		   signal_name(number));
 	runtime_stop(daemon->runtime);
 }
 
@@ -153,13 +175,13 @@ catch_signals(struct daemon *daemon)
 	signal(SIGPIPE, SIG_IGN);
 	/* A file at its limit is an error of the write, not our end. */
 	signal(SIGXFSZ, SIG_IGN);
-	daemon->term = evsignal_new(daemon->base, SIGTERM, on_signal, daemon);
-	daemon->interrupt =
-		evsignal_new(daemon->base, SIGINT, on_signal, daemon);
-	if (!daemon->term || !daemon->interrupt ||
-	    event_add(daemon->term, NULL) < 0 ||
-	    event_add(daemon->interrupt, NULL) < 0)
-		return -1;
+	for (unsigned i = 0; i < ENDINGS; i++) {
+		daemon->signal[i] = evsignal_new(
+			daemon->base, endings[i].number, on_signal, daemon);
+		if (!daemon->signal[i] ||
+		    event_add(daemon->signal[i], NULL) < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -198,10 +220,9 @@ start(const struct options *options)
 		status = run(&daemon, conf, options->user);
 	runtime_free(daemon.runtime);
 	conf_free(conf);
-	if (daemon.term)
-		event_free(daemon.term);
-	if (daemon.interrupt)
-		event_free(daemon.interrupt);
+	for (unsigned i = 0; i < ENDINGS; i++)
+		if (daemon.signal[i])
+			event_free(daemon.signal[i]);
 	if (daemon.base)
 		event_base_free(daemon.base);
 	libevent_global_shutdown();

@@ -184,6 +184,14 @@ for workers in 1 3; do
 	exact "$T/live$workers.err" "$T/sunk.ipfix"
 done
 
+step "SIGHUP, of a terminal that goes away, ends it in order"
+from=$(free_port)
+config hup 1 "$(collector udp "$from" 127.0.0.1)" "$(file_writer "$T/hup.ipfix")"
+start hup "$CONFLUXD" -c "$T/hup.xml"
+wait_port udp "$from"
+stop $PID HUP
+equal "status at SIGHUP" 0 $STATUS
+
 step "SIGINT ends it too; without a destination it ends in bounded time"
 from=$(free_port) to=$(free_port)
 rm -f "$T"/truth.*
