@@ -160,6 +160,13 @@ int exporting_new(struct event_base *base, const struct exporting_conf *conf,
 		  struct ie_registry *registry, struct shape_table *shapes,
 		  struct stage **out, char **error);
 
+/*
+ * The end of all sessions, in order as far as it can be had within a second for
+ * each: then nothing is held, what did not go is lost. Only exporting_ledger and
+ * freeing the stage may follow.
+ */
+void exporting_end(struct stage *stage);
+
 /* Ledger of one destination (for tests and metrics), brought up to date. */
 const struct ledger *exporting_ledger(struct stage *stage, unsigned index);
 

@@ -262,6 +262,15 @@ exporting_drained(const struct stage *stage)
 	return true;
 }
 
+void
+exporting_end(struct stage *stage)
+{
+	struct exporting *e = of(stage);
+
+	for (unsigned i = 0; i < e->conf.destination_count; i++)
+		sink_end(&e->sink[i]);
+}
+
 const struct ledger *
 exporting_ledger(struct stage *stage, unsigned index)
 {

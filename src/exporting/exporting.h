@@ -257,6 +257,8 @@ struct sink {
 void sink_init(struct sink *sink, struct exporting *e,
 	       struct exporting_destination *conf);
 int sink_open(struct sink *sink, char **error);
+/* See exporting_end. */
+void sink_end(struct sink *sink);
 void sink_close(struct sink *sink);
 /* Takes what it can of the batch; the rest is lost and counted. */
 enum loss sink_put(struct sink *sink, const struct domain *domain,

@@ -515,13 +515,34 @@ sink_open(struct sink *s, char **error)
 }
 
 void
+sink_end(struct sink *s)
+{
+	uint64_t left;
+
+	if (!s->out)
+		return;
+	/* What it cannot send it tells of ("down"). The rest has gone. */
+	net_out_close(s->out, LINGER_MS);
+	s->out = NULL;
+	s->up = s->ready = false;
+	control_reset(s);
+	while (s->flight_count)
+		s->ledger.exported += flight_take(s);
+	left = s->queue.records + s->open_records + s->text_records;
+	sink_lose(s, left, LOSS_DESTINATION_DOWN);
+	s->ledger.held = 0;
+	if (left)
+		log_warning("destination %s: %" PRIu64 " records that waited "
+			    "for it are lost",
+			    s->conf->name, left);
+}
+
+void
 sink_close(struct sink *s)
 {
 	struct channel *c;
 
-	if (s->out)
-		net_out_close(s->out, LINGER_MS);
-	s->out = NULL;
+	sink_end(s);
 	while ((c = TAILQ_FIRST(&s->open))) {
 		TAILQ_REMOVE(&s->open, c, open);
 		free(c->buffer);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "conflux/clock.h"
+#include "conflux/exporting.h"
 #include "conflux/log.h"
 #include "conflux/manage.h"
 #include "conflux/meter_reader.h"
@@ -131,6 +132,15 @@ all_finished(const struct runtime *runtime)
 	return worker_sources_finished(&runtime->worker[0]);
 }
 
+/* Before the last ledger, so that it tells what became of all records. */
+static void
+end_exporters(struct worker *first)
+{
+	for (unsigned i = 0; i < first->unit_count; i++)
+		if (first->unit[i].kind == UNIT_EXPORTING)
+			exporting_end(first->unit[i].stage);
+}
+
 /* One step; true if the phase changed. */
 static bool
 step(struct runtime *runtime)
@@ -160,6 +170,7 @@ step(struct runtime *runtime)
 		    !too_long(runtime))
 			return false;
 		enter(runtime, PHASE_ENDED);
+		end_exporters(first);
 		runtime->ended(runtime->arg);
 		return false;
 	case PHASE_READY:

@@ -344,6 +344,43 @@ test_queue(void)
 }
 
 /* A rate limit makes the queue wait, and nothing else. */
+/* At the end nothing is held: it has gone, or it is lost. */
+static void
+test_end(void)
+{
+	struct exporting_destination d[2];
+	struct exporting_conf conf = conf_of(d, 2);
+	const struct ledger *gone, *lost;
+	const struct shape *shape;
+	struct collector c;
+	struct feeder f;
+
+	feeder_init(&f);
+	collector_init(&c, false);
+	d[0] = to_port(EXPORTING_TCP, collector_listen(&c, f.base, 0));
+	d[1] = to_port(EXPORTING_TCP, closed_port(f.base));
+	feeder_open(&f, &conf);
+	shape = flow_shape(&f);
+	for (int i = 0; i < 5; i++)
+		loop_once(f.base);
+	feed_flows(&f, shape, &f.scope, 100, 0);
+	stage_flush(f.stage);
+	feed_flows(&f, shape, &f.scope, 50, 0);
+	exporting_end(f.stage);
+	gone = exporting_ledger(f.stage, 0);
+	lost = exporting_ledger(f.stage, 1);
+	CU_ASSERT_EQUAL(gone->exported, 100);
+	CU_ASSERT_EQUAL(gone->lost[LOSS_DESTINATION_DOWN], 50);
+	CU_ASSERT_EQUAL(lost->lost[LOSS_DESTINATION_DOWN], 150);
+	CU_ASSERT_EQUAL(gone->held + lost->held, 0);
+	CU_ASSERT_TRUE(ledger_exact(gone));
+	CU_ASSERT_TRUE(ledger_exact(lost));
+	LOOP_UNTIL(&f, c.records == 100);
+	shape_release(shape);
+	collector_fini(&c);
+	feeder_fini(&f);
+}
+
 static void
 test_rate(void)
 {
@@ -645,6 +682,7 @@ static const struct unit_test tests[] = {
 	{"TCP: sessions that break", test_break},
 	{"TCP: withdrawals", test_withdrawal},
 	{"the queue and its bound", test_queue},
+	{"the end", test_end},
 	{"a rate limit", test_rate},
 	{"messages that are too large", test_too_large},
 	{"a full disk", test_disk_full},
