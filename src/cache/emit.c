@@ -272,6 +272,20 @@ row_deadline(const struct cache *cache, const struct row *head,
 	return active < idle ? active : idle;
 }
 
+/*
+ * Where a flow waits in the wheel: at its deadline, but not farther away than
+ * the wheel reaches, so that those idle for longest always come first.
+ */
+static uint64_t
+wait_until(const struct cache *cache, const struct row *head, uint64_t deadline)
+{
+	uint32_t now = (uint32_t)cache->now_ms;
+	uint64_t reach = cache->now_ms - (uint32_t)(now - head->last) +
+			 WHEEL_REACH_MS;
+
+	return deadline < reach ? deadline : reach;
+}
+
 static void
 row_free(struct cache *cache, struct flow_table *t, uint32_t number)
 {
@@ -306,7 +320,14 @@ expire_slot(struct layout *layout, uint64_t slot)
 		if (row->flags & ROW_LIVE) {
 			deadline = row_deadline(cache, row, &reason);
 			if (deadline >> WHEEL_SHIFT > slot) {
-				flow_table_wait(t, list, deadline);
+				uint64_t until =
+					wait_until(cache, row, deadline);
+
+				/* Idle for that long: once around. */
+				flow_table_wait(t, list,
+						until >> WHEEL_SHIFT > slot
+							? until
+							: deadline);
 				continue;
 			}
 			emit_row(layout, list, reason, false);
@@ -344,7 +365,7 @@ expire(struct cache *cache, uint64_t now_ms)
 }
 
 /*
- * Evicts what would expire next, in wheel order. Flows of the present batch
+ * Evicts what waits next in the wheel. Flows of the present batch
  * (ROW_BUSY) and those whose time has moved on wait again.
  */
 static uint32_t
@@ -353,26 +374,21 @@ evict_slot(struct layout *layout, uint64_t slot, uint32_t wanted)
 	struct cache *cache = layout->cache;
 	struct flow_table *t = &layout->table;
 	uint32_t *head = &t->wheel[slot % WHEEL_SLOTS];
-	uint32_t list = *head, next, dead = 0, freed = 0, rest = 0;
+	uint32_t list = *head, next, dead = 0, freed = 0;
 
 	*head = 0;
-	for (; list; list = next) {
+	for (; list && freed < wanted; list = next) {
 		struct row *row = flow_table_row(t, list);
 		enum end_reason reason;
 		uint64_t deadline;
 
 		next = row->next;
-		if (freed == wanted) {
-			row->next = rest;
-			rest = list;
-			continue;
-		}
 		t->linked--;
 		if (row->flags & ROW_LIVE) {
 			deadline = row_deadline(cache, row, &reason);
+			deadline = wait_until(cache, row, deadline);
 			if (row->flags & ROW_BUSY ||
-			    (deadline != UINT64_MAX &&
-			     deadline >> WHEEL_SHIFT > slot)) {
+			    deadline >> WHEEL_SHIFT > slot) {
 				flow_table_wait(t, list, deadline);
 				continue;
 			}
@@ -383,11 +399,10 @@ evict_slot(struct layout *layout, uint64_t slot, uint32_t wanted)
 		dead = list;
 		freed++;
 	}
-	for (; rest; rest = next) {
-		next = flow_table_row(t, rest)->next;
-		flow_table_row(t, rest)->next = *head;
-		*head = rest;
-	}
+	/* The others stay, behind the few that came back to this slot. */
+	while (*head)
+		head = &flow_table_row(t, *head)->next;
+	*head = list;
 	emit_all(cache);
 	for (; dead; dead = next) {
 		next = flow_table_row(t, dead)->next;

@@ -15,8 +15,9 @@
 
 enum {
 	ROW_KEY = 16,       /* offset of the key, behind struct row */
-	WHEEL_SLOTS = 1024,
+	WHEEL_SLOTS = 8192, /* more than half an hour */
 	WHEEL_SHIFT = 8,    /* 256 ms a slot */
+	WHEEL_REACH_MS = (WHEEL_SLOTS - 8) << WHEEL_SHIFT,
 };
 
 /* The present bits are CACHE_VALUES_MAX; the flags lie above them. */

@@ -155,7 +155,9 @@ deadline_of_new(const struct cache *cache)
 
 	if (cache->active_ms && (!wait || cache->active_ms < wait))
 		wait = cache->active_ms;
-	return wait ? cache->now_ms + wait : UINT64_MAX;
+	if (!wait || wait > WHEEL_REACH_MS)
+		wait = WHEEL_REACH_MS;
+	return cache->now_ms + wait;
 }
 
 /* A flow for a key that was not there. NULL: no room. */

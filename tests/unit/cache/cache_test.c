@@ -345,13 +345,15 @@ test_long_timeouts_go_round_the_wheel(void)
 }
 
 static void
-test_max_flows_is_hard(void)
+max_flows_is_hard(uint32_t active_s, uint32_t idle_s)
 {
 	struct cache_conf conf = timeout;
 	struct cache_stats stats;
 	struct bed bed;
 	char record[64];
 
+	conf.active_timeout_s = active_s;
+	conf.idle_timeout_s = idle_s;
 	conf.max_flows = 10;
 	bed_open(&bed, conf, "8! 1 136");
 	for (int i = 0; i < 100; i++) {
@@ -367,13 +369,25 @@ test_max_flows_is_hard(void)
 	bed_close(&bed);
 }
 
+/* However far away the time of the flows is. */
 static void
-test_a_flow_in_use_is_not_evicted(void)
+test_max_flows_is_hard(void)
+{
+	max_flows_is_hard(timeout.active_timeout_s, timeout.idle_timeout_s);
+	max_flows_is_hard(600, 600);
+	max_flows_is_hard(86400, 86400);
+	max_flows_is_hard(0, 0);
+}
+
+static void
+flow_in_use_is_not_evicted(uint32_t active_s, uint32_t idle_s)
 {
 	struct cache_conf conf = timeout;
 	struct bed bed;
 	char record[64];
 
+	conf.active_timeout_s = active_s;
+	conf.idle_timeout_s = idle_s;
 	conf.max_flows = 4;
 	bed_open(&bed, conf, "8! 1");
 	put(bed.cache, "8=10.0.0.1 1=1");
@@ -385,6 +399,15 @@ test_a_flow_in_use_is_not_evicted(void)
 	}
 	CU_ASSERT_PTR_NULL(strstr(lines(&bed), "10.0.0.1"));
 	bed_close(&bed);
+}
+
+static void
+test_a_flow_in_use_is_not_evicted(void)
+{
+	flow_in_use_is_not_evicted(timeout.active_timeout_s,
+				   timeout.idle_timeout_s);
+	flow_in_use_is_not_evicted(86400, 86400);
+	flow_in_use_is_not_evicted(0, 0);
 }
 
 static void
