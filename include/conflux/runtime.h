@@ -67,8 +67,8 @@ int runtime_report(struct runtime *runtime, const char *section,
 
 /*
  * The account of all processes together. in: of the sources; exported: by the
- * exporting processes; the rest: sums. *copied: records that went to more than
- * one next process. in + split + copied = exported + merged + filtered + lost
+ * destinations; the rest: sums. *copied: records that went to more than one
+ * next process or destination. in + split + copied = exported + merged + filtered + lost
  * + held, always.
  */
 void runtime_ledger(struct runtime *runtime, struct ledger *sum,

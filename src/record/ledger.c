@@ -50,7 +50,7 @@ ledger_add(struct ledger *sum, const struct ledger *ledger)
 void
 ledger_report(const struct ledger *ledger, struct report *report)
 {
-	report_open(report, "ledger");
+	report_open(report, "cx:ledger");
 	report_uint(report, "in", ledger->in);
 	if (ledger->split)
 		report_uint(report, "split", ledger->split);

@@ -57,6 +57,34 @@ add_losses(struct ledger *sum, const struct ledger *ledger)
 		sum->lost[i] += ledger->lost[i];
 }
 
+/*
+ * What an Exporting Process has given to its destinations is exported once they
+ * are rid of it. In parallel mode each of them gets every record, and there it
+ * counts once for each. Only records without a domain were given to none.
+ */
+static void
+add_destinations(const struct unit *unit, struct ledger *sum, uint64_t *copied)
+{
+	const struct ledger *l = &unit->stage->ledger;
+	unsigned count = destinations(unit);
+	uint64_t all = 0, each;
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct ledger *d = exporting_ledger(unit->stage, i);
+
+		all += d->in;
+		sum->exported += d->exported;
+		sum->filtered += d->filtered;
+		sum->held += d->held;
+		add_losses(sum, d);
+	}
+	each = conf_is(unit->node, "exportMode", "parallel") ? all / count
+							     : all;
+	*copied += all - each;
+	sum->filtered += l->filtered;
+	sum->lost[LOSS_LIMIT] += l->in - l->filtered - each;
+}
+
 static void
 add_unit(const struct unit *unit, struct ledger *sum, uint64_t *copied)
 {
@@ -64,9 +92,11 @@ add_unit(const struct unit *unit, struct ledger *sum, uint64_t *copied)
 
 	if (is_source(unit))
 		sum->in += l->in;
-	if (unit->kind == UNIT_EXPORTING)
-		sum->exported += l->exported;
-	else if (unit->stage->next_count > 1)
+	if (unit->kind == UNIT_EXPORTING) {
+		add_destinations(unit, sum, copied);
+		return;
+	}
+	if (unit->stage->next_count > 1)
 		*copied += l->exported * (unit->stage->next_count - 1);
 	else if (unit->stage->next_count == 0 && unit->kind != UNIT_HANDOVER)
 		/* It leads nowhere: that is as far as its records went. */
@@ -122,6 +152,16 @@ format_ledger(struct text *out, const struct ledger *l)
 				    loss_name((enum loss)i), l->lost[i]);
 }
 
+/* Once all has ended, nothing can be delivered any more. */
+static void
+give_up(const struct runtime *runtime, struct ledger *l)
+{
+	if (runtime->phase != PHASE_ENDED)
+		return;
+	l->lost[LOSS_DESTINATION_DOWN] += l->held;
+	l->held = 0;
+}
+
 static void
 log_one(const char *kind, const char *name, const char *part,
 	const struct ledger *ledger)
@@ -165,8 +205,10 @@ log_process(struct runtime *runtime, const struct conf_node *node)
 {
 	struct ledger sum;
 
-	if (sum_units(runtime, node, &sum))
-		log_one(node->name, conf_name(node), NULL, &sum);
+	if (!sum_units(runtime, node, &sum))
+		return;
+	give_up(runtime, &sum);
+	log_one(node->name, conf_name(node), NULL, &sum);
 }
 
 static void
@@ -174,13 +216,16 @@ log_exporter(struct runtime *runtime, const struct conf_node *node)
 {
 	struct unit *unit = worker_find(&runtime->worker[0], node);
 	const struct conf_node *destination;
+	struct ledger ledger;
 	unsigned i = 0;
 
 	log_process(runtime, node);
-	conf_each (destination, node, "destination")
+	conf_each (destination, node, "destination") {
+		ledger = *exporting_ledger(unit->stage, i++);
+		give_up(runtime, &ledger);
 		log_one("destination", conf_name(node),
-			conf_name(destination),
-			exporting_ledger(unit->stage, i++));
+			conf_name(destination), &ledger);
+	}
 }
 
 void
@@ -205,6 +250,7 @@ runtime_log_ledger(struct runtime *runtime)
 	if (copied)
 		snprintf(more, sizeof(more), "all (copied %" PRIu64 ")",
 			 copied);
+	give_up(runtime, &sum);
 	log_one(more, NULL, NULL, &sum);
 	workers_release(runtime);
 }
@@ -266,9 +312,12 @@ report_stage(const struct unit *unit, struct report *report)
 		report_uint(report, "cx:worker", unit->worker->index);
 	if (unit->kind != UNIT_CACHE) /* which tells its name itself */
 		report_text(report, "name", conf_name(unit->node));
+	if (unit->kind == UNIT_METER)
+		report_text(report, "collectingProcess",
+			    conf_name(unit->node->parent));
 	if (unit->stage->ops->report)
 		unit->stage->ops->report(unit->stage, report);
-	if (unit->kind == UNIT_EXPORTING)
+	if (unit->kind == UNIT_EXPORTING || unit->kind == UNIT_METER)
 		ledger_report(&unit->stage->ledger, report);
 	report_close(report);
 }

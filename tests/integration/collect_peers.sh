@@ -61,7 +61,7 @@ end()
 enough()
 {
 	"$CONFLUX" status --json --socket "$sock" >"$T/status.json" || return
-	[ "$(json "$T/status.json" "sum(p['ledger']['in'] for p in d['collectingProcess'])")" -ge "$1" ]
+	[ "$(json "$T/status.json" "sum(p['cx:ledger']['in'] for p in d['collectingProcess'])")" -ge "$1" ]
 }
 
 cat >"$T/truth.py" <<'END'

@@ -39,7 +39,7 @@
 #	wait_port udp|tcp PORT [SECONDS]	waits until somebody listens there
 #	wait_for SECONDS COMMAND...	repeats the command until it succeeds
 #	json FILE EXPRESSION	prints a Python expression over d, the JSON in
-#				FILE ("d['ledger']['in']"); needs python3
+#				FILE ("d['cx:ledger']['in']"); needs python3
 #	lines FILE		prints how many lines it has
 #	ledger_holds FILE	fails unless in = exported + merged + filtered +
 #				lost (+ held) in each account in FILE, and each
@@ -255,8 +255,8 @@ accounts()
 	}'
 	# In JSON it is an object of numbers; the one of all has the copies.
 	tr -d ' \n\t' <"$1" |
-		grep -oE '("copied":[0-9]+,)?"ledger":\{[^}]*\}' |
-		tr -d '"}' | sed 's/^/json,/; s/ledger:{//' | tr ',:' '  '
+		grep -oE '("copied":[0-9]+,)?"(cx:)?ledger":\{[^}]*\}' |
+		tr -d '"}' | sed 's/^/json,/; s/cx://; s/ledger:{//' | tr ',:' '  '
 }
 
 ledger_holds()

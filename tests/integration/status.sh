@@ -39,7 +39,7 @@ wait_port udp "$port"
 all_there()
 {
 	"$CONFLUX" status -s "$sock" -j >"$T/all.json" &&
-		[ "$(json "$T/all.json" "d['collectingProcess'][0]['ledger']['in']")" \
+		[ "$(json "$T/all.json" "d['collectingProcess'][0]['cx:ledger']['in']")" \
 			-eq 500 ]
 }
 wait_for 10 all_there
@@ -55,7 +55,7 @@ equal cache 1000 "$(json "$T/all.json" \
 equal flows 50 "$(json "$T/all.json" \
 	"d['cache'][0]['timeoutCache']['activeFlows']")"
 equal total "500 450 50" "$(json "$T/all.json" \
-	"'%(in)d %(merged)d %(held)d' % d['cx:total']['ledger']")"
+	"'%(in)d %(merged)d %(held)d' % d['cx:total']['cx:ledger']")"
 
 step "text, and sections"
 "$CONFLUX" status -s "$sock" >"$T/out" || fail "text"
