@@ -63,12 +63,11 @@ field_element(const struct conf_node *field,
 	      const struct ie_registry *registry)
 {
 	const char *name = conf_text(field, "ieName");
+	uint32_t pen = (uint32_t)conf_uint(field, "ieEnterpriseNumber", 0);
 
 	if (name)
-		return ie_by_name(registry, name);
-	return ie_find(registry,
-		       (uint32_t)conf_uint(field, "ieEnterpriseNumber", 0),
-		       (uint16_t)conf_uint(field, "ieId", 0));
+		return elements_by_name(registry, name, pen);
+	return ie_find(registry, pen, (uint16_t)conf_uint(field, "ieId", 0));
 }
 
 static void

@@ -84,6 +84,21 @@ prefix_max(const struct ie *ie)
 	return ie->type == IE_IPV6_ADDRESS ? 128 : 0;
 }
 
+/*
+ * RFC 6728 section 4.3.2: with the enterprise number 29305 a name is that of
+ * the element in forward direction, and its reverse one is meant.
+ */
+const struct ie *
+elements_by_name(const struct ie_registry *registry, const char *name,
+		 uint32_t pen)
+{
+	const struct ie *ie = ie_by_name(registry, name);
+
+	if (ie && pen == IE_PEN_REVERSE && ie->pen == 0)
+		return ie_find(registry, IE_PEN_REVERSE, ie->id);
+	return ie;
+}
+
 static int
 on_find(void *ctx, struct conf_element *element)
 {
@@ -91,7 +106,7 @@ on_find(void *ctx, struct conf_element *element)
 	const struct ie *ie;
 
 	if (element->name)
-		ie = ie_by_name(registry, element->name);
+		ie = elements_by_name(registry, element->name, element->pen);
 	else
 		ie = ie_find(registry,
 			     element->pen == CONF_PEN_ANY ? 0 : element->pen,

@@ -121,6 +121,9 @@ struct runtime {
 int elements_load(struct ie_registry *registry, const char *path, char *why,
 		  size_t size);
 /* The registry of a worker. */
+/* By name and enterprise number (0 or CONF_PEN_ANY: any), or NULL. */
+const struct ie *elements_by_name(const struct ie_registry *registry,
+				  const char *name, uint32_t pen);
 int elements_registry(const struct conf *conf, struct ie_registry **out);
 
 /* ---- check.c ------------------------------------------------------------- */

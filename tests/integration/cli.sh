@@ -214,6 +214,17 @@ runs 0 "$CONFLUX" check --print-rfc "$T/good.xml"
 if grep -q 'urn:conflux' "$T/out"; then
 	fail "our additions in --print-rfc"
 fi
+# RFC 6728: the name of a forward element with 29305 is the reverse one.
+sed '/<exportingProcess>out/s/exportingProcess/cx:cache/g
+s/psamp">/psamp" xmlns:cx="urn:conflux:config:1">/
+/^<\/ipfix>/i\
+<cache><name>out</name><timeoutCache><cacheLayout>\
+<cacheField><name>k</name><ieName>sourceIPv4Address</ieName><isFlowKey/></cacheField>\
+<cacheField><name>r</name><ieName>octetDeltaCount</ieName>\
+<ieEnterpriseNumber>29305</ieEnterpriseNumber></cacheField>\
+</cacheLayout></timeoutCache><exportingProcess>out</exportingProcess></cache>
+' "$T/good.xml" >"$T/reverse.xml"
+runs 0 "$CONFLUX" check "$T/reverse.xml"
 sed 's/localPort/lokalPort/g; s/ss>out</ss>aut</' "$T/good.xml" >"$T/bad.xml"
 runs 1 "$CONFLUX" check "$T/bad.xml"
 matches "unknown element" 'bad.xml:4: .*lokalPort.*localPort' "$T/err"
