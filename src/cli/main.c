@@ -41,7 +41,11 @@ usage(FILE *out)
 	for (unsigned i = 0; i < COMMANDS; i++)
 		fprintf(out, "  %-10s%s\n", commands[i].name,
 			commands[i].what);
-	fprintf(out, "\nconflux COMMAND --help tells more; so does the manual, "
+	fprintf(out, "\n"
+		     "  -h, --help     this text\n"
+		     "  -V, --version  the version\n"
+		     "\n"
+		     "conflux COMMAND --help tells more; so does the manual, "
 		     "conflux(1).\n");
 }
 
@@ -57,7 +61,7 @@ main(int argc, char **argv)
 		usage(stdout);
 		return CLI_OK;
 	}
-	if (strcmp(argv[1], "--version") == 0) {
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
 		printf("conflux %s\n", PACKAGE_VERSION);
 		return CLI_OK;
 	}

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <getopt.h>
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
@@ -71,8 +72,8 @@ usage(FILE *out)
 	      "notice,\n"
 	      "            info or debug (notice)\n"
 	      "  -u USER   goes on as this user once all is opened\n"
-	      "  -h        this text\n"
-	      "  -V        the version\n",
+	      "  -h, --help     this text\n"
+	      "  -V, --version  the version\n",
 	      out);
 }
 
@@ -232,10 +233,15 @@ start(const struct options *options)
 int
 main(int argc, char **argv)
 {
+	static const struct option words[] = {
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{0},
+	};
 	struct options options = {0};
 	int c, level;
 
-	while ((c = getopt(argc, argv, "c:l:u:hV")) != -1) {
+	while ((c = getopt_long(argc, argv, "c:l:u:hV", words, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			options.file = optarg;
