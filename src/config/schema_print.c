@@ -537,6 +537,23 @@ print_names(const struct conf_row *rows, bool usable)
 	}
 }
 
+/* The place of every element, state too: "ipfix/cache/name". For tests. */
+static void
+print_paths(const struct conf_row *rows, const char *above)
+{
+	const struct conf_row *row;
+	char path[512];
+	unsigned at = 0;
+
+	while ((row = conf_row_next(rows, &at))) {
+		snprintf(path, sizeof(path), "%s%s%s%s", above,
+			 *above ? "/" : "", prefix(row), row->name);
+		puts(path);
+		if (conf_row_holds(row))
+			print_paths(row->rows, path);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -548,9 +565,11 @@ main(int argc, char **argv)
 		print_names(conf_rows_root, false);
 	} else if (argc == 2 && strcmp(argv[1], "usable") == 0) {
 		print_names(conf_rows_root, true);
+	} else if (argc == 2 && strcmp(argv[1], "paths") == 0) {
+		print_paths(conf_rows_root, "");
 	} else {
 		fprintf(stderr, "usage: schema_print rng | mdoc | names | "
-				"usable\n");
+				"usable | paths\n");
 		return 2;
 	}
 	return fflush(stdout) == 0 ? 0 : 1;
