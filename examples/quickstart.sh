@@ -147,7 +147,7 @@ sum()
 # number NAME: of the ledger of a report on standard input
 number()
 {
-	sed -n "s/^ *ledger .*$1 \([0-9]*\).*\$/\1/p" | head -n 1
+	sed -n "s/^ *cx:ledger\( .*\)* $1 \([0-9]*\).*\$/\2/p" | head -n 1
 }
 
 meter_port=$(free_port)

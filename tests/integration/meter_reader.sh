@@ -95,10 +95,16 @@ same()
 	}
 }
 
-# A field of the report that the reader prints.
+# A field of the report that the reader prints; several may be in a line.
 field()
 {
-	awk -v name="$1" '$1 == name { print $2; exit }' "$2"
+	awk -v name="$1" '{
+		for (i = 1; i < NF; i++)
+			if ($i == name) {
+				print $(i + 1)
+				exit
+			}
+	}' "$2"
 }
 
 ledger()
