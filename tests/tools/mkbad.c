@@ -195,7 +195,8 @@ static const struct bad cases[] = {
 		"012d07de 0000fde7 0002 0d ff07d0 61*2000",
 	 .records = 1},
 	{.name = "flow keys of a template that is not there",
-	 .hex = "00030012 012d0002 0001 00910002 00ad0008 012d000e 0400 ff*8"},
+	 .hex = "00030012 012d0002 0001 00910002 00ad0008 012d000e 0400 ff*8",
+	 .records = 1},
 	/* ---- messages ---- */
 	{.name = "message length 15", .hex = "000a000f 00*12",
 	 .flags = RAW | CLOSES, .discarded = 1},
