@@ -202,40 +202,47 @@ writer_take(struct writer *w, size_t length)
 	return p;
 }
 
+/* Is there room for length octets? If not, the writer has failed. */
+static inline bool
+writer_fits(struct writer *w, size_t length)
+{
+	if (w->failed || writer_room(w) < length)
+		w->failed = true;
+	return !w->failed;
+}
+
 static inline void
 writer_u8(struct writer *w, uint8_t v)
 {
-	uint8_t *p = writer_take(w, 1);
-
-	if (p)
-		*p = v;
+	if (writer_fits(w, 1))
+		*w->p++ = v;
 }
 
 static inline void
 writer_u16(struct writer *w, uint16_t v)
 {
-	uint8_t *p = writer_take(w, 2);
-
-	if (p)
-		wire_put16(p, v);
+	if (writer_fits(w, 2)) {
+		wire_put16(w->p, v);
+		w->p += 2;
+	}
 }
 
 static inline void
 writer_u32(struct writer *w, uint32_t v)
 {
-	uint8_t *p = writer_take(w, 4);
-
-	if (p)
-		wire_put32(p, v);
+	if (writer_fits(w, 4)) {
+		wire_put32(w->p, v);
+		w->p += 4;
+	}
 }
 
 static inline void
 writer_u64(struct writer *w, uint64_t v)
 {
-	uint8_t *p = writer_take(w, 8);
-
-	if (p)
-		wire_put64(p, v);
+	if (writer_fits(w, 8)) {
+		wire_put64(w->p, v);
+		w->p += 8;
+	}
 }
 
 static inline void

@@ -50,8 +50,7 @@ put_flow(struct writer *w, const struct meter_flow *flow)
 		writer_u64(w, flow->counter[i]);
 }
 
-/* Inlined, gcc 14 warns of a write to NULL that the writer never does. */
-static __attribute__((noinline)) void
+static void
 put_body(const struct meter_reader *reader, struct writer *w, unsigned sets)
 {
 	const struct meter_flows *flows = &reader->flows;
