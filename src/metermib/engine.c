@@ -28,7 +28,7 @@ enum {
 
 struct key {
 	struct key *next;
-	const oid *protocol; /* compared by pointer: a constant of the library */
+	const oid *protocol; /* a constant of the library */
 	char *passphrase;
 	size_t length;
 	uint8_t key[USM_AUTH_KU_LEN];

@@ -12,8 +12,9 @@
  *
  * Loading: createAndWait in a free slot; Size (which makes the rules), Owner,
  * Name; the rules, several to a SET, each of which may be repeated; active. A
- * set of our name counts as loaded if it is active and has as many rules: who
- * edits the file without changing their number gives the set another name.
+ * set of our name that was there before us is read, and counts as loaded if it
+ * is active and has the rules of the file; else it is loaded anew, and the old
+ * one destroyed after the task has left it.
  *
  * RunningStandby and FloodMode are the meter's to set and ours to report; to
  * go back is for the operator, who knows whether there is room again.
@@ -29,6 +30,7 @@
 enum {
 	SLOT_FIRST = 2, /* 1 is the default rule set */
 	RULES_PER_SET = 8,
+	RULES_PER_GET = 6,
 	OCTETS_PER_RULE = 5 * 22 + 2 * RULE_ADDRESS_MAX, /* names, values */
 	OBSOLETE_MAX = 8,
 };
@@ -38,6 +40,7 @@ struct managed {
 	char name[NAME_MAX_OCTETS + 1];
 	uint32_t index; /* of the rule set in the meter; 0: not there */
 	bool used;
+	bool checked; /* the meter has these very rules */
 };
 
 struct meter_manager {
@@ -68,6 +71,7 @@ static const oid active_flows[] = {OID_ACTIVE_FLOWS};
 static const oid flood_mode[] = {OID_FLOOD_MODE};
 
 static void load_next(struct meter_reader *reader);
+static void check_next(struct meter_reader *reader);
 static void rules_send(struct meter_reader *reader);
 static void task_check(struct meter_reader *reader);
 static void obsolete_next(struct meter_reader *reader);
@@ -363,6 +367,7 @@ active_answer(void *arg, const struct snmp_reply *reply)
 		return;
 	}
 	manager->loads++;
+	manager->loading->checked = true;
 	meter_reader_log(reader, LOG_LEVEL_NOTICE,
 			 "has rule set %s with %u rules as number %u",
 			 manager->loading->name,
@@ -539,6 +544,117 @@ load_next(struct meter_reader *reader)
 			  SNMP_WRITE, slot_answer);
 }
 
+/* Does the meter have these octets? It may keep fewer or more zeros. */
+static bool
+rule_octets_are(const netsnmp_variable_list *v, const uint8_t *octets,
+		size_t length)
+{
+	if (v->type != ASN_OCTET_STR)
+		return false;
+	for (size_t i = 0; i < v->val_len || i < length; i++)
+		if ((i < v->val_len ? v->val.string[i] : 0) !=
+		    (i < length ? octets[i] : 0))
+			return false;
+	return true;
+}
+
+static bool
+rule_column_is(const netsnmp_variable_list *v, unsigned column,
+	       const struct meter_rule *rule)
+{
+	uint64_t number = 0;
+
+	if (!v)
+		return false;
+	switch (column) {
+	case RULE_MASK:
+		return rule_octets_are(v, rule->mask, rule->length);
+	case RULE_MATCHED_VALUE:
+		return rule_octets_are(v, rule->value, rule->length);
+	case RULE_SELECTOR:
+		return variable_number(v, &number) &&
+		       number == rule->selector;
+	case RULE_ACTION:
+		return variable_number(v, &number) && number == rule->action;
+	default:
+		return variable_number(v, &number) &&
+		       number == rule->parameter;
+	}
+}
+
+static void
+check_answer(void *arg, const struct snmp_reply *reply)
+{
+	struct meter_reader *reader = arg;
+	struct meter_manager *manager = reader->manager;
+	struct managed *managed = manager->loading;
+	const netsnmp_variable_list *v = reply->variables;
+	bool same = !reply->error;
+
+	if (meter_reader_lost(reader, reply))
+		return;
+	for (unsigned i = 0; i < RULES_PER_GET && same &&
+	     manager->rule < managed->rules.count; i++, manager->rule++)
+		for (unsigned column = RULE_SELECTOR;
+		     column <= RULE_PARAMETER && same; column++) {
+			same = rule_column_is(
+				v, column, &managed->rules.rule[manager->rule]);
+			v = v ? v->next_variable : NULL;
+		}
+	if (!same) {
+		meter_reader_log(reader, LOG_LEVEL_NOTICE,
+				 "has other rules than the file in rule set "
+				 "%s: loaded anew", managed->name);
+		if (manager->obsolete_count < OBSOLETE_MAX)
+			manager->obsolete[manager->obsolete_count++] =
+				managed->index;
+		managed->index = 0;
+	}
+	check_next(reader);
+}
+
+/* Compares the rules of sets that we found with those of the files. */
+static void
+check_next(struct meter_reader *reader)
+{
+	struct meter_manager *manager = reader->manager;
+	struct managed *managed = &manager->current;
+	netsnmp_pdu *pdu;
+
+	if (!managed->index || managed->checked)
+		managed = &manager->standby;
+	if (!managed->index || managed->checked) {
+		manager->loading = NULL;
+		load_next(reader);
+		return;
+	}
+	if (manager->loading != managed) {
+		manager->loading = managed;
+		manager->rule = 0;
+	}
+	if (manager->rule >= managed->rules.count) {
+		managed->checked = true;
+		check_next(reader);
+		return;
+	}
+	pdu = snmp_pdu_create(SNMP_MSG_GET);
+	for (unsigned i = manager->rule; i < manager->rule + RULES_PER_GET &&
+	     i < managed->rules.count; i++)
+		for (unsigned column = RULE_SELECTOR;
+		     column <= RULE_PARAMETER; column++) {
+			oid name[OID_COUNT(rule_entry) + 3];
+			const size_t n = OID_COUNT(rule_entry);
+
+			memcpy(name, rule_entry, sizeof(rule_entry));
+			name[n] = column;
+			name[n + 1] = managed->index;
+			name[n + 2] = i + 1;
+			if (pdu)
+				snmp_add_null_var(pdu, name, n + 3);
+		}
+	meter_reader_send(reader, pdu, 0, check_answer);
+}
+
 static bool
 octets_are(const netsnmp_variable_list *v, const char *text)
 {
@@ -584,7 +700,7 @@ lost_done(struct meter_reader *reader)
 				 (unsigned long long)(manager->lost_now -
 						      manager->lost_packets));
 	manager->lost_packets = manager->lost_now;
-	load_next(reader);
+	check_next(reader);
 }
 
 static void

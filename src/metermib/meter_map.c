@@ -487,6 +487,19 @@ add_extended(struct record *r, bool turn)
 	}
 }
 
+/* An identification of zeros is one that was not given. */
+static bool
+is_zero(const struct meter_row *row, uint8_t attribute)
+{
+	unsigned length;
+	const uint8_t *octets = row_octets(row, attribute, &length);
+
+	for (unsigned i = 0; i < length; i++)
+		if (octets[i])
+			return false;
+	return true;
+}
+
 static void
 add_keys(struct record *r, bool turn)
 {
@@ -502,7 +515,8 @@ add_keys(struct record *r, bool turn)
 		add_number(r, 0, IE_protocolIdentifier, protocol, true);
 	for (uint8_t a = ATTRIBUTE_SOURCE_SUBSCRIBER_ID;
 	     a <= ATTRIBUTE_FLOW_KIND; a++)
-		add_ours(r, a, turned(a, turn));
+		if (a > ATTRIBUTE_SESSION_ID || !is_zero(r->row, a))
+			add_ours(r, a, turned(a, turn));
 	add_extended(r, turn);
 }
 

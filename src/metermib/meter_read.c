@@ -13,8 +13,8 @@
  * How many rows to ask for: no answer may exceed the configured message size
  * (an IP fragment lost is an answer lost), which the rows seen so far tell; an
  * answer that had to be asked for three times halves it, one that came at once
- * adds one. A short answer does not end the table: Net-SNMP agents send no more than
- * 100 variables.
+ * adds one. A short answer does not end the table: Net-SNMP agents send no
+ * more than 100 variables.
  *
  * If a request fails for good, the pass stays open with its cursor, and the
  * next round goes on there.

@@ -7,8 +7,9 @@
  *	rule_set,source,dest,protocol,source_port,dest_port,
  *	to_octets,to_pdus,from_octets,from_pdus
  *
- * or with --each a line for each record when it comes. Ends after --passes passes of every reader, or at SIGTERM. The longest time
- * that the event loop stood still is printed on stderr, with the ledger.
+ * or with --each a line for each record when it comes. Ends after --passes
+ * passes of every reader, or at SIGTERM. The longest time that the event loop
+ * stood still is printed on stderr, with the ledger.
  */
 #include <event2/event.h>
 #include <getopt.h>

@@ -240,10 +240,14 @@ test_zeros(void)
 	put_octets(12, "\0\0", 2);
 	put_octets(19, "\0\0\0\0", 4);
 	put_octets(20, "\0\0\0\0", 4);
+	put_octets(33, "\0\0\0\0", 4);
+	put_octets(34, "user", 4);
 	meter_map_add(map, &row, &reading, 1);
 	json = end();
 	HAS(json, "\"sourceTransportPort\":0");
 	HAS_NOT(json, "destinationIPv4");
+	HAS_NOT(json, "rtfmSourceSubscriberID");
+	HAS(json, "\"rtfmDestSubscriberID\":\"75736572\"");
 	fini();
 }
 
