@@ -220,7 +220,7 @@ sleep 1
 end flood
 equal "a good exporter after all that" 5000 \
 	"$(grep -c '"sourceIPv4Address":"99\.' "$T/flood.json")"
-matches "limits are told" "Observation Domains, as many as allowed" \
+matches "limits are told" "as many Observation Domains as allowed" \
 	"$T/flood.err"
 [ "$(lines "$T/flood.err")" -lt 2000 ] || fail "the log is flooded"
 exit 0
