@@ -24,37 +24,88 @@ die()
 	exit 1
 }
 
-build()
+# watch WHAT FILE: as long as this script lives, tells how far the work is whose
+# output goes to the file: on a terminal how long it has taken and its last line
+watch()
 {
-	cd "$SRC" || return 1
-	[ -x configure ] || autoreconf -fi || return 1
-	cd "$BUILD" || return 1
-	[ -f Makefile ] || ../configure -q || return 1
-	make -s -j"$(nproc)"
+	begin=$(date +%s)
+	while kill -0 $$ 2>/dev/null; do
+		last=$(tail -n 1 "$2" 2>/dev/null | tr -dc '[:print:]' |
+			cut -c 1-50)
+		printf '\r%s: %d s %-50s' "$1" $(($(date +%s) - begin)) \
+			"$last"
+		sleep 1
+	done
 }
+
+# work WHAT COMMAND...: runs it, with its output in $log
+work()
+{
+	what=$1
+	shift
+	watcher=
+	: >"$log" || die "nothing can be written to $log"
+	if [ -t 1 ]; then
+		watch "$what" "$log" &
+		watcher=$!
+	else
+		echo "$what ..."
+	fi
+	"$@" >"$log" 2>&1 </dev/null
+	status=$?
+	unwatch
+	return $status
+}
+
+unwatch()
+{
+	[ -z "${watcher:-}" ] && return
+	kill "$watcher" 2>/dev/null
+	wait "$watcher" 2>/dev/null
+	watcher=
+	printf '\r%-78s\r' ""
+}
+
+build()
+(
+	# One at a time: somebody may be building there already.
+	flock 9 || exit 1
+	cd "$SRC" || exit 1
+	[ -x configure ] || autoreconf -fi || exit 1
+	cd "$BUILD" || exit 1
+	[ -f Makefile ] || ../configure -q || exit 1
+	make -s -j"$(nproc)"
+)
 
 install_and_build()
 {
 	. "$SRC/tests/packages.sh"
 	log=${TMPDIR:-/tmp}/conflux-quickstart-build.$$
+	trap 'unwatch; rm -f "$log"' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
 	# shellcheck disable=SC2086 # a list of names
-	packages_need $packages_build >"$log" 2>&1 || {
-		tail -n 20 "$log"
-		rm -f "$log"
-		die "packages that are needed could not be installed"
-	}
-	echo "building in $BUILD ..."
-	mkdir -p "$BUILD" || die "no folder to build in"
-	# One at a time: somebody may be building there already.
-	(
-		flock 9
-		build
-	) 9>"$BUILD/lock" >"$log" 2>&1 </dev/null || {
+	missing=$(packages_missing $packages_build)
+	if [ "$missing" ]; then
+		echo "packages that are missing:" $missing
+		# The password is asked for before anything else is shown.
+		[ "$(id -u)" -eq 0 ] || ! command -v sudo >/dev/null || sudo -v
+		# shellcheck disable=SC2086
+		work "installing packages" packages_need $missing || {
+			tail -n 20 "$log"
+			die "packages that are needed could not be installed"
+		}
+	fi
+	mkdir -p "$BUILD" && [ -w "$BUILD" ] && [ -w "$SRC" ] ||
+		die "no right to write to $SRC and $BUILD: take a copy of your own"
+	exec 9>"$BUILD/lock" || die "$BUILD/lock cannot be written"
+	work "building in $BUILD" build || {
 		tail -n 30 "$log"
-		rm -f "$log"
 		die "the build failed"
 	}
+	exec 9>&-
 	rm -f "$log"
+	trap - EXIT INT TERM
 }
 
 if [ -z "${BUILD:-}" ]; then

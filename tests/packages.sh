@@ -19,6 +19,14 @@ packages_there()
 		grep -q '^install ok installed'
 }
 
+# packages_missing PACKAGE...: prints those that are not installed
+packages_missing()
+{
+	for package in "$@"; do
+		packages_there "$package" || echo "$package"
+	done
+}
+
 # As root, or with sudo.
 packages_apt()
 {
@@ -44,24 +52,21 @@ packages_install()
 
 packages_need()
 {
-	missing=
-	for package in "$@"; do
-		packages_there "$package" || missing="$missing $package"
-	done
+	missing=$(packages_missing "$@" | tr '\n' ' ')
 	[ -z "$missing" ] && return 0
-	echo "installing:$missing" >&2
+	echo "installing: $missing" >&2
 	# shellcheck disable=SC2086 # a list of names
-	packages_install $missing
+	packages_install $missing && return 0
+	echo "These packages are missing; root can install them with" >&2
+	echo "    apt-get install $missing" >&2
+	return 1
 }
 
 packages_want()
 {
-	missing=
-	for package in "$@"; do
-		packages_there "$package" || missing="$missing $package"
-	done
+	missing=$(packages_missing "$@" | tr '\n' ' ')
 	[ -z "$missing" ] && return 0
-	echo "installing:$missing" >&2
+	echo "installing: $missing" >&2
 	# All at once is much faster, but fails as a whole.
 	# shellcheck disable=SC2086
 	packages_install $missing && return 0

@@ -87,7 +87,8 @@ cleanup()
 		kill -9 "$p" 2>/dev/null
 		wait "$p" 2>/dev/null
 	done
-	if [ $code -ne 0 ] && [ $code -ne 77 ]; then
+	# Not if it was skipped (77), or interrupted at a terminal (130).
+	if [ $code -ne 0 ] && [ $code -ne 77 ] && [ $code -ne 130 ]; then
 		for f in "$T"/*.err; do
 			[ -s "$f" ] || continue
 			echo "--- ${f##*/} (end)"
