@@ -72,6 +72,8 @@ struct cache_conf {
 	uint32_t max_flows;         /* 0: CACHE_MAX_FLOWS_DEFAULT */
 	uint32_t active_timeout_s;  /* 0: none */
 	uint32_t idle_timeout_s;    /* 0: none */
+	uint32_t hold_ms;           /* not 0: all flows leave after that, in
+				     * place of the timeouts */
 	uint32_t export_interval_s; /* permanent */
 	const struct cache_field *fields; /* copied */
 	unsigned field_count;

@@ -230,6 +230,8 @@ cache_new(const struct cache_conf *conf, struct ie_registry *registry,
 		conf->max_flows ? conf->max_flows : CACHE_MAX_FLOWS_DEFAULT;
 	cache->active_ms = (uint64_t)conf->active_timeout_s * 1000;
 	cache->idle_ms = (uint64_t)conf->idle_timeout_s * 1000;
+	if (conf->hold_ms)
+		cache->active_ms = cache->idle_ms = conf->hold_ms;
 	cache->interval_ms = conf->export_interval_s
 				     ? (uint64_t)conf->export_interval_s * 1000
 				     : 60000;

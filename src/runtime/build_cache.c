@@ -9,7 +9,11 @@
 #include "runtime.h"
 
 /* How often other workers hand over what they have merged, seconds. */
-enum { HANDOVER_S = 1 };
+/*
+ * How long flows stay in the cache of another worker. What they wait here comes
+ * on top of their idle time, which is kept to within a second.
+ */
+enum { HANDOVER_MS = 50 };
 
 static const char *const type_name[] = {
 	[CACHE_IMMEDIATE] = "immediateCache",
@@ -111,7 +115,7 @@ fill_fields(const struct conf_node *layout, const struct ie_registry *registry,
 }
 
 /*
- * In another worker: flows leave after a second, whole, for the cache of the
+ * In another worker: flows leave soon, whole, for the cache of the
  * first worker to merge. Lengths are natural there, so that nothing is cut
  * before the sum is known.
  */
@@ -122,8 +126,7 @@ for_other_worker(struct cache_conf *conf, struct cache_field *fields)
 		return;
 	if (conf->type == CACHE_PERMANENT)
 		conf->type = CACHE_TIMEOUT;
-	conf->active_timeout_s = HANDOVER_S;
-	conf->idle_timeout_s = HANDOVER_S;
+	conf->hold_ms = HANDOVER_MS;
 	for (unsigned i = 0; i < conf->field_count; i++)
 		fields[i].length = 0;
 }
@@ -163,9 +166,24 @@ cache_conf_of(const struct conf_node *node, unsigned worker,
 	return rc;
 }
 
+/* Does a flow that was merged before still tell that TCP has ended it? */
+static bool
+tells_tcp_end(const struct cache_conf *conf)
+{
+	for (unsigned i = 0; i < conf->field_count; i++) {
+		const struct cache_field *f = &conf->fields[i];
+
+		if (f->ie->pen == 0 && f->ie->id == IE_tcpControlBits)
+			return f->key || f->merge == MERGE_AUTO ||
+			       f->merge == MERGE_OR;
+	}
+	return false;
+}
+
 /*
- * Total counters are turned into differences per exporter, and a flow is
- * spread over intervals as it came: both need the records themselves.
+ * Total counters are turned into differences per exporter, a flow is spread
+ * over intervals as it came, and TCP ends a flow by a flag that the flow need
+ * not have: these need the records themselves.
  */
 bool
 cache_merges_twice(const struct conf_node *node,
@@ -174,7 +192,8 @@ cache_merges_twice(const struct conf_node *node,
 	struct cache_field *fields = NULL;
 	struct cache_conf conf;
 	bool can = cache_conf_of(node, 1, registry, &conf, &fields) == 0 &&
-		   conf.distribution == DISTRIBUTION_NONE;
+		   conf.distribution == DISTRIBUTION_NONE &&
+		   (conf.type != CACHE_NATURAL || tells_tcp_end(&conf));
 
 	for (unsigned i = 0; can && i < conf.field_count; i++) {
 		const struct ie *ie = fields[i].ie;
@@ -221,7 +240,7 @@ build_cache(struct unit *unit, char **error)
 			       &conf, &fields);
 
 	if (rc == 0 && worker->index > 0 && only_files(worker->runtime->conf))
-		conf.active_timeout_s = conf.idle_timeout_s = 0;
+		conf.active_timeout_s = conf.idle_timeout_s = conf.hold_ms = 0;
 	if (rc == 0)
 		rc = cache_new(&conf, worker->registry, worker->shapes,
 			       &unit->stage, &reason);
