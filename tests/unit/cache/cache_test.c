@@ -70,8 +70,7 @@ static const struct stage_ops sink_ops = {
 
 /* ---- making batches ------------------------------------------------------ */
 
-/* Not inlined: gcc 14 would see a write to address 0 in what can't happen. */
-static void __attribute__((noinline))
+static void
 add_value(struct writer *w, const struct ie *ie, const char *value)
 {
 	uint8_t address[16];
