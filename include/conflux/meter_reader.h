@@ -198,11 +198,13 @@ int meter_reader_new(struct meter_engine *engine,
 int meter_reader_start(struct stage *stage);
 
 /*
- * Begins the orderly end: no new pass; the pass under way is finished or, after
- * a short time, left; our rows in the meter are destroyed (RFC 2720
- * flowReaderStatus, destroy(6)) and the state is written. When all is done, or
- * after at most limit_ms, stage_drained turns true and then done is called, if
- * not NULL, from the event loop. Until then the next stages must stay.
+ * Begins the orderly end: a pass under way is finished, else a last one is made
+ * of a meter that answers, both within half of limit_ms; our rows in the meter
+ * are destroyed (RFC 2720 flowReaderStatus, destroy(6)) and the state is
+ * written. When all is done, or after limit_ms (and up to a second for a slow
+ * disk), stage_drained turns true and then done is called, if not NULL, from
+ * the event loop; the stage may be freed there. Until then the next stages must
+ * stay.
  */
 void meter_reader_stop(struct stage *stage, uint32_t limit_ms,
 		       void (*done)(void *arg), void *arg);

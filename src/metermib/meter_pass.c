@@ -49,9 +49,12 @@ forget(struct meter_reader *reader)
 			continue;
 		set->has_good = set->open = false;
 		set->good = 0;
+		set->row_refused = false;
 	}
 	/* All that the meter has counted since is new. */
 	reader->has_start = false;
+	/* It may have come back with another module. */
+	reader->probed = false;
 	reader->counts.restarts++;
 }
 

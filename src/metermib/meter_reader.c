@@ -310,9 +310,11 @@ round_begin(struct meter_reader *reader)
 	meter_reader_next(reader);
 }
 
+/* The last that happens: whoever is told may free the stage. */
 static void
 stop_end(struct meter_reader *reader)
 {
+	evtimer_del(reader->stop_timer);
 	reader->stopped = true;
 	for (unsigned i = 0; i < reader->stage.next_count; i++)
 		stage_scope_end(reader->stage.next[i], &reader->scope);
@@ -355,7 +357,7 @@ stop_step(struct meter_reader *reader)
 		    now < reader->stop_by_ms + 1000)
 			meter_reader_later(reader, DRAIN_POLL_MS, stop_step);
 		else if (!reader->stopped)
-			stop_end(reader);
+			meter_reader_later(reader, 0, stop_end);
 		return;
 	default:
 		return; /* goes on by itself */
@@ -439,6 +441,7 @@ report_counts(const struct meter_reader *reader, struct report *report)
 {
 	const struct meter_counts *c = &reader->counts;
 
+	report_uint(report, "rounds", reader->rounds);
 	report_uint(report, "passes", c->passes);
 	report_uint(report, "failures", c->failed);
 	report_uint(report, "requests", c->requests);

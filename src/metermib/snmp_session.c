@@ -48,7 +48,6 @@ struct meter_session {
 	struct event *timer;
 	uint64_t deadline_ms; /* when the library wants to be called */
 	unsigned stuck;	      /* calls that brought nothing */
-	bool inside;	      /* the library: its callbacks may come */
 	bool closing;
 	bool user_made; /* v3: engine ID known, user in the library's list */
 
@@ -261,7 +260,6 @@ dispatch(struct meter_session *session)
 static void
 library_left(struct meter_session *session)
 {
-	session->inside = false;
 	if (session->decided)
 		dispatch(session);
 }
@@ -276,7 +274,6 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		return;
 	netsnmp_large_fd_set_init(&set, FD_SETSIZE);
 	NETSNMP_LARGE_FD_SET(fd, &set);
-	session->inside = true;
 	snmp_sess_read2(session->handle, &set);
 	netsnmp_large_fd_set_cleanup(&set);
 	library_left(session);
@@ -303,7 +300,6 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		arm_timer(session, session->deadline_ms - now);
 		return;
 	}
-	session->inside = true;
 	snmp_sess_timeout(session->handle);
 	session->stuck = repeats == session->reply.repeats ?
 		session->stuck + 1 : 0;
@@ -467,10 +463,8 @@ library_send(struct meter_session *session, netsnmp_pdu *pdu, unsigned flags)
 	session->decided = false;
 	session->stuck = 0;
 	session->deadline_ms = clock_mono_ms() + session->conf.timeout + 1;
-	session->inside = true;
 	sent = snmp_sess_async_send(session->handle, pdu, library_callback,
 				    session);
-	session->inside = false;
 	if (!sent) {
 		snmp_free_pdu(pdu);
 		fail_later(session, SNMP_UNSENT, "the request cannot be sent");
@@ -625,12 +619,6 @@ meter_session_send(struct meter_session *session, netsnmp_pdu *pdu,
 		pdu->community_len = pdu->community ? strlen(community) : 0;
 	}
 	library_send(session, pdu, flags);
-}
-
-bool
-meter_session_busy(const struct meter_session *session)
-{
-	return session->done != NULL;
 }
 
 uint64_t

@@ -74,8 +74,6 @@ enum snmp_flag {
 void meter_session_send(struct meter_session *session, netsnmp_pdu *pdu,
 		       unsigned flags, snmp_done done, void *arg);
 
-bool meter_session_busy(const struct meter_session *session);
-
 /*
  * Forgets the request under way, the socket and what was learnt of the SNMPv3
  * engine: the next request begins anew.
