@@ -80,6 +80,9 @@ void conf_errors_print(const struct conf_errors *errors, const char *file,
  */
 void conf_errors_add(struct conf_errors *errors, const struct conf_node *node,
 		     const char *text);
+/* The same for what need not be wrong. */
+void conf_warnings_add(struct conf_errors *errors,
+		       const struct conf_node *node, const char *text);
 void conf_errors_fini(struct conf_errors *errors);
 
 /* An Information Element as far as a configuration has to know it. */

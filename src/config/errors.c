@@ -90,6 +90,17 @@ conf_errors_add(struct conf_errors *errors, const struct conf_node *node,
 	conf_errors_sort(errors);
 }
 
+void
+conf_warnings_add(struct conf_errors *errors, const struct conf_node *node,
+		  const char *text)
+{
+	char shown[CONF_SHOWN_SIZE];
+
+	conf_warning(errors, node->line, conf_row_shown(node->row, shown),
+		     "%s", text);
+	conf_errors_sort(errors);
+}
+
 /* By line; those of one line stay in the order they were found (no qsort). */
 void
 conf_errors_sort(struct conf_errors *errors)

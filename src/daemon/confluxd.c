@@ -187,14 +187,16 @@ catch_signals(struct daemon *daemon)
 }
 
 static int
-run(struct daemon *daemon, const struct conf *conf, const char *user)
+run(struct daemon *daemon, const struct conf *conf, const char *file,
+    const char *user)
 {
 	char *error = NULL;
 	int rc = runtime_new(daemon->base, conf, on_ended, daemon,
 			     &daemon->runtime, &error);
 
 	if (rc < 0) {
-		log_error("%s", error ? error : strerror(-rc));
+		log_error("%s%s%s", file ? file : "", file ? ": " : "",
+			  error ? error : strerror(-rc));
 		free(error);
 		return STATUS_FAILED;
 	}
@@ -218,7 +220,7 @@ start(const struct options *options)
 	int status = STATUS_FAILED;
 
 	if (conf && daemon.base && catch_signals(&daemon) == 0)
-		status = run(&daemon, conf, options->user);
+		status = run(&daemon, conf, options->file, options->user);
 	runtime_free(daemon.runtime);
 	conf_free(conf);
 	for (unsigned i = 0; i < ENDINGS; i++)

@@ -44,9 +44,13 @@ log_refused(struct udp_out *out, int error)
 {
 	uint32_t held;
 
-	if (log_limit_pass(&out->log, clock_mono_ms(), &held))
+	if (!log_limit_pass(&out->log, clock_mono_ms(), &held))
+		return;
+	if (held)
 		log_warning("%s: %s (%u lines held back)", out->out.name,
 			    strerror(error), held);
+	else
+		log_warning("%s: %s", out->out.name, strerror(error));
 }
 
 /*

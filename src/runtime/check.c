@@ -2,8 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* Tries what can be made of a configuration without opening anything. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conflux/meter_reader.h"
 #include "runtime.h"
@@ -15,6 +17,33 @@ struct check {
 	struct shape_table *shapes;
 	struct conf_errors *errors;
 };
+
+/*
+ * The field because of which a cache can't be made: the first that can't be in
+ * one of its own, or the cache if all can, but not together.
+ */
+static const struct conf_node *
+guilty_field(struct check *check, const struct conf_node *node,
+	     const struct cache_conf *conf)
+{
+	struct cache_conf one = *conf;
+	const struct conf_node *type, *layout = NULL, *field;
+	const char *reason = NULL;
+	struct stage *stage;
+
+	for (type = node->first; type && !layout; type = type->next)
+		layout = conf_child(type, "cacheLayout");
+	one.field_count = 1;
+	conf_each (field, layout, "cacheField") {
+		stage = NULL;
+		if (cache_new(&one, check->registry, check->shapes, &stage,
+			      &reason) == -EINVAL && reason)
+			return field;
+		stage_free(stage);
+		one.fields++;
+	}
+	return node;
+}
 
 static int
 check_cache(struct check *check, const struct conf_node *node)
@@ -29,11 +58,46 @@ check_cache(struct check *check, const struct conf_node *node)
 		rc = cache_new(&conf, check->registry, check->shapes, &stage,
 			       &reason);
 	stage_free(stage);
+	if (rc < 0 && rc != -ENOMEM) {
+		if (rc == -EINVAL && reason)
+			node = guilty_field(check, node, &conf);
+		conf_errors_add(check->errors, node,
+				reason ? reason : strerror(-rc));
+		rc = 0;
+	}
 	free(fields);
-	if (rc == 0 || rc == -ENOMEM)
-		return rc;
-	conf_errors_add(check->errors, node, reason ? reason : strerror(-rc));
-	return 0;
+	return rc;
+}
+
+/*
+ * A warning only: the daemon may run as another user, on another machine or
+ * later. It does not start without the file.
+ */
+static void
+check_file(struct check *check, const struct conf_node *node, const char *name)
+{
+	const struct conf_node *leaf = node ? conf_child(node, name) : NULL;
+	char text[512];
+
+	if (!leaf || !leaf->path || access(leaf->path, R_OK) == 0)
+		return;
+	snprintf(text, sizeof(text), "%s: %s, expected a file to read",
+		 leaf->path, strerror(errno));
+	conf_warnings_add(check->errors, leaf, text);
+}
+
+static void
+check_meter_files(struct check *check, const struct conf_node *node)
+{
+	const struct conf_node *v3 = conf_child(node, "v3");
+	const struct conf_node *manage = conf_child(node, "manage");
+
+	check_file(check, node, "communityFile");
+	check_file(check, node, "writeCommunityFile");
+	check_file(check, v3, "authPassphraseFile");
+	check_file(check, v3, "privPassphraseFile");
+	check_file(check, manage, "ruleSetFile");
+	check_file(check, manage, "standbyRuleSetFile");
 }
 
 static int
@@ -50,13 +114,14 @@ check_meter(struct check *check, const struct conf_node *node)
 			conf_errors_add(check->errors, node, reason);
 	}
 	meter_lists_fini(&lists);
+	check_meter_files(check, node);
 	return rc;
 }
 
 int
 check_conf(const struct conf *conf, struct conf_errors *errors)
 {
-	const struct conf_node *root = conf_root(conf), *node, *meter;
+	const struct conf_node *root = conf_root(conf), *node, *meter, *reader;
 	struct check check = {.errors = errors};
 	int rc = elements_registry(conf, &check.registry);
 
@@ -66,6 +131,9 @@ check_conf(const struct conf *conf, struct conf_errors *errors)
 	conf_each (node, root, "cache")
 		if (rc == 0)
 			rc = check_cache(&check, node);
+	conf_each (node, root, "collectingProcess")
+		conf_each (reader, node, "fileReader")
+			check_file(&check, reader, "file");
 	conf_each (node, root, "collectingProcess")
 		conf_each (meter, node, "meterReader")
 			if (rc == 0)

@@ -225,6 +225,14 @@ s/psamp">/psamp" xmlns:cx="urn:conflux:config:1">/
 </cacheLayout></timeoutCache><exportingProcess>out</exportingProcess></cache>
 ' "$T/good.xml" >"$T/reverse.xml"
 runs 0 "$CONFLUX" check "$T/reverse.xml"
+# What only caches know, and files that confluxd would miss.
+sed 's|<ieName>sourceIP.*</cacheField>|<ieName>sourceIPv4Address</ieName>\
+<cx:merge>sum</cx:merge></cacheField>|
+s|<udpCollector>.*</udpCollector>|<fileReader><name>f</name>\
+<file>file:///nowhere/in.ipfix</file></fileReader>|' "$T/reverse.xml" >"$T/cache.xml"
+runs 1 "$CONFLUX" check "$T/cache.xml"
+matches "the field" 'cache.xml:[0-9]+: cacheField: sum, .* need a number' "$T/err"
+matches "a file" 'cache.xml:5: file: warning: /nowhere/in.ipfix: No such' "$T/err"
 sed 's/localPort/lokalPort/g; s/ss>out</ss>aut</' "$T/good.xml" >"$T/bad.xml"
 runs 1 "$CONFLUX" check "$T/bad.xml"
 matches "unknown element" 'bad.xml:4: .*lokalPort.*localPort' "$T/err"
