@@ -30,7 +30,8 @@ enum {
 	REQUEST_TRIES = 3,
 	SKIPS_MAX = 1000,
 	CONGESTED_WAIT_MS = 50,
-	MESSAGE_OVERHEAD = 180, /* headers of message and PDU, USM */
+	MESSAGE_OVERHEAD = 60, /* headers of message and PDU */
+	MESSAGE_OVERHEAD_V3 = 180, /* and of USM */
 	COLUMNS_AT_ONCE = 40,
 	REPETITIONS_START = 3,
 };
@@ -220,8 +221,10 @@ skip_back(struct meter_reader *reader)
 static void
 grow_repetitions(struct meter_reader *reader, size_t largest)
 {
-	size_t room = reader->conf.max_message_size > MESSAGE_OVERHEAD * 2 ?
-		reader->conf.max_message_size - MESSAGE_OVERHEAD : 128;
+	/* The configuration has at least 484 octets. */
+	size_t room = reader->conf.max_message_size -
+		(reader->conf.version == METER_SNMP_V3 ?
+			 MESSAGE_OVERHEAD_V3 : MESSAGE_OVERHEAD);
 	unsigned fit;
 
 	if (largest > reader->largest_row)
