@@ -177,6 +177,7 @@ for workers in 1 3; do
 	"$CONFLUX" status -s "$T/live$workers.sock" -j >"$T/status" ||
 		fail "status"
 	matches "status" "udpCollector" "$T/status"
+	ledger_holds "$T/status"
 	stop $live
 	equal "status at SIGTERM" 0 $STATUS
 	stop $sink

@@ -44,7 +44,8 @@
 #	ledger_holds FILE	fails unless in = exported + merged + filtered +
 #				lost (+ held) in each account in FILE, and each
 #				loss has a reason; FILE is what "conflux status
-#				-j" printed, or the log of a confluxd that ended
+#				-j" printed, or the log of a confluxd that ended.
+#				At the end of a test this is asked of all $T/*.err
 
 set -u
 : "${SRC:=$(pwd)}" "${BUILD:=$SRC/.build}"
