@@ -122,9 +122,9 @@ const struct conf_row conf_rows_collecting[] = {
 
 static const struct conf_row limit_rows[] = {
 	CONF_ROW(LEAF, "maxSessions", .cx = true, CONF_RANGE(1, 1048576),
-		 .units = "sessions", .def = "4096",
-		 .help = "Transport Sessions at a time. Over UDP anybody can "
-			 "make one with a forged packet."),
+		 .units = "sessions", .def = "8192",
+		 .help = "Transport Sessions at a time, about 4 KiB each. Over "
+			 "UDP anybody can make one with a forged packet."),
 	CONF_ROW(LEAF, "maxDomainsPerSession", .cx = true,
 		 CONF_RANGE(1, 1048576), .units = "Observation Domains",
 		 .def = "256",
