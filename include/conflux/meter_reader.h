@@ -171,6 +171,13 @@ void meter_reader_conf_init(struct meter_reader_conf *conf);
 const char *meter_reader_conf_check(const struct meter_reader_conf *conf);
 
 /*
+ * Reads a file of rules (conflux.xml(5) has its form) and forgets it again.
+ * Each mistake is logged as FILE:LINE. -EINVAL: there was one, or there is no
+ * rule; -ENOMEM; or the errno of the file.
+ */
+int meter_rules_check(const char *path);
+
+/*
  * Adds the enterprise elements with which the reader describes what IANA has
  * no element for, so that their names are known before any meter answered.
  * 0 or an error of ie_add. meter_reader_new does it too.

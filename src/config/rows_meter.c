@@ -78,7 +78,7 @@ static const struct conf_row v3_rows[] = {
 static const struct conf_row manage_rows[] = {
 	CONF_ROW(LEAF, "ruleSetFile", .cx = true, .type = CONF_PATH,
 		 .mandatory = true,
-		 .help = "File with the rules to download, as text."),
+		 .help = "File with the rules to download, see RULES."),
 	CONF_ROW(LEAF, "ruleSetName", .cx = true, .type = CONF_STRING,
 		 .min = 1, .max = 118, .def = "conflux",
 		 .help = "Name of the rule set in the meter; one of this name "

@@ -14,6 +14,7 @@
 
 #include "attribute.h"
 #include "conflux/log.h"
+#include "conflux/meter_reader.h"
 
 enum {
 	LINE_MAX_OCTETS = 512,
@@ -328,4 +329,14 @@ meter_rules_fini(struct meter_rules *rules)
 {
 	free(rules->rule);
 	*rules = (struct meter_rules){0};
+}
+
+int
+meter_rules_check(const char *path)
+{
+	struct meter_rules rules = {0};
+	int err = meter_rules_read(path, &rules);
+
+	meter_rules_fini(&rules);
+	return err;
 }

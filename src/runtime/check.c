@@ -86,6 +86,23 @@ check_file(struct check *check, const struct conf_node *node, const char *name)
 	conf_warnings_add(check->errors, leaf, text);
 }
 
+/* A mistake in a file that is there is one of the configuration. */
+static void
+check_rules(struct check *check, const struct conf_node *manage,
+	    const char *name)
+{
+	const struct conf_node *leaf = manage ? conf_child(manage, name) : NULL;
+	char text[512];
+
+	check_file(check, manage, name);
+	if (!leaf || !leaf->path || access(leaf->path, R_OK) < 0 ||
+	    meter_rules_check(leaf->path) != -EINVAL)
+		return;
+	snprintf(text, sizeof(text),
+		 "%s has mistakes, expected a file of rules", leaf->path);
+	conf_errors_add(check->errors, leaf, text);
+}
+
 static void
 check_meter_files(struct check *check, const struct conf_node *node)
 {
@@ -96,8 +113,8 @@ check_meter_files(struct check *check, const struct conf_node *node)
 	check_file(check, node, "writeCommunityFile");
 	check_file(check, v3, "authPassphraseFile");
 	check_file(check, v3, "privPassphraseFile");
-	check_file(check, manage, "ruleSetFile");
-	check_file(check, manage, "standbyRuleSetFile");
+	check_rules(check, manage, "ruleSetFile");
+	check_rules(check, manage, "standbyRuleSetFile");
 }
 
 static int

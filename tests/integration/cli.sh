@@ -233,6 +233,14 @@ s|<udpCollector>.*</udpCollector>|<fileReader><name>f</name>\
 runs 1 "$CONFLUX" check "$T/cache.xml"
 matches "the field" 'cache.xml:[0-9]+: cacheField: sum, .* need a number' "$T/err"
 matches "a file" 'cache.xml:5: file: warning: /nowhere/in.ipfix: No such' "$T/err"
+printf 'Null 0 0 Ignore\nNull 0 0 Ignor\n' >"$T/bad.rules"
+sed "s|<fileReader>|<cx:meterReader><cx:name>m</cx:name>\\
+<cx:address>192.0.2.1</cx:address><cx:community>secret</cx:community>\\
+<cx:manage><cx:ruleSetFile>bad.rules</cx:ruleSetFile></cx:manage>\\
+</cx:meterReader>&|" "$T/cache.xml" >"$T/rules.xml"
+runs 1 "$CONFLUX" check "$T/rules.xml"
+matches "a rule" 'bad.rules:2: .*Ignor' "$T/err"
+matches "its file" 'rules.xml:6: cx:ruleSetFile: .*bad.rules has mist' "$T/err"
 sed 's/localPort/lokalPort/g; s/ss>out</ss>aut</' "$T/good.xml" >"$T/bad.xml"
 runs 1 "$CONFLUX" check "$T/bad.xml"
 matches "unknown element" 'bad.xml:4: .*lokalPort.*localPort' "$T/err"
