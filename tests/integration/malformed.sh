@@ -212,7 +212,7 @@ at_most "held octets" 200000 "$(in_status flood cx:heldOctets)"
 rss=$(awk '/VmHWM/ { print $2 }' "/proc/$PID/status")
 # Sanitizers keep what was freed.
 if ! ldd "$CONFLUXD" | grep -q libasan &&
-		! grep -q __asan_init "$CONFLUXD"; then
+		! grep -qE '__[at]san_init' "$CONFLUXD"; then
 	at_most "resident kB" 150000 "$rss"
 fi
 "$MKIPFIX" -n 5000 -6 0 -S 99 "tcp:127.0.0.1:$port" >"$T/right"
