@@ -33,7 +33,9 @@ struct known_template {
 struct known_scope {
 	struct scope scope; /* as it was told */
 	uint32_t target;
+	bool told;              /* the intake knows it */
 	struct table templates; /* struct known_template, by id */
+	struct known_scope *next; /* of those that have ended */
 };
 
 struct handover_port {
@@ -55,6 +57,7 @@ struct handover_port {
 	uint32_t retired_count;
 	size_t retired_at;   /* position of the ring behind the reset */
 	struct table scopes; /* struct known_scope, by serial and target */
+	struct known_scope *ended; /* there was no room to tell the intake */
 };
 
 struct handover {
@@ -187,17 +190,24 @@ scope_same(const struct scope *a, const struct scope *b)
 }
 
 static bool
-write_scope(struct handover *h, enum entry_type type, const struct scope *scope)
+write_scope_to(struct handover_port *port, uint32_t target,
+	       enum entry_type type, const struct scope *scope)
 {
-	struct entry_scope *entry = reserve(h->port, sizeof(*entry));
+	struct entry_scope *entry = reserve(port, sizeof(*entry));
 
 	if (!entry)
 		return false;
 	entry->head.type = type;
-	entry->head.target = h->target;
+	entry->head.target = target;
 	entry->scope = *scope;
-	ring_commit(h->port->ring);
+	ring_commit(port->ring);
 	return true;
+}
+
+static bool
+write_scope(struct handover *h, enum entry_type type, const struct scope *scope)
+{
+	return write_scope_to(h->port, h->target, type, scope);
 }
 
 static struct known_scope *
@@ -239,6 +249,7 @@ tell_scope(struct handover *h, const struct scope *scope)
 	if (!write_scope(h, ENTRY_SCOPE, scope))
 		return false;
 	known->scope = *scope;
+	known->told = true;
 	h->last = known;
 	return true;
 }
@@ -264,12 +275,30 @@ handover_scope_end(struct stage *stage, const struct scope *scope)
 		return;
 	if (h->last == known)
 		h->last = NULL;
-	/* If it can't be told, the intake keeps a little memory to its end. */
-	write_scope(h, ENTRY_SCOPE_END, scope);
 	table_remove(&h->port->scopes, scope_hash(scope->serial, h->target),
 		     known);
 	forget_templates(known);
-	free(known);
+	if (!known->told || write_scope(h, ENTRY_SCOPE_END, scope)) {
+		free(known);
+		return;
+	}
+	/* Sessions that come and go must not pile up in the first worker. */
+	known->next = h->port->ended;
+	h->port->ended = known;
+}
+
+static void
+handover_tick(struct stage *stage, uint64_t now_ms)
+{
+	struct handover_port *port = ((struct handover *)stage)->port;
+	struct known_scope *known;
+
+	while ((known = port->ended) &&
+	       write_scope_to(port, known->target, ENTRY_SCOPE_END,
+			      &known->scope)) {
+		port->ended = known->next;
+		free(known);
+	}
 }
 
 /* ---- Templates that lists name ------------------------------------------- */
@@ -462,6 +491,7 @@ handover_free(struct stage *stage)
 static const struct stage_ops handover_ops = {
 	.run = handover_run,
 	.scope_end = handover_scope_end,
+	.tick = handover_tick,
 	.congested = handover_congested,
 	.free = handover_free,
 };
@@ -520,6 +550,10 @@ handover_port_free(struct handover_port *port)
 		shape_release(port->retired[i]);
 	while ((known = table_next(&port->scopes, &at))) {
 		forget_templates(known);
+		free(known);
+	}
+	while ((known = port->ended)) {
+		port->ended = known->next;
 		free(known);
 	}
 	table_fini(&port->scopes);

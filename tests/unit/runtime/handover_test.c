@@ -431,6 +431,48 @@ test_full(void)
 	pair_close(&p);
 }
 
+/* A scope that ends while the ring is full: the intake is told later. */
+static void
+test_end_while_full(void)
+{
+	struct pair p;
+	struct scope gone = {.serial = scope_serial()};
+	struct scope scope = {.serial = scope_serial()};
+	uint8_t *records = calloc(1, 60000);
+	struct batch batch = {.scope = &gone, .base = records, .count = 1};
+	const struct shape *small, *large;
+	const struct ledger *l;
+
+	pair_open(&p);
+	l = &p.handover->ledger;
+	small = one_field(&p, 0, IE_sourceTransportPort, 2);
+	large = one_field(&p, 64999, 1, 60000);
+	batch.shape = small;
+	batch.stride = 2;
+	stage_run(p.handover, &batch);
+	batch.scope = &scope;
+	batch.shape = large;
+	batch.stride = 60000;
+	while (!l->lost[LOSS_QUEUE_FULL])
+		stage_run(p.handover, &batch);
+	batch.shape = small;
+	batch.stride = 2;
+	while (l->lost[LOSS_QUEUE_FULL] < 2)
+		stage_run(p.handover, &batch);
+	stage_scope_end(p.handover, &gone);
+	for (int i = 0; i < 1000 && p.sink.records < l->exported; i++)
+		event_base_loop(p.base, EVLOOP_ONCE);
+	CU_ASSERT_EQUAL(p.sink.records, l->exported);
+	CU_ASSERT_EQUAL(p.sink.scopes_ended, 0);
+	stage_tick(p.handover, 0);
+	read_all(&p);
+	CU_ASSERT_EQUAL(p.sink.scopes_ended, 1);
+	shape_release(small);
+	shape_release(large);
+	free(records);
+	pair_close(&p);
+}
+
 static const struct unit_test tests[] = {
 	{"ring between two threads", test_ring},
 	{"records, scopes, the end", test_records},
@@ -438,6 +480,7 @@ static const struct unit_test tests[] = {
 	{"more shapes than slots", test_many_shapes},
 	{"lists in records", test_lists},
 	{"a full ring", test_full},
+	{"an end while it is full", test_end_while_full},
 };
 
 int
