@@ -188,13 +188,24 @@ find_shared(const struct domains *ds, uint32_t source)
 	return NULL;
 }
 
+/* JSON lines show no domain. */
+static bool
+shows_domains(const struct exporting *e)
+{
+	for (unsigned i = 0; i < e->conf.destination_count; i++)
+		if (e->conf.destination[i].kind != EXPORTING_JSON)
+			return true;
+	return false;
+}
+
 static void
 log_mapping(struct exporting *e, const struct scope *scope, uint32_t number)
 {
 	char text[ADDR_TEXT_SIZE];
 	uint32_t held;
 
-	if (!log_limit_pass(&e->domains.limit, clock_mono_ms(), &held))
+	if (!shows_domains(e) ||
+	    !log_limit_pass(&e->domains.limit, clock_mono_ms(), &held))
 		return;
 	log_notice("exportingProcess %s: Observation Domain %" PRIu32
 		   " of %s is exported as %" PRIu32
