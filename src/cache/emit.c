@@ -411,11 +411,73 @@ evict_slot(struct layout *layout, uint64_t slot, uint32_t wanted)
 	return freed;
 }
 
+/* A flow of a permanent cache that has no new data goes without a record. */
+static void
+drop_row(struct layout *layout, uint32_t number)
+{
+	struct cache *cache = layout->cache;
+	struct row *row = flow_table_row(&layout->table, number);
+
+	flow_table_remove(&layout->table, number);
+	row_strings(layout, (uint8_t *)row, row->flags & ROW_PRESENT,
+		    var_release);
+	row_free(cache, &layout->table, number);
+	cache->stage.ledger.held--;
+	cache->stage.ledger.split--; /* see emit_row */
+}
+
+/*
+ * The flows of a permanent cache wait in no wheel. Of the next few rows the one
+ * idle for longest goes: nearly the one idle for longest of all, and it costs
+ * the same however many there are.
+ */
+static bool
+evict_sample(struct layout *layout)
+{
+	struct flow_table *t = &layout->table;
+	uint32_t now = (uint32_t)layout->cache->now_ms, best = 0, age = 0;
+
+	for (uint32_t n = 0; n < EVICT_SAMPLE && n + 1 < t->used; n++) {
+		const struct row *row;
+
+		if (++layout->evict_at >= t->used)
+			layout->evict_at = 1;
+		row = flow_table_row(t, layout->evict_at);
+		if (!(row->flags & ROW_LIVE) || row->flags & ROW_BUSY ||
+		    (best && now - row->last <= age))
+			continue;
+		best = layout->evict_at;
+		age = now - row->last;
+	}
+	if (!best)
+		return false;
+	if (flow_table_row(t, best)->flags & ROW_DIRTY)
+		emit_row(layout, best, END_RESOURCES, false);
+	else
+		drop_row(layout, best);
+	layout->cache->evicted++;
+	return true;
+}
+
+static void
+evict_permanent(struct cache *cache, struct layout *first, uint32_t wanted)
+{
+	for (unsigned i = 0; i <= cache->layout_count && wanted; i++) {
+		struct layout *layout = i ? cache->layout[i - 1] : first;
+
+		while (wanted && evict_sample(layout))
+			wanted--;
+	}
+	emit_all(cache);
+}
+
 void
 evict(struct cache *cache, struct layout *first, uint32_t wanted)
 {
-	if (cache->type == CACHE_PERMANENT)
+	if (cache->type == CACHE_PERMANENT) {
+		evict_permanent(cache, first, wanted);
 		return;
+	}
 	for (unsigned i = 0; i <= cache->layout_count && wanted; i++) {
 		struct layout *layout = i ? cache->layout[i - 1] : first;
 		struct flow_table *t = &layout->table;
@@ -456,13 +518,7 @@ export_row(struct layout *layout, uint32_t number, uint64_t wall_ms)
 	if (permanent && !(row->flags & ROW_DIRTY)) {
 		if (!cache->flushing)
 			return; /* no new data, no record */
-		flow_table_remove(&layout->table, number);
-		row_strings(layout, (uint8_t *)row, row->flags & ROW_PRESENT,
-			    var_release);
-		flow_table_free_row(&layout->table, number);
-		cache->stage.ledger.held--;
-		cache->stage.ledger.split--; /* see emit_row */
-		cache->rows--;
+		drop_row(layout, number);
 		return;
 	}
 	emit_row(layout, number,

@@ -28,6 +28,7 @@ enum {
 	LAYOUTS_MAX = 64,  /* subsets of the key fields that occur */
 	PLANS_MAX = 4096,  /* shapes that come in */
 	EMITS_MAX = 64,    /* subsets of the values, per layout */
+	EVICT_SAMPLE = 64,   /* rows to choose from, permanent */
 	INTERVALS_MAX = 1024, /* that one flow may touch */
 };
 
@@ -63,6 +64,7 @@ struct layout {
 	uint8_t *scratch;     /* BATCH_MAX rows */
 	uint8_t *spread;      /* as many, for distribution over intervals */
 	struct flow_table table;
+	uint32_t evict_at;    /* row that was looked at last, permanent */
 	struct emit *emit[EMITS_MAX];
 	unsigned emit_count;
 };
