@@ -246,7 +246,8 @@ open_control(struct runtime *runtime, char **error)
 		*error = reason;
 		return rc;
 	}
-	log_info("no control socket: %s", reason ? reason : strerror(-rc));
+	log_notice("conflux status can't ask this daemon: %s",
+		   reason ? reason : strerror(-rc));
 	free(reason);
 	return 0;
 }

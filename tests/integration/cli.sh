@@ -248,6 +248,18 @@ matches "dangling name" 'bad.xml:5: .*aut' "$T/err"
 runs 1 "$CONFLUX" check "$T/bad.xml" "$T/good.xml"
 runs 1 "$CONFLUX" check "$T/none.xml"
 
+step "examples are good, and so is what is printed of them"
+for example in "$SRC"/examples/*.xml; do
+	for print in --print --print-rfc; do
+		runs 0 "$CONFLUX" check $print "$example"
+		mv "$T/out" "$T/printed.xml"
+		# Secrets and files are only in the original.
+		case $print in
+		--print-rfc) runs 0 "$CONFLUX" check "$T/printed.xml" ;;
+		esac
+	done
+done
+
 step "status with nobody there"
 runs 1 "$CONFLUX" status -s "$T/none.sock"
 matches "who" "no answer at $T/none.sock" "$T/err"

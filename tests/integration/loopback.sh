@@ -32,6 +32,10 @@ equal status 1 "$STATUS"
 matches "which port" '127\.0\.0\.1:4739: Address already in use' \
 	"$T/second.err"
 
+# Whoever may not have the usual socket is told why there is no status.
+grep -q "conflux status can't ask this daemon" "$T/first.err" ||
+	"$CONFLUX" status >"$T/status" || fail "no status, and not a word why"
+
 step "UDP and TCP, IPv4 and IPv6"
 python3 - "$T/in.ipfix" >"$T/sent" <<'PYTHON' || fail "sending"
 import os, socket, struct, sys, time
