@@ -107,7 +107,7 @@ class Daemon:
 
     def wait_in(self, count):
         for _ in range(100):
-            if self.status()["cx:total"]["ledger"]["in"] >= count:
+            if self.status()["cx:total"]["cx:ledger"]["in"] >= count:
                 return
             time.sleep(0.1)
 
