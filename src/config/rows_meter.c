@@ -136,9 +136,11 @@ static const struct conf_row snmp_rows[] = {
 		 .help = "Rows asked for by one GETBULK; 0 adapts to what the "
 			 "agent answers and the path carries."),
 	CONF_ROW(LEAF, "maxMessageSize", .cx = true, CONF_RANGE(484, 65507),
-		 .units = "octets", .def = "1400",
-		 .help = "Largest answer wanted. The default avoids IP "
-			 "fragments on an Ethernet path."),
+		 .units = "octets",
+		 .help = "Largest answer wanted. Without it: what one packet "
+			 "carries to the meter as the system knows the path, "
+			 "1400 on Ethernet and at most 8192, so that answers "
+			 "are not fragmented."),
 	CONF_LAST,
 };
 

@@ -7,6 +7,7 @@
 
 #include "conflux/log.h"
 #include "conflux/meter_reader.h"
+#include "conflux/net.h"
 #include "runtime.h"
 
 /* Texts of the configuration in the order of their enumerations. */
@@ -190,6 +191,29 @@ meter_lists_fini(struct meter_lists *lists)
 	free(lists->attribute);
 }
 
+/*
+ * What an answer may have unless the configuration says it: more rows in it
+ * make fewer round trips, but fragments get lost. Up to an Ethernet packet a
+ * little is left for tunnels on the way.
+ */
+static uint32_t
+message_size(const struct conf_node *node, uint32_t preset)
+{
+	enum { ETHERNET = 1500, MOST = 8192 };
+	const struct addr *address = conf_addr(node, "address");
+	struct net_out_conf path = {.transport = TRANSPORT_UDP};
+	uint32_t octets;
+
+	if (!address || conf_has(node, "maxMessageSize"))
+		return preset;
+	path.remote = *address;
+	path.remote.port = (uint16_t)conf_uint(node, "port", 0);
+	octets = net_path_octets(&path);
+	if (octets <= ETHERNET)
+		return preset;
+	return octets < MOST ? octets : MOST;
+}
+
 static int
 start_engine(struct runtime *runtime)
 {
@@ -211,6 +235,8 @@ build_meter(struct unit *unit, char **error)
 		fault = meter_reader_conf_check(&conf);
 	if (rc == 0 && fault)
 		rc = build_error(error, -EINVAL, unit->node, "%s", fault);
+	conf.max_message_size =
+		message_size(unit->node, conf.max_message_size);
 	if (rc == 0)
 		rc = start_engine(worker->runtime);
 	if (rc == 0) {
