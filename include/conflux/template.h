@@ -34,6 +34,13 @@ struct template {
 
 struct template_limits {
 	uint32_t max_templates; /* per session */
+	/*
+	 * Templates of all stores that have this count in common; NULL: each
+	 * is on its own. A session may have as many as are left free for the
+	 * others.
+	 */
+	uint32_t *shared;
+	uint32_t max_shared;
 	uint16_t max_fields;    /* per template */
 	uint32_t max_unknown;   /* fields without a known element in all
 				 * templates of the session; 0: no bound */

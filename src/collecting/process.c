@@ -145,6 +145,12 @@ collecting_add(struct collecting *collecting,
 	receiver->process = collecting;
 	receiver->transport = conf->transport;
 	receiver->limits.max_templates = collecting->conf.max_templates;
+	/* Sessions are cheap to forge over UDP: not all can have so many. */
+	receiver->limits.shared = &collecting->templates;
+	receiver->limits.max_shared =
+		collecting->conf.max_templates < UINT32_MAX / TEMPLATE_SESSIONS
+			? collecting->conf.max_templates * TEMPLATE_SESSIONS
+			: UINT32_MAX;
 	receiver->limits.max_fields = collecting->conf.max_fields;
 	/* Four Templates full of them: one peer cannot use up the registry. */
 	receiver->limits.max_unknown = 4u * collecting->conf.max_fields;

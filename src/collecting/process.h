@@ -35,6 +35,7 @@ enum complaint {
 enum {
 	LOG_BUCKETS = 32, /* exporters are spread over so many log limits */
 	PLANS = 64,       /* cache of options plans, a power of two */
+	TEMPLATE_SESSIONS = 256, /* with all the Templates of max_templates */
 };
 
 /* Of a session; those of ended sessions are added up in the receiver. */
@@ -141,6 +142,7 @@ struct collecting {
 	uint64_t seed;
 	uint32_t held_octets;
 	uint32_t held_sets;
+	uint32_t templates; /* of all sessions */
 	uint32_t options_octets;
 	bool relearn;
 	bool told_finished;

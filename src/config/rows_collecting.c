@@ -132,7 +132,8 @@ static const struct conf_row limit_rows[] = {
 	CONF_ROW(LEAF, "maxTemplatesPerSession", .cx = true,
 		 CONF_RANGE(1, 16777216), .units = "Templates", .def = "4096",
 		 .help = "Templates and Options Templates of one session, all "
-			 "domains together."),
+			 "domains together. All sessions have 256 times as "
+			 "many at most."),
 	CONF_ROW(LEAF, "maxFieldsPerTemplate", .cx = true,
 		 CONF_RANGE(1, 16383), .units = "fields", .def = "512",
 		 .help = "Fields of one Template."),

@@ -95,6 +95,8 @@ template_store_free(struct template_store *store)
 		shape_release(template->shape);
 		free(template);
 	}
+	if (store->limits.shared)
+		*store->limits.shared -= store->table.count;
 	table_fini(&store->table);
 	free(store);
 }
@@ -170,6 +172,8 @@ drop(struct template_store *store, struct template *template)
 	if (*recent == template)
 		*recent = NULL;
 	table_remove(&store->table, hash, template);
+	if (store->limits.shared)
+		--*store->limits.shared;
 	set_shape(store, template, NULL);
 	free(template);
 }
@@ -355,19 +359,35 @@ make_shape(struct reading *reading, uint16_t id, uint16_t count,
 	return 0;
 }
 
+/* Why there can be no other Template; NULL: there can. */
+static const char *
+no_room(const struct template_store *store)
+{
+	const struct template_limits *limits = &store->limits;
+
+	if (store->table.count >= limits->max_templates)
+		return "too many Templates in this session";
+	if (limits->shared &&
+	    store->table.count >= limits->max_shared - *limits->shared)
+		return "too many Templates in all sessions";
+	return NULL;
+}
+
 /* Makes a Template that was not there before. */
 static void
 add(struct reading *reading, uint16_t id, const struct shape *shape)
 {
 	struct template_store *store = reading->store;
 	struct template *template;
+	const char *reason = no_room(store);
 
-	if (store->table.count >= store->limits.max_templates)
+	if (reason) {
 		template_store_tick(store, reading->now_ms, reading->messages);
-	if (store->table.count >= store->limits.max_templates) {
+		reason = no_room(store);
+	}
+	if (reason) {
 		shape_release(shape);
-		tell(reading, TEMPLATE_REFUSED, id,
-		     "too many Templates in this session", NULL);
+		tell(reading, TEMPLATE_REFUSED, id, reason, NULL);
 		return;
 	}
 	template = calloc(1, sizeof(*template));
@@ -379,6 +399,8 @@ add(struct reading *reading, uint16_t id, const struct shape *shape)
 		tell(reading, TEMPLATE_REFUSED, id, "no memory", NULL);
 		return;
 	}
+	if (store->limits.shared)
+		++*store->limits.shared;
 	template->domain = reading->domain;
 	template->id = id;
 	template->set_id = reading->set_id;

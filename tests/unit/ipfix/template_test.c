@@ -395,6 +395,37 @@ test_lifetimes(void)
 	teardown();
 }
 
+/* Stores with one count: the second one finds room that the first left. */
+static void
+test_shared_limit(void)
+{
+	uint32_t count = 0;
+	struct template_limits limits = {
+		.max_templates = 100,
+		.max_fields = 3,
+		.shared = &count,
+		.max_shared = 4,
+	};
+	struct template_store *first;
+
+	setup_limits(&limits, 10, 10);
+	CU_ASSERT_STRING_EQUAL(templates("0100 0001 0004 0001"
+					 "0101 0001 0004 0001"
+					 "0102 0001 0004 0001"),
+			       "nnf");
+	first = store;
+	store = template_store_new(&limits, registry, shapes);
+	CU_ASSERT_STRING_EQUAL(templates("0100 0001 0004 0001"
+					 "0101 0001 0004 0001"),
+			       "nf");
+	CU_ASSERT_EQUAL(count, 3);
+	CU_ASSERT_STRING_EQUAL(templates("0100 0000"), "w");
+	CU_ASSERT_EQUAL(count, 2);
+	template_store_free(first);
+	CU_ASSERT_EQUAL(count, 0);
+	teardown();
+}
+
 static void
 test_limits(void)
 {
@@ -588,6 +619,7 @@ static const struct unit_test tests[] = {
 	{"withdrawal", test_withdrawal},
 	{"observation domains are apart", test_domains_are_apart},
 	{"lifetimes over UDP", test_lifetimes},
+	{"a limit of all stores", test_shared_limit},
 	{"limits", test_limits},
 	{"unknown elements have a bound", test_unknown_elements},
 	{"a peer that uses all ids", test_all_ids},
