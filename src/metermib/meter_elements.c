@@ -75,6 +75,24 @@ element_add(struct ie_registry *registry, uint32_t pen,
 	return err == -EEXIST ? 0 : err;
 }
 
+static int
+name_add(struct ie_registry *registry, uint32_t pen)
+{
+	const struct ie ie = {
+		.pen = pen,
+		.id = METER_IE_RULE_SET_NAME,
+		.type = IE_STRING,
+		.length = IE_VARIABLE,
+		.semantics = IE_DEFAULT,
+		.name = "rtfmRuleSetName",
+		.description = "The name of the rule set in rtfmFlowRuleSet "
+			       "(RFC 2720, flowRuleInfoName).",
+	};
+	int err = ie_add(registry, &ie);
+
+	return err == -EEXIST ? 0 : err;
+}
+
 int
 meter_elements_add(struct ie_registry *registry, uint32_t pen)
 {
@@ -90,5 +108,5 @@ meter_elements_add(struct ie_registry *registry, uint32_t pen)
 			continue;
 		err = element_add(registry, pen, attribute);
 	}
-	return err;
+	return err ? err : name_add(registry, pen);
 }

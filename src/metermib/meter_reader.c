@@ -3,7 +3,8 @@
 /*
  * The life of a reader: rounds, each of which asks the meter what it is (once),
  * looks after our rule set if we are its manager, asks which rule sets there
- * are, makes sure of our reader rows, and makes a pass over each rule set.
+ * are, makes sure of our reader rows, makes a pass over each rule set, and at
+ * last sends Options Data that describe the meter.
  *
  * A round that fails is tried again after a time that doubles up to maxBackoff;
  * a pass that was begun stays open and is gone on with. A meter that answers
@@ -12,7 +13,7 @@
  * the others nothing.
  *
  * Ledger: "in" are readings with something new (and rows that could not be
- * read); "split" the second records of flows that became two uniflows; lost:
+ * read) and Options Data Records; "split" the second records of flows that became two uniflows; lost:
  * malformed (row or package cannot be read), limit (maxFlows, elements or
  * shapes exhausted), tooLong, noMemory. Rows without news and baselines are not
  * in it: they are no records.
@@ -24,6 +25,7 @@
 
 #include "conflux/clock.h"
 #include "conflux/hash.h"
+#include "meter_options.h"
 #include "reader.h"
 
 enum {
@@ -202,6 +204,18 @@ meter_reader_fail(struct meter_reader *reader, const char *reason)
 	meter_reader_later(reader, (uint32_t)wait, round_begin);
 }
 
+/* The next round, or the end. */
+static void
+round_leave(struct meter_reader *reader)
+{
+	reader->phase = PHASE_IDLE;
+	if (reader->stopping)
+		stop_step(reader);
+	else
+		schedule(reader);
+}
+
+/* All passes were made. */
 static void
 round_end(struct meter_reader *reader)
 {
@@ -209,7 +223,6 @@ round_end(struct meter_reader *reader)
 		meter_reader_log(reader, LOG_LEVEL_NOTICE, "is being read");
 	reader->alive = true;
 	reader->failures = 0;
-	reader->phase = PHASE_IDLE;
 	reader->rounds++;
 	if (reader->state_due)
 		meter_state_save(reader);
@@ -220,10 +233,11 @@ round_end(struct meter_reader *reader)
 	}
 	if (reader->stopping) {
 		reader->final_pass = false;
-		stop_step(reader);
-	} else {
-		schedule(reader);
+		round_leave(reader);
+		return;
 	}
+	reader->phase = PHASE_DESCRIBE;
+	meter_describe_begin(reader);
 }
 
 static void
@@ -286,6 +300,9 @@ meter_reader_next(struct meter_reader *reader)
 	case PHASE_PASS:
 		reader->set_at++;
 		next_pass(reader);
+		return;
+	case PHASE_DESCRIBE:
+		round_leave(reader);
 		return;
 	case PHASE_LEAVE:
 		reader->phase = PHASE_LEAVE_MANAGER;
@@ -410,7 +427,9 @@ meter_reader_stop(struct stage *stage, uint32_t limit_ms,
 	reader->stop_by_ms = now + limit_ms;
 	reader->leave_by_ms = now + part;
 	/* What the meter counted since the last pass is still fetched. */
-	reader->final_pass = reader->alive && reader->phase == PHASE_IDLE;
+	reader->final_pass = reader->alive &&
+		(reader->phase == PHASE_IDLE ||
+		 reader->phase == PHASE_DESCRIBE);
 	if (!reader->started)
 		reader->phase = PHASE_ENDED;
 	evtimer_add(reader->stop_timer, &tv);
@@ -456,6 +475,9 @@ report_counts(const struct meter_reader *reader, struct report *report)
 	report_uint(report, "namesNotIncreasing", c->skips);
 	report_uint(report, "datagramsFromOthers",
 		    meter_session_strangers(reader->session));
+	report_uint(report, "optionsRecords",
+		    meter_options_sent(reader->options));
+	report_uint(report, "optionsNotRead", c->options_failed);
 	report_uint(report, "flowsRemembered", reader->flows.count);
 	report_uint(report, "layouts", meter_map_layouts(reader->map));
 }
@@ -511,6 +533,7 @@ reader_free(struct stage *stage)
 		meter_engine_wait(reader->engine);
 	meter_manager_free(reader->manager);
 	meter_map_free(reader->map);
+	meter_options_free(reader->options);
 	meter_flows_fini(&reader->flows);
 	for (unsigned i = 0; i <= RULE_SETS_MAX; i++)
 		free(reader->set[i]);
@@ -560,6 +583,10 @@ reader_open(struct meter_reader *reader,
 		return -ENOMEM;
 	err = meter_map_new(&reader->conf, registry, shapes, &reader->stage,
 			    &reader->scope, &reader->map);
+	if (!err)
+		err = meter_options_new(&reader->conf, registry, shapes,
+					&reader->stage, &reader->scope,
+					&reader->options);
 	if (!err && reader->conf.manage.rule_set_file)
 		err = meter_manager_new(reader);
 	return err ? err : meter_state_load(reader);

@@ -66,20 +66,36 @@ drop_column(struct meter_walk *walk, long error_index)
 }
 
 static void
+walk_error(struct meter_reader *reader, const struct snmp_reply *reply)
+{
+	struct meter_walk *walk = &reader->walk;
+
+	if (reply->error == SNMP_ERR_NOSUCHNAME &&
+	    drop_column(walk, reply->error_index)) {
+		walk_send(reader);
+		return;
+	}
+	walk->failed = reply->error != SNMP_ERR_NOSUCHNAME;
+	walk->done(reader);
+}
+
+static void
 walk_answer(void *arg, const struct snmp_reply *reply)
 {
 	struct meter_reader *reader = arg;
 	netsnmp_variable_list *v = reply->variables;
 	bool ended = false;
 
+	if (reader->walk.optional && reply->result != SNMP_REPLY) {
+		reader->counts.timeouts += reply->result == SNMP_TIMEOUT;
+		reader->walk.failed = true;
+		reader->walk.done(reader);
+		return;
+	}
 	if (meter_reader_lost(reader, reply))
 		return;
 	if (reply->error) {
-		if (reply->error == SNMP_ERR_NOSUCHNAME &&
-		    drop_column(&reader->walk, reply->error_index))
-			walk_send(reader);
-		else
-			reader->walk.done(reader);
+		walk_error(reader, reply);
 		return;
 	}
 	if (!v)
@@ -108,16 +124,31 @@ walk_send(struct meter_reader *reader)
 		if (!walk->absent[i])
 			pdu_ask(pdu, pdu_name(walk->entry, walk->entry_length,
 					      walk->column[i], walk->index));
-	meter_reader_send(reader, pdu, 0, walk_answer);
+	meter_reader_send(reader, pdu, walk->optional ? SNMP_ONCE : 0,
+			  walk_answer);
 }
 
-void
-meter_walk_begin(struct meter_reader *reader)
+static void
+walk_start(struct meter_reader *reader, bool optional)
 {
 	struct meter_walk *walk = &reader->walk;
 
 	walk->index = 0;
 	walk->rows = 0;
+	walk->optional = optional;
+	walk->failed = false;
 	memset(walk->absent, 0, sizeof(walk->absent));
 	walk_send(reader);
+}
+
+void
+meter_walk_begin(struct meter_reader *reader)
+{
+	walk_start(reader, false);
+}
+
+void
+meter_walk_try(struct meter_reader *reader)
+{
+	walk_start(reader, true);
 }

@@ -28,6 +28,8 @@ struct meter_walk {
 	bool absent[WALK_COLUMNS]; /* the meter does not have it */
 	uint32_t index;		   /* the last row that was seen */
 	unsigned rows;
+	bool optional; /* see meter_walk_try */
+	bool failed;   /* optional, and not read to its end */
 	/* A row; variable[i] is NULL where the meter has no value. */
 	void (*row)(struct meter_reader *reader, uint32_t index,
 		    netsnmp_variable_list *const variable[]);
@@ -39,5 +41,11 @@ struct meter_walk {
  * or with meter_reader_fail if the meter does not answer.
  */
 void meter_walk_begin(struct meter_reader *reader);
+
+/*
+ * The same for a table that the round can do without: nothing is repeated, and
+ * it ends with done in any case.
+ */
+void meter_walk_try(struct meter_reader *reader);
 
 #endif

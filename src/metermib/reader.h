@@ -59,12 +59,14 @@ enum meter_phase {
 	PHASE_SCAN,
 	PHASE_ROWS,
 	PHASE_PASS,
+	PHASE_DESCRIBE,
 	PHASE_LEAVE, /* rows destroyed */
 	PHASE_LEAVE_MANAGER,
 	PHASE_ENDED,
 };
 
 struct meter_manager;
+struct meter_options;
 
 /* How flows are asked for. */
 enum flow_access {
@@ -101,7 +103,7 @@ struct meter_pass {
 struct meter_counts {
 	uint64_t passes, failed, rows, unchanged, malformed, recycled,
 		restarted_flows, restarts, requests, timeouts, rows_lost,
-		skips;
+		skips, options_failed;
 };
 
 struct meter_reader {
@@ -167,6 +169,10 @@ struct meter_reader {
 	struct meter_pass pass;
 	struct meter_row row;
 
+	struct meter_options *options;
+	uint64_t describe_at; /* the round that asks for interfaces */
+	unsigned describe_failures;
+
 	struct meter_manager *manager;
 	atomic_uint writes; /* of the state file, under way */
 	bool state_due;	    /* one was left out */
@@ -223,6 +229,8 @@ void meter_read_init(struct meter_reader *reader);
 void meter_read_begin(struct meter_reader *reader);
 /* The pass is left before its end: the cursor stands behind what was read. */
 void meter_read_leave(struct meter_reader *reader);
+/* meter_describe.c: Options Data, after the passes. */
+void meter_describe_begin(struct meter_reader *reader);
 /* meter_state.c */
 int meter_state_load(struct meter_reader *reader);
 void meter_state_save(struct meter_reader *reader);

@@ -142,6 +142,67 @@ mode "totals around the wrap of Uptime" "--uptime 4294967000" "$V2" packages
 mode "indexes are used again at once" "--inactivity 1" "$V2" packages
 mode "messages of 484 octets" "" "$V2 --message 484" packages
 
+# option FIELD VALUE: how many Options Data Records have it
+option()
+{
+	grep -c "\"$1\":$2[,}]" "$T/r.err"
+}
+
+step "names of rule sets and state of interfaces as Options Data"
+# shellcheck disable=SC2086
+meter -c public -w private --flows 5 --max-flows 4 --updates 50
+wait_for 10 grep -q counted "$T/meter.out"
+if command -v snmpset >/dev/null; then
+	snmpset -v2c -c private -On -m '' "127.0.0.1:$PORT" \
+		.1.3.6.1.2.1.40.1.2.1.1.2 i 100 >/dev/null
+	snmpset -v2c -c private -On -m '' "127.0.0.1:$PORT" \
+		.1.3.6.1.2.1.40.1.2.1.1.3 i 0 >/dev/null
+	snmpwalk -v2c -c public -On -Oq -m '' "127.0.0.1:$PORT" \
+		.1.3.6.1.2.1.40.1.2.1.2 >"$T/lost"
+	grep -q ' [1-9]' "$T/lost" || fail "the meter has lost nothing"
+	snmpwalk -v2c -c public -On -Oq -m '' "127.0.0.1:$PORT" \
+		.1.3.6.1.2.1.40.1.1.1.6 |
+		sed 's/^.*\.\([0-9]* \)/\1/' >"$T/names"
+fi
+by='"originalExporterIPv4Address":"127.0.0.1"'
+for version in 2c 1; do
+	# shellcheck disable=SC2086
+	reader r $V2 -v $version --json --passes 3
+	wait_exit "$READ" 10
+	equal "exit" 0 "$STATUS"
+	ledger "$T/r.err"
+	# One name and four interfaces, once though there were three passes.
+	equal "options" 5 "$(field options "$T/r.err")"
+	equal "counted options" 5 "$(field optionsRecords "$T/r.err")"
+	equal "not read" 0 "$(field optionsNotRead "$T/r.err")"
+	equal "intervals" "$(option selectorAlgorithm 1)" \
+		"$(option samplingPacketInterval 1)"
+	[ -s "$T/names" ] || continue
+	equal "all packets" 2 "$(option samplingPacketSpace 0)"
+	equal "one in 100" 1 "$(option samplingPacketSpace 99)"
+	equal "sampled interfaces" 3 "$(option selectorAlgorithm 1)"
+	while read -r number name; do
+		matches "name of $number" \
+			"\"rtfmFlowRuleSet\":$number,$by,.*Name\":$name}" \
+			"$T/r.err"
+	done <"$T/names"
+	while read -r row lost; do
+		matches "lost packets" \
+			"ingressInterface\":${row##*.},$by,.*Count\":$lost}" \
+			"$T/r.err"
+	done <"$T/lost"
+done
+reader r $V2 --json --quiet
+sleep 1.5
+if command -v snmpset >/dev/null; then
+	snmpset -v2c -c private -On -m '' "127.0.0.1:$PORT" \
+		.1.3.6.1.2.1.40.1.2.1.1.3 i 7 >/dev/null
+	wait_for 5 grep -q '"samplingPacketSpace":6' "$T/r.err"
+fi
+wait_for 15 eval '[ "$(grep -c rtfmRuleSetName "$T/r.err")" = 2 ]'
+stop "$READ"
+stop "$METER"
+
 step "our row is gone after the end"
 meter -c public -w private --flows 5
 reader r $V2

@@ -7,7 +7,8 @@
  *	rule_set,source,dest,protocol,source_port,dest_port,
  *	to_octets,to_pdus,from_octets,from_pdus
  *
- * or with --each a line for each record when it comes. Ends after --passes
+ * or with --each a line for each record when it comes. Options Data are only
+ * counted (and shown by --json). Ends after --passes
  * passes of every reader, or at SIGTERM. The longest time that the event loop
  * stood still is printed on stderr, with the ledger.
  */
@@ -38,7 +39,7 @@ struct sink {
 	struct stage stage;
 	struct table table;
 	struct text key;
-	uint64_t records;
+	uint64_t records, options;
 	bool print, json;
 	bool each; /* a line for each record, at once */
 	bool total; /* counters are totals: keep the last */
@@ -151,8 +152,12 @@ sink_run(struct stage *stage, const struct batch *batch)
 {
 	struct sink *sink = (struct sink *)stage;
 
-	sink->records += batch->count;
-	for (uint32_t i = 0; sink->print && i < batch->count; i++)
+	if (batch->shape->scope_count)
+		sink->options += batch->count;
+	else
+		sink->records += batch->count;
+	for (uint32_t i = 0; sink->print && !batch->shape->scope_count &&
+	     i < batch->count; i++)
 		sink_record(sink, batch, i);
 	if (sink->each)
 		fflush(stdout);
@@ -261,6 +266,7 @@ report(struct program *p)
 	}
 	ledger_report(&sum, &r);
 	report_uint(&r, "records", p->sink.records);
+	report_uint(&r, "options", p->sink.options);
 	if (p->end_ms)
 		report_uint(&r, "milliseconds", p->end_ms - p->start_ms);
 	report_uint(&r, "stoodStillMicroseconds", p->worst_us);
