@@ -9,7 +9,7 @@
 #					had are named in $packages_absent
 
 packages_build="autoconf automake make gcc libc6-dev pkg-config xsltproc
-	libevent-dev libxml2-dev libsnmp-dev"
+	libevent-dev libxml2-dev libsnmp-dev libpcap-dev zlib1g-dev"
 packages_absent=
 packages_updated=
 

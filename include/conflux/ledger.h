@@ -24,6 +24,8 @@ enum loss {
 	LOSS_LIMIT,            /* a configured bound of sessions, domains, ... */
 	LOSS_NO_MEMORY,
 	LOSS_WRITE_ERROR,      /* disk full and the like */
+	LOSS_INTERFACE_DROP,   /* not counted as in: dropped by an interface */
+	LOSS_OVERLOAD,         /* metering was stopped because of overload */
 	LOSS_COUNT,
 };
 

@@ -25,10 +25,33 @@
 enum { BATCH_MAX = 128 };
 
 /*
+ * What is known of all records of a scope beside what is in them: a Selection
+ * Sequence tells its sampling here (RFC 5477), so that a Flow Record can have
+ * it. Each is an Information Element; see scope_fact_element.
+ */
+enum scope_fact {
+	FACT_OBSERVATION_POINT_ID,    /* 138 */
+	FACT_METERING_PROCESS_ID,     /* 143 */
+	FACT_SELECTION_SEQUENCE_ID,   /* 301 */
+	FACT_SELECTOR_ID,             /* 302: of the last selector */
+	FACT_SELECTOR_ALGORITHM,      /* 304 */
+	FACT_SAMPLING_PACKET_INTERVAL, /* 305 */
+	FACT_SAMPLING_PACKET_SPACE,   /* 306 */
+	FACT_SAMPLING_TIME_INTERVAL,  /* 307 */
+	FACT_SAMPLING_TIME_SPACE,     /* 308 */
+	FACT_SAMPLING_SIZE,           /* 309 */
+	FACT_SAMPLING_POPULATION,     /* 310 */
+	FACT_SAMPLING_PROBABILITY,    /* 311: the octets of a double */
+	FACT_SAMPLING_INTERVAL,       /* 34: one packet in so many */
+	FACT_SAMPLING_ALGORITHM,      /* 35: 1 systematic, 2 random */
+	FACT_COUNT,
+};
+
+/*
  * Where records come from: one Observation Domain of one Transport Session,
- * one meter, one cache. Owned by the stage that makes the batches, alive until
- * it has called stage_scope_end on its next stages. The serial is never used
- * again.
+ * one meter, one cache, one Observation Point or Selection Sequence. Owned by
+ * the stage that makes the batches, alive until it has called stage_scope_end
+ * on its next stages. The serial is never used again.
  */
 struct scope {
 	uint64_t serial;
@@ -39,12 +62,33 @@ struct scope {
 	bool has_init;           /* system_init_ms is known (NetFlow, options) */
 	uint64_t system_init_ms; /* for sysUpTime-relative times */
 	/*
+	 * The records are packets: one each, whose total counters are its own
+	 * and no sums to take differences of.
+	 */
+	bool packets;
+	uint16_t fact_mask;      /* bit enum scope_fact: it is known */
+	uint64_t fact[FACT_COUNT];
+	/*
 	 * The shape that a Template id has in this scope now, or NULL: lists
 	 * of RFC 6313 in its records name Templates. NULL if its records have
 	 * no such lists.
 	 */
 	const struct shape *(*template_shape)(const struct scope *scope,
 					      uint16_t id);
+};
+
+/*
+ * Options Data that stages before the Exporting Process make themselves, by
+ * what it is about (the optionsType of RFC 6728). The Exporting Process keeps
+ * the latest records of each kind and scope and sends those that its
+ * configuration asks for; stages in between pass them on unchanged.
+ */
+enum options_kind {
+	OPTIONS_OTHER, /* of others, or no Options Data at all */
+	OPTIONS_METERING_RELIABILITY, /* RFC 7011 section 4.2 */
+	OPTIONS_SELECTION_SEQUENCE,   /* RFC 5476 6.5.1 and 6.5.2 */
+	OPTIONS_SELECTION_STATISTICS, /* RFC 5476 6.5.3 */
+	OPTIONS_KIND_COUNT,
 };
 
 struct batch {
@@ -58,6 +102,7 @@ struct batch {
 	uint64_t export_ms;      /* Export Time of the message, ms since 1970 */
 	uint64_t received_ms;    /* wall clock at its arrival */
 	uint64_t flow_keys;      /* bit i: field i is a flow key; 0: unknown */
+	enum options_kind options; /* of Options Data made by ourselves */
 };
 
 static inline const uint8_t *
@@ -80,6 +125,12 @@ struct stage_ops {
 	void (*tick)(struct stage *stage, uint64_t now_ms);
 	/* No more records of this scope will come. May be NULL. */
 	void (*scope_end)(struct stage *stage, const struct scope *scope);
+	/*
+	 * What comes from now on was measured in another way (sampling,
+	 * overload) and must not be merged with what came before: flows end
+	 * now (draft-ietf-ipfix-reqs 5.2, 5.3). NULL: told to the next stages.
+	 */
+	void (*cut)(struct stage *stage);
 	/*
 	 * The end: pass on or send everything that is held. Called from the
 	 * sources to the sinks. May be NULL.
@@ -125,11 +176,18 @@ int stage_link(struct stage *stage, struct stage *next);
 
 void stage_tick(struct stage *stage, uint64_t now_ms);
 void stage_scope_end(struct stage *stage, const struct scope *scope);
+void stage_cut(struct stage *stage);
 void stage_flush(struct stage *stage);
 bool stage_congested(const struct stage *stage);
 bool stage_drained(const struct stage *stage);
 /* NULL is legal. Frees next[] too, not the next stages. */
 void stage_free(struct stage *stage);
+
+/* The IANA number of a fact, and which fact an element is, or -1. */
+uint16_t scope_fact_element(enum scope_fact fact);
+int scope_fact_of(uint16_t element);
+/* Makes a fact known. */
+void scope_set_fact(struct scope *scope, enum scope_fact fact, uint64_t value);
 
 /* A number that was not used before, for scope.serial (thread safe). */
 uint64_t scope_serial(void);

@@ -32,8 +32,6 @@
 #include "conflux/hash.h"
 #include "exporting.h"
 
-#define IE_exportedOctetTotalCount 40
-#define IE_observationTimeMilliseconds 323
 /* Counters that change all the time are told once a second at most. */
 #define CHANGED_MS 1000
 /* Of names and descriptions, so that a record fits the smallest message. */

@@ -37,11 +37,6 @@ enum {
 	BUFFER = 16384,
 	RECORD_MAX = 4096,
 	OUR_END = 10, /* attributes of the destination: so many further */
-
-	IE_ethernetType = 256,
-	IE_sourceAS = 16,
-	IE_destinationAS = 17,
-	IE_ipDiffServCodePoint = 195,
 };
 
 struct layout {
@@ -476,8 +471,8 @@ add_extended(struct record *r, bool turn)
 		if (!row_get(r->row, (uint8_t)a))
 			continue;
 		if (as == 113 || as == 115)
-			add_number(r, 0, as == 113 ? IE_sourceAS :
-						     IE_destinationAS,
+			add_number(r, 0, as == 113 ? IE_bgpSourceAsNumber :
+						     IE_bgpDestinationAsNumber,
 				   number, true);
 		else if (as == 118)
 			add_number(r, 0, IE_ipDiffServCodePoint, number,

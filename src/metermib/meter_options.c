@@ -33,8 +33,6 @@ enum {
 	FIELDS_MAX = 8,
 	RECORD_MAX = 192,
 	SYSTEMATIC_COUNT_BASED = 1,
-
-	IE_droppedPacketTotalCount = 135,
 };
 
 /* Which columns an interface has; the shapes after them. */

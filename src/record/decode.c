@@ -645,6 +645,7 @@ run_scope(struct run *run, const struct op *op)
 	const uint8_t *address = NULL;
 	uint64_t number = 0;
 	uint8_t bytes[16] = {0};
+	int fact;
 
 	switch (op->element) {
 	case IE_exporterIPv4Address:
@@ -669,7 +670,8 @@ run_scope(struct run *run, const struct op *op)
 			number *= 1000000;
 		break;
 	default:
-		number = scope->domain;
+		fact = scope_fact_of(op->element);
+		number = fact < 0 ? scope->domain : scope->fact[fact];
 		break;
 	}
 	if (op->kind != SLOT_BYTES)

@@ -14,6 +14,8 @@ static const char *const name[LOSS_COUNT] = {
 	[LOSS_LIMIT] = "limit",
 	[LOSS_NO_MEMORY] = "noMemory",
 	[LOSS_WRITE_ERROR] = "writeError",
+	[LOSS_INTERFACE_DROP] = "interfaceDrop",
+	[LOSS_OVERLOAD] = "overload",
 };
 
 const char *
@@ -29,7 +31,8 @@ ledger_lost(const struct ledger *ledger)
 
 	/* What never arrived is not part of in, and so not of this sum. */
 	for (int i = 0; i < LOSS_COUNT; i++)
-		if (i != LOSS_SEQUENCE_GAP && i != LOSS_KERNEL_DROP)
+		if (i != LOSS_SEQUENCE_GAP && i != LOSS_KERNEL_DROP &&
+		    i != LOSS_INTERFACE_DROP)
 			sum += ledger->lost[i];
 	return sum;
 }

@@ -154,6 +154,7 @@ take_scope(const struct shape *shape, const struct scope *scope,
 {
 	uint8_t exporter = scope->exporter.version;
 	bool known = false;
+	int fact;
 
 	switch (wanted->id) {
 	case IE_exporterIPv4Address:
@@ -192,6 +193,8 @@ take_scope(const struct shape *shape, const struct scope *scope,
 		known = true;
 		break;
 	default:
+		fact = scope_fact_of(wanted->id);
+		known = fact >= 0 && scope->fact_mask >> fact & 1;
 		break;
 	}
 	if (known) {
@@ -251,5 +254,6 @@ scope_class(const struct scope *scope)
 {
 	return (scope->exporter.version & 7u) |
 	       (scope->collector.version & 7u) << 3 |
-	       (scope->has_init ? 1u : 0u) << 6;
+	       (scope->has_init ? 1u : 0u) << 6 |
+	       (scope->packets ? 1u : 0u) << 7 | (unsigned)scope->fact_mask << 8;
 }

@@ -34,6 +34,17 @@ stage_scope_end(struct stage *stage, const struct scope *scope)
 }
 
 void
+stage_cut(struct stage *stage)
+{
+	if (stage->ops->cut) {
+		stage->ops->cut(stage);
+		return;
+	}
+	for (unsigned i = 0; i < stage->next_count; i++)
+		stage_cut(stage->next[i]);
+}
+
+void
 stage_flush(struct stage *stage)
 {
 	if (stage->ops->flush)
@@ -67,6 +78,45 @@ stage_free(struct stage *stage)
 	next = stage->next;
 	stage->ops->free(stage);
 	free(next);
+}
+
+static const uint16_t fact_element[FACT_COUNT] = {
+	[FACT_OBSERVATION_POINT_ID] = IE_observationPointId,
+	[FACT_METERING_PROCESS_ID] = IE_meteringProcessId,
+	[FACT_SELECTION_SEQUENCE_ID] = IE_selectionSequenceId,
+	[FACT_SELECTOR_ID] = IE_selectorId,
+	[FACT_SELECTOR_ALGORITHM] = IE_selectorAlgorithm,
+	[FACT_SAMPLING_PACKET_INTERVAL] = IE_samplingPacketInterval,
+	[FACT_SAMPLING_PACKET_SPACE] = IE_samplingPacketSpace,
+	[FACT_SAMPLING_TIME_INTERVAL] = IE_samplingTimeInterval,
+	[FACT_SAMPLING_TIME_SPACE] = IE_samplingTimeSpace,
+	[FACT_SAMPLING_SIZE] = IE_samplingSize,
+	[FACT_SAMPLING_POPULATION] = IE_samplingPopulation,
+	[FACT_SAMPLING_PROBABILITY] = IE_samplingProbability,
+	[FACT_SAMPLING_INTERVAL] = IE_samplingInterval,
+	[FACT_SAMPLING_ALGORITHM] = IE_samplingAlgorithm,
+};
+
+uint16_t
+scope_fact_element(enum scope_fact fact)
+{
+	return fact_element[fact];
+}
+
+int
+scope_fact_of(uint16_t element)
+{
+	for (int i = 0; i < FACT_COUNT; i++)
+		if (fact_element[i] == element)
+			return i;
+	return -1;
+}
+
+void
+scope_set_fact(struct scope *scope, enum scope_fact fact, uint64_t value)
+{
+	scope->fact_mask |= (uint16_t)(1u << fact);
+	scope->fact[fact] = value;
 }
 
 uint64_t

@@ -15,6 +15,7 @@ enum entry_type {
 	ENTRY_SCOPE_END,
 	ENTRY_TEMPLATE,  /* an id that lists in records name (RFC 6313) */
 	ENTRY_TEMPLATES_END, /* none of this scope is known any more */
+	ENTRY_CUT, /* see stage_cut */
 	ENTRY_FINISHED,
 };
 
@@ -55,7 +56,7 @@ struct entry_batch {
 	uint32_t slot;
 	uint32_t count;
 	uint32_t stride;
-	uint32_t pad;
+	uint32_t options; /* enum options_kind */
 	uint64_t export_ms;
 	uint64_t received_ms;
 	uint64_t flow_keys;

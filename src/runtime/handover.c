@@ -186,7 +186,9 @@ static bool
 scope_same(const struct scope *a, const struct scope *b)
 {
 	return a->domain == b->domain && a->has_init == b->has_init &&
-	       a->system_init_ms == b->system_init_ms;
+	       a->system_init_ms == b->system_init_ms &&
+	       a->fact_mask == b->fact_mask &&
+	       memcmp(a->fact, b->fact, sizeof(a->fact)) == 0;
 }
 
 static bool
@@ -431,6 +433,7 @@ write_part(struct handover *h, const struct batch *batch, uint32_t slot,
 		.export_ms = batch->export_ms,
 		.received_ms = batch->received_ms,
 		.flow_keys = batch->flow_keys,
+		.options = batch->options,
 	};
 	offset = (uint32_t *)(entry + 1);
 	for (uint32_t i = 0; offsets && i <= count; i++)
@@ -488,9 +491,30 @@ handover_free(struct stage *stage)
 	free(stage);
 }
 
+/*
+ * Behind all that was handed over before, and never left out: flows that must
+ * not be merged would be.
+ */
+static void
+handover_cut(struct stage *stage)
+{
+	struct handover *h = (struct handover *)stage;
+	bool patient = h->port->patient;
+	struct entry_head *head;
+
+	h->port->patient = true;
+	head = reserve(h->port, sizeof(*head));
+	h->port->patient = patient;
+	if (!head)
+		return; /* the first worker has ended */
+	*head = (struct entry_head){.type = ENTRY_CUT, .target = h->target};
+	ring_commit(h->port->ring);
+}
+
 static const struct stage_ops handover_ops = {
 	.run = handover_run,
 	.scope_end = handover_scope_end,
+	.cut = handover_cut,
 	.tick = handover_tick,
 	.congested = handover_congested,
 	.free = handover_free,

@@ -244,6 +244,7 @@ take_batch(struct intake *in, const struct entry_batch *entry)
 		.export_ms = entry->export_ms,
 		.received_ms = entry->received_ms,
 		.flow_keys = entry->flow_keys,
+		.options = (enum options_kind)entry->options,
 	};
 
 	in->ledger.in += entry->count;
@@ -292,6 +293,9 @@ take(struct intake *in, const struct entry_head *head)
 			       head->target);
 		if (s)
 			forget_templates(s);
+		break;
+	case ENTRY_CUT:
+		stage_cut(in->target[head->target]);
 		break;
 	case ENTRY_FINISHED:
 		in->finished(in->arg);

@@ -1,0 +1,89 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Selection Processes of PSAMP (RFC 5475, RFC 6728 section 4.2): a stage that
+ * passes on those records of a batch that all of its selectors take. One stage
+ * is one Selection Sequence: an Observation Point and the selectors behind it.
+ * The batches that it passes on have a scope of its own, which tells the
+ * sampling (enum scope_fact). It works on any records; on packets it stands
+ * between an observer and a cache.
+ */
+#ifndef CONFLUX_SELECTION_H
+#define CONFLUX_SELECTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conflux/stage.h"
+
+enum selector_method {
+	SELECTOR_ALL,
+	SELECTOR_COUNT,       /* sampCountBased */
+	SELECTOR_TIME,        /* sampTimeBased */
+	SELECTOR_OUT_OF_N,    /* sampRandOutOfN */
+	SELECTOR_PROBABILITY, /* sampUniProb */
+	SELECTOR_MATCH,       /* filterMatch */
+	SELECTOR_HASH,        /* filterHash */
+};
+
+enum selector_hash {
+	SELECTOR_BOB,
+	SELECTOR_IPSX,
+	SELECTOR_CRC,
+};
+
+struct selector_range {
+	uint64_t min, max;
+};
+
+struct selector_conf {
+	const char *name; /* kept by the caller, as all texts */
+	uint64_t id;      /* selectorId */
+	enum selector_method method;
+	/* COUNT: packets; TIME: microseconds */
+	uint32_t interval, space;
+	uint32_t size, population; /* OUT_OF_N */
+	double probability;
+	/* MATCH: value is text as a person writes it: 10.0.0.1, 443, 0x12,
+	 * 2001:db8::1, and prefixes 10.0.0.0/8. */
+	const struct ie *ie;
+	const char *value;
+	/* HASH */
+	enum selector_hash hash;
+	uint64_t initialiser;
+	uint64_t payload_offset, payload_size; /* octets of the IP payload */
+	bool digest;      /* digestHashValue is added to the records */
+	const struct selector_range *ranges; /* copied */
+	unsigned range_count;
+};
+
+struct selection_conf {
+	const char *name;
+	uint64_t sequence_id; /* selectionSequenceId */
+	uint64_t point_id;    /* observationPointId */
+	uint32_t domain;
+	const struct selector_conf *selectors; /* copied */
+	unsigned selector_count; /* at least 1 */
+	uint64_t seed;        /* of random selectors, 0: from the system */
+};
+
+/* -EINVAL: *error says why (to be freed); -ENOMEM. */
+int selection_new(const struct selection_conf *conf,
+		  struct ie_registry *registry, struct shape_table *shapes,
+		  struct stage **out, char **error);
+
+/* Tells each element that the selectors look at, for observer_want. */
+int selection_wants(const struct stage *selection,
+		    int (*want)(void *arg, const struct ie *ie,
+				uint16_t length),
+		    void *arg);
+
+/*
+ * Changes the parameters of the n-th selector while it runs: what was selected
+ * before is cut off from what comes (stage_cut), and the new sampling is
+ * reported. The method stays.
+ */
+int selection_change(struct stage *selection, unsigned n,
+		     const struct selector_conf *conf);
+
+#endif
