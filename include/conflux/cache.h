@@ -83,6 +83,11 @@ struct cache_conf {
 	enum distribution distribution;
 	uint32_t interval_s;        /* of the distribution, aligned to 1970 */
 	uint64_t max_octets;        /* of variable-length values held */
+	/*
+	 * Time is that of the data (received_ms of the batches), not that of
+	 * this machine: for packets that were captured before.
+	 */
+	bool data_clock;
 };
 
 /*

@@ -146,7 +146,9 @@ struct capture;
  */
 int capture_open(struct event_base *base, const struct capture_conf *conf,
 		 struct capture **out, char **error);
-/* Ends it: no packet comes after. NULL is legal. */
+/* Ends it: no packet comes after; what was counted can still be reported. */
+void capture_stop(struct capture *capture);
+/* Stops and frees it. NULL is legal. */
 void capture_close(struct capture *capture);
 /* Adds what is known of it to the open report. */
 void capture_report(struct capture *capture, struct report *report);

@@ -10,6 +10,7 @@ enum transport {
 	TRANSPORT_SCTP,
 	TRANSPORT_FILE,
 	TRANSPORT_SNMP, /* a meter read by SNMP */
+	TRANSPORT_CAPTURE, /* packets */
 	TRANSPORT_WORKER, /* records handed over by another worker */
 };
 
@@ -18,7 +19,8 @@ static inline const char *
 transport_name(enum transport transport)
 {
 	static const char *const name[] = {"udp",  "tcp",  "sctp",
-					   "file", "snmp", "worker"};
+					   "file", "snmp", "capture",
+					   "worker"};
 
 	return name[transport];
 }

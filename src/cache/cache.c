@@ -32,6 +32,63 @@ drop_bad(struct layout *layout, uint32_t present, uint8_t *rows, uint32_t count,
 	return kept;
 }
 
+/* The wall clock, or what it was for the data. */
+static uint64_t
+wall_ms(const struct cache *cache)
+{
+	return cache->data_clock ? cache->now_ms : clock_wall_ms();
+}
+
+static void
+start_export(struct cache *cache)
+{
+	cache->exporting = true;
+	cache->export_layout = 0;
+	cache->export_row = 1;
+}
+
+static void
+set_next_export(struct cache *cache, uint64_t wall)
+{
+	cache->next_export_ms =
+		wall - wall % cache->interval_ms + cache->interval_ms;
+}
+
+/* What time brings, whichever clock it goes by. */
+static void
+time_passed(struct cache *cache)
+{
+	uint64_t wall = wall_ms(cache);
+
+	if (cache->type == CACHE_PERMANENT && !cache->exporting &&
+	    wall >= cache->next_export_ms) {
+		set_next_export(cache, wall);
+		start_export(cache);
+	}
+	if (cache->exporting && export_continue(cache, wall))
+		cache->exporting = false;
+	if (!cache->flushing)
+		expire(cache, cache->now_ms);
+}
+
+/*
+ * Packets bring the time with them: before they are metered, what had to end
+ * earlier does. It never goes back.
+ */
+static void
+follow_data(struct cache *cache, uint64_t ms)
+{
+	uint64_t before = cache->now_ms;
+
+	if (before == 0)
+		set_next_export(cache, ms);
+	if (ms <= before)
+		return;
+	cache->now_ms = ms;
+	if (ms >> WHEEL_SHIFT != before >> WHEEL_SHIFT)
+		time_passed(cache);
+}
+
 static void
 cache_run(struct stage *stage, const struct batch *batch)
 {
@@ -43,10 +100,18 @@ cache_run(struct stage *stage, const struct batch *batch)
 	struct plan *plan;
 
 	ledger->in += count;
+	if (batch->shape->scope_count && batch->options != OPTIONS_OTHER) {
+		/* About the packets that the flows are made of. */
+		ledger->exported += count;
+		stage_forward(stage, batch);
+		return;
+	}
 	if (batch->shape->scope_count) {
 		ledger->filtered += count; /* Options Data are no flows */
 		return;
 	}
+	if (cache->data_clock)
+		follow_data(cache, batch->received_ms);
 	plan = plan_get(cache, batch);
 	if (!plan || !plan->layout) {
 		ledger->lost[plan ? LOSS_LIMIT : LOSS_NO_MEMORY] += count;
@@ -83,32 +148,16 @@ cache_run(struct stage *stage, const struct batch *batch)
 }
 
 static void
-start_export(struct cache *cache)
-{
-	cache->exporting = true;
-	cache->export_layout = 0;
-	cache->export_row = 1;
-}
-
-static void
 cache_tick(struct stage *stage, uint64_t now_ms)
 {
 	struct cache *cache = (struct cache *)stage;
-	uint64_t wall_ms = clock_wall_ms();
 
-	if (now_ms / PLANS_TRIM_MS != cache->now_ms / PLANS_TRIM_MS)
-		plans_trim(cache, now_ms);
-	cache->now_ms = now_ms;
-	if (cache->type == CACHE_PERMANENT && !cache->exporting &&
-	    wall_ms >= cache->next_export_ms) {
-		cache->next_export_ms = wall_ms - wall_ms % cache->interval_ms +
-					cache->interval_ms;
-		start_export(cache);
+	if (!cache->data_clock) {
+		if (now_ms / PLANS_TRIM_MS != cache->now_ms / PLANS_TRIM_MS)
+			plans_trim(cache, now_ms);
+		cache->now_ms = now_ms;
 	}
-	if (cache->exporting && export_continue(cache, wall_ms))
-		cache->exporting = false;
-	if (!cache->flushing)
-		expire(cache, now_ms);
+	time_passed(cache);
 }
 
 static void
@@ -118,7 +167,7 @@ cache_flush(struct stage *stage)
 
 	cache->flushing = true;
 	start_export(cache);
-	if (export_continue(cache, clock_wall_ms()))
+	if (export_continue(cache, wall_ms(cache)))
 		cache->exporting = false;
 }
 
@@ -241,11 +290,10 @@ cache_new(const struct cache_conf *conf, struct ie_registry *registry,
 	cache->registry = registry;
 	cache->shapes = shapes;
 	cache->tcp_flags = ie_find(registry, 0, IE_tcpControlBits);
-	cache->now_ms = clock_mono_ms();
+	cache->data_clock = conf->data_clock;
+	cache->now_ms = conf->data_clock ? 0 : clock_mono_ms();
 	cache->start_wall_ms = clock_wall_ms();
-	cache->next_export_ms = cache->start_wall_ms -
-				cache->start_wall_ms % cache->interval_ms +
-				cache->interval_ms;
+	set_next_export(cache, cache->start_wall_ms);
 	cache->scope = (struct scope){
 		.serial = scope_serial(),
 		.domain = conf->domain,

@@ -343,6 +343,19 @@ expire_slot(struct layout *layout, uint64_t slot)
 	return *head == 0;
 }
 
+/*
+ * Time has leapt by more than the wheel holds: all that waits is due or waits
+ * again. Returns the slot to go on from, one turn of the wheel ago, with the
+ * lists in the slots that these times have now; they are the same.
+ */
+static uint64_t
+leap(const struct layout *layout, uint64_t slot)
+{
+	uint64_t behind = (slot - layout->table.wheel_done) / WHEEL_SLOTS - 1;
+
+	return layout->table.wheel_done + behind * WHEEL_SLOTS;
+}
+
 void
 expire(struct cache *cache, uint64_t now_ms)
 {
@@ -352,6 +365,12 @@ expire(struct cache *cache, uint64_t now_ms)
 		struct layout *layout = cache->layout[i];
 		struct flow_table *t = &layout->table;
 
+		/*
+		 * Nothing waits farther away than the wheel reaches, so after a
+		 * leap in time one turn of it is enough.
+		 */
+		if ((now_ms >> WHEEL_SHIFT) - t->wheel_done > 2 * WHEEL_SLOTS)
+			t->wheel_done = leap(layout, now_ms >> WHEEL_SHIFT);
 		while (t->wheel_done + 1 < now_ms >> WHEEL_SHIFT) {
 			/* wheel_done moves first: what waits again goes on. */
 			t->wheel_done++;

@@ -119,7 +119,8 @@ struct cache {
 	unsigned layout_count;
 	struct layout *layout[LAYOUTS_MAX];
 	uint32_t rows;        /* flows and dead rows of all layouts */
-	uint64_t now_ms;
+	bool data_clock;
+	uint64_t now_ms;         /* monotonic, or of the data */
 	uint64_t next_export_ms; /* wall clock, permanent */
 	bool exporting;       /* an interval's export is under way */
 	bool flushing;

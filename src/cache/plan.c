@@ -113,6 +113,7 @@ column_source(const struct cache *cache, const struct column *column,
 	source_find(batch->shape, batch->scope, ie, source);
 	if (source->kind != SOURCE_NONE) {
 		*total = source->kind == SOURCE_FIELD &&
+			 !batch->scope->packets &&
 			 base->semantics == IE_TOTAL_COUNTER &&
 			 column->merge == MERGE_SUM && !column->field.key;
 		return;
@@ -129,7 +130,7 @@ column_source(const struct cache *cache, const struct column *column,
 		return;
 	source_find(batch->shape, batch->scope, other, source);
 	base = other->forward ? other->forward : other;
-	*total = source->kind != SOURCE_NONE &&
+	*total = source->kind != SOURCE_NONE && !batch->scope->packets &&
 		 base->semantics == IE_TOTAL_COUNTER;
 }
 

@@ -1,10 +1,86 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rows of Observation Points and Selection Processes (RFC 6728 4.1, 4.2). This
- * build has no packet capture, so they are known, but refused.
+ * Rows of Observation Points and Selection Processes (RFC 6728 4.1, 4.2). The
+ * model knows interfaces alone; capture files, filters, tunnels and what a
+ * meter remembers of packets are ours.
  */
 #include "rows.h"
+
+/* How packets are captured. */
+static const struct conf_row capture_rows[] = {
+	CONF_ROW(LEAF_LIST, "captureFile", .cx = true, .type = CONF_PATH,
+		 .min = 1, .max = 4095,
+		 .help = "Capture file to read (pcap or pcapng, also gzip'ed), "
+			 "in place of interfaces; several are read one after "
+			 "the other; /dev/stdin is standard input. Time is "
+			 "that of the packets. A daemon that has no other "
+			 "source ends when all is read and exported."),
+	CONF_ROW(LEAF, "filter", .cx = true, .type = CONF_STRING, .min = 1,
+		 .max = 8191,
+		 .help = "Only packets that this expression matches are "
+			 "metered (pcap-filter(7)); the others are counted as "
+			 "filtered where the capture tells their number."),
+	CONF_ROW(LEAF, "snapLength", .cx = true, CONF_RANGE(64, 262144),
+		 .units = "octets", .def = "512",
+		 .help = "Octets of a packet that are captured from an "
+			 "interface. Counters are those of the whole packet; "
+			 "headers beyond are not seen, and packet sections "
+			 "can't be longer."),
+	CONF_ROW(LEAF, "bufferSize", .cx = true,
+		 CONF_RANGE(65536, UINT64_C(1) << 30), .units = "octets",
+		 .def = "16777216",
+		 .help = "Buffer of the kernel for each interface and worker: "
+			 "what comes while the daemon is busy elsewhere."),
+	CONF_ROW(LEAF, "immediate", .cx = true, .type = CONF_BOOL,
+		 .def = "false",
+		 .help = "Takes each packet as it comes, not in blocks: less "
+			 "delay, much more work."),
+	CONF_ROW(LEAF, "promiscuous", .cx = true, .type = CONF_BOOL,
+		 .def = "true",
+		 .help = "Sees packets that are for other hosts, too."),
+	CONF_LAST,
+};
+
+/* How packets are looked at. */
+static const struct conf_row meter_rows[] = {
+	CONF_ROW(LEAF_LIST, "tunnel", .cx = true, .type = CONF_ENUM,
+		 CONF_VALUES("ipInIp", "gre", "erspan", "vxlan", "geneve",
+			     "gtpU", "teredo"),
+		 .help = "Tunnels that are seen through: the packet inside is "
+			 "metered in place of the one outside. ipInIp is IPv4 "
+			 "or IPv6 in either. When not given: none."),
+	CONF_ROW(LEAF, "tunnelDepth", .cx = true, CONF_RANGE(1, 8),
+		 .units = "tunnels", .def = "1",
+		 .help = "How many tunnels, one in the other, are seen through "
+			 "at most."),
+	CONF_ROW(LEAF, "maxFragments", .cx = true, CONF_RANGE(0, 16777216),
+		 .units = "datagrams", .def = "4096",
+		 .help = "Fragmented datagrams that are remembered, so that "
+			 "later fragments get the ports of the first one. The "
+			 "one not seen for longest goes; 0: later fragments "
+			 "have no ports."),
+	CONF_ROW(LEAF, "fragmentTimeout", .cx = true, CONF_RANGE(1, 600000),
+		 .units = "milliseconds", .def = "30000",
+		 .help = "How long a fragmented datagram is remembered."),
+	CONF_ROW(LEAF, "duplicateWindow", .cx = true, CONF_RANGE(0, 10000000),
+		 .units = "microseconds", .def = "0",
+		 .help = "A packet that comes again, octet for octet from the "
+			 "IP header on, within this time is a copy that a "
+			 "mirror port made, and is left out; 0: all are "
+			 "metered."),
+	CONF_ROW(LEAF, "maxDuplicates", .cx = true, CONF_RANGE(16, 16777216),
+		 .units = "packets", .def = "65536",
+		 .help = "Packets that are remembered to find their copies."),
+	CONF_ROW(LEAF, "nonIp", .cx = true, .type = CONF_BOOL, .def = "false",
+		 .help = "Meters frames without an IP packet in them, too; "
+			 "else they are counted as filtered."),
+	CONF_ROW(LEAF, "scale", .cx = true, .type = CONF_BOOL, .def = "false",
+		 .help = "Counters are multiplied by the sampling rate that "
+			 "came with a packet from elsewhere (sFlow, PSAMP). "
+			 "Else the rate is told in samplingInterval."),
+	CONF_LAST,
+};
 
 const struct conf_row conf_rows_observation[] = {
 	CONF_KEY,
@@ -12,16 +88,22 @@ const struct conf_row conf_rows_observation[] = {
 	CONF_ROW(LEAF, "observationDomainId", .mandatory = true, CONF_U32,
 		 .help = "Observation Domain of the packets seen here."),
 	CONF_ROW(LEAF_LIST, "ifName", .type = CONF_STRING, .min = 1, .max = 255,
-		 .help = "Interface to observe, by name."),
+		 .help = "Interface to observe, by name; \"any\" is all of "
+			 "this machine."),
 	CONF_ROW(LEAF_LIST, "ifIndex", CONF_U32,
 		 .help = "Interface to observe, by index."),
 	CONF_ROW(LEAF_LIST, "entPhysicalName", .type = CONF_STRING,
+		 .unbuilt = "know physical entities (RFC 4133)",
 		 .help = "Physical entity to observe, by name."),
 	CONF_ROW(LEAF_LIST, "entPhysicalIndex", CONF_U32,
+		 .unbuilt = "know physical entities (RFC 4133)",
 		 .help = "Physical entity to observe, by index."),
 	CONF_ROW(LEAF, "direction", .type = CONF_ENUM, .def = "both",
 		 CONF_VALUES("ingress", "egress", "both"),
-		 .help = "Direction of the packets to observe."),
+		 .help = "Direction of the packets to observe: ingress is what "
+			 "the interface receives, egress what it sends."),
+	CONF_ROW(GROUP, "capture", .rows = capture_rows),
+	CONF_ROW(GROUP, "metering", .rows = meter_rows),
 	CONF_ROW(LEAF_LIST, "selectionProcess", .type = CONF_REF,
 		 .ref = "selectionProcess",
 		 .help = "Selection Process that gets the packets."),
@@ -137,12 +219,57 @@ static const struct conf_row sequence_rows[] = {
 	CONF_LAST,
 };
 
+static const struct conf_row overload_rows[] = {
+	CONF_ROW(LEAF, "behaviour", .cx = true, .type = CONF_ENUM,
+		 .def = "sample", CONF_VALUES("sample", "coarser", "stop"),
+		 .help = "What is done under overload: packets are sampled by "
+			 "count; Flows lose the keys that have cx:coarse; or "
+			 "nothing is metered, and all packets count as lost."),
+	CONF_ROW(LEAF, "cacheHigh", .cx = true, CONF_RANGE(1, 101),
+		 .units = "per cent", .def = "95",
+		 .help = "Overload begins when the cache is that full; 101: "
+			 "never because of it."),
+	CONF_ROW(LEAF, "cacheLow", .cx = true, CONF_RANGE(0, 100),
+		 .units = "per cent", .def = "70",
+		 .help = "It ends when the cache is less full than that, and "
+			 "the other signs are gone too."),
+	CONF_ROW(LEAF, "cpuHigh", .cx = true, CONF_RANGE(1, 101),
+		 .units = "per cent", .def = "95",
+		 .help = "Overload begins when the worker was busy for that "
+			 "share of the last second; 101: never because of "
+			 "it."),
+	CONF_ROW(LEAF, "cpuLow", .cx = true, CONF_RANGE(0, 100),
+		 .units = "per cent", .def = "70",
+		 .help = "It ends when the worker was less busy than that."),
+	CONF_ROW(LEAF, "dropsHigh", .cx = true, CONF_U32,
+		 .units = "packets per second", .def = "1",
+		 .help = "Overload begins when the kernel dropped that many "
+			 "packets; 0: never because of it."),
+	CONF_ROW(LEAF, "samplingInterval", .cx = true, CONF_RANGE(2, 1000000),
+		 .units = "packets", .def = "10",
+		 .help = "sample: one packet in that many is taken at first."),
+	CONF_ROW(LEAF, "maxSamplingInterval", .cx = true,
+		 CONF_RANGE(2, 1000000), .units = "packets", .def = "1000",
+		 .help = "sample: while the overload goes on, the interval is "
+			 "doubled up to that."),
+	CONF_ROW(LEAF, "holdTime", .cx = true, CONF_RANGE(1, 86400),
+		 .units = "seconds", .def = "10",
+		 .help = "How long a behaviour is kept at least before it is "
+			 "changed again."),
+	CONF_LAST,
+};
+
 const struct conf_row conf_rows_selection[] = {
 	CONF_KEY,
 	CONF_ROW(LIST, "selector", .mandatory = true, .rows = selector_rows,
 		 .help = "Selectors, applied one after the other."),
 	CONF_ROW(LIST, "selectionSequence", .state = true,
 		 .rows = sequence_rows),
+	CONF_ROW(PRESENCE, "overload", .cx = true, .rows = overload_rows,
+		 .help = "What is done when the cache or the processor are "
+			 "short. All Flows end when the behaviour changes, and "
+			 "collectors are told by the options of the "
+			 "exportingProcess (selectionSequence)."),
 	CONF_ROW(LEAF, "cache", .type = CONF_REF, .ref = "cache",
 		 .help = "Cache that gets the packets taken."),
 	CONF_LAST,

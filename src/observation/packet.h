@@ -42,7 +42,8 @@ enum packet_has {
 	HAS_INTERFACE = 1 << 21, /* the capture knows it */
 	HAS_EGRESS = 1 << 22,
 	HAS_DIRECTION = 1 << 23,
-	HAS_PAYLOAD = 1 << 24,  /* of IP: payload and payload_length */
+	HAS_PAYLOAD = 1 << 24,  /* an IP header of either version */
+	HAS_WEIGHT = 1 << 25,   /* it stands for more packets than itself */
 };
 
 /* Why a packet can't be metered. */
@@ -63,7 +64,8 @@ struct packet {
 	const uint8_t *ethernet;  /* destination, source, type */
 	const uint8_t *vlan;      /* TCI of the first tag, then its type; tags
 				   * follow one another: 4 octets each */
-	const uint8_t *pbb;       /* I-TAG: 4 octets, then C-DA and C-SA */
+	const uint8_t *pbb;       /* I-TAG: 4 octets, then C-DA and C-SA; the
+				   * other link layer fields are those inside */
 	const uint8_t *mpls;      /* top entry */
 	const uint8_t *mpls_payload;
 	const uint8_t *ip;
@@ -93,7 +95,6 @@ struct packet {
 	uint8_t tunnels;          /* that were seen through */
 	uint8_t fault;            /* enum packet_fault: of the frame's IP part */
 	uint8_t port[4];          /* source and destination, network order */
-	uint8_t weight_pad[2];
 };
 
 struct walk_conf {

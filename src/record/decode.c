@@ -13,7 +13,7 @@
 
 #include "conflux/projection.h"
 #include "conflux/wire.h"
-#include "ntp.h"
+#include "conflux/ntp.h"
 
 enum op_code {
 	OP_COPY,

@@ -12,7 +12,7 @@
 
 #include "conflux/projection.h"
 #include "conflux/wire.h"
-#include "ntp.h"
+#include "conflux/ntp.h"
 
 /* The largest record that a message has room for (RFC 7011 section 3). */
 enum { RECORD_MAX = 65535 - 16 - 4 };

@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "format_value.h"
-#include "ntp.h"
+#include "conflux/ntp.h"
 
 enum {
 	VALUE_MAX = 64, /* no scalar's text is longer */

@@ -47,15 +47,16 @@ add_unit(struct worker *worker, enum unit_kind kind,
 
 /* How many units there can be at most. */
 static unsigned
-count_units(const struct conf *conf)
+count_units(const struct conf *conf, unsigned targets)
 {
 	const struct conf_node *root = conf_root(conf), *node, *meter;
-	unsigned n = 0;
+	unsigned n = 2 * targets;
 
-	conf_each (node, root, "exportingProcess")
+	conf_each (node, root, "observationPoint") {
 		n++;
-	conf_each (node, root, "cache")
-		n += 2;
+		conf_each (meter, node, "selectionProcess")
+			n += 2;
+	}
 	conf_each (node, root, "collectingProcess") {
 		n++;
 		conf_each (meter, node, "meterReader")
@@ -98,53 +99,24 @@ build_sources(struct worker *worker, char **error)
 	return 0;
 }
 
+/* Observation Points, and what selects from the packets of each. */
 static int
-build_caches(struct worker *worker, char **error)
+build_points(struct worker *worker, char **error)
 {
-	const struct conf_node *root = conf_root(worker->runtime->conf), *node;
-	int rc;
-
-	conf_each (node, root, "cache") {
-		if (worker->index > 0 &&
-		    !cache_merges_twice(node, worker->registry))
-			continue;
-		rc = build_cache(add_unit(worker, UNIT_CACHE, node), error);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
-}
-
-static int
-build_exporters(struct worker *worker, char **error)
-{
-	const struct conf_node *root = conf_root(worker->runtime->conf), *node;
-	int rc;
-
-	conf_each (node, root, "exportingProcess") {
-		rc = build_exporting(add_unit(worker, UNIT_EXPORTING, node),
-				     error);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
-}
-
-/* Numbers of the targets: caches first, then exporting processes. */
-static int
-build_handovers(struct worker *worker)
-{
-	static const char *const list[] = {"cache", "exportingProcess"};
-	const struct conf_node *root = conf_root(worker->runtime->conf), *node;
-	uint32_t target = 0;
+	const struct conf_node *root = conf_root(worker->runtime->conf);
+	const struct conf_node *node, *ref;
 	struct unit *unit;
 	int rc;
 
-	for (int i = 0; i < 2; i++) {
-		conf_each (node, root, list[i]) {
-			unit = add_unit(worker, UNIT_HANDOVER, node);
-			rc = handover_new(worker->port, target++,
-					  conf_name(node), &unit->stage);
+	conf_each (node, root, "observationPoint") {
+		unit = add_unit(worker, UNIT_OBSERVATION, node);
+		rc = build_observation(unit, error);
+		if (rc < 0)
+			return rc;
+		conf_each (ref, node, "selectionProcess") {
+			unit = add_unit(worker, UNIT_SELECTION, ref->target);
+			unit->point = node;
+			rc = build_selection(unit, error);
 			if (rc < 0)
 				return rc;
 		}
@@ -152,15 +124,64 @@ build_handovers(struct worker *worker)
 	return 0;
 }
 
+static bool
+is_cache(const struct target *target)
+{
+	return strcmp(target->node->name, "cache") == 0;
+}
+
+static int
+build_target(struct worker *worker, const struct target *target, char **error)
+{
+	bool cache = is_cache(target);
+	struct unit *unit;
+
+	if (worker->index > 0 &&
+	    (!cache || !cache_merges_twice(target->node, worker->registry)))
+		return 0;
+	unit = add_unit(worker, cache ? UNIT_CACHE : UNIT_EXPORTING,
+			target->node);
+	unit->domain = target->domain;
+	return cache ? build_cache(unit, error) : build_exporting(unit, error);
+}
+
+static int
+build_handover(struct worker *worker, uint32_t number)
+{
+	const struct target *target = &worker->runtime->target[number];
+	struct unit *unit = add_unit(worker, UNIT_HANDOVER, target->node);
+
+	unit->domain = target->domain;
+	return handover_new(worker->port, number, conf_name(target->node),
+			    &unit->stage);
+}
+
+/* The handovers stand behind all caches, as records run through them later. */
+static int
+build_targets(struct worker *worker, char **error)
+{
+	const struct runtime *runtime = worker->runtime;
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < runtime->target_count; i++)
+		rc = build_target(worker, &runtime->target[i], error);
+	for (unsigned i = 0; worker->index > 0 && rc == 0 &&
+			     i < runtime->target_count;
+	     i++)
+		rc = build_handover(worker, i);
+	return rc;
+}
+
 /* ---- links --------------------------------------------------------------- */
 
 static struct unit *
-find_unit(struct worker *worker, const struct conf_node *node, bool handover)
+find_unit(struct worker *worker, const struct conf_node *node, uint32_t domain,
+	  bool handover)
 {
 	for (unsigned i = 0; i < worker->unit_count; i++) {
 		struct unit *unit = &worker->unit[i];
 
-		if (unit->node == node &&
+		if (unit->node == node && unit->domain == domain &&
 		    (unit->kind == UNIT_HANDOVER) == handover)
 			return unit;
 	}
@@ -169,11 +190,20 @@ find_unit(struct worker *worker, const struct conf_node *node, bool handover)
 
 /* The process itself, or what stands for it in this worker. */
 struct unit *
-worker_find(struct worker *worker, const struct conf_node *node)
+worker_find(struct worker *worker, const struct conf_node *node,
+	    uint32_t domain)
 {
-	struct unit *unit = find_unit(worker, node, false);
+	struct unit *unit = find_unit(worker, node, domain, false);
 
-	return unit ? unit : find_unit(worker, node, true);
+	return unit ? unit : find_unit(worker, node, domain, true);
+}
+
+/* point: where the packets are from, NULL: records. */
+static struct unit *
+find_cache(struct worker *worker, const struct conf_node *cache,
+	   const struct conf_node *point)
+{
+	return worker_find(worker, cache, cache_domain_of(cache, point));
 }
 
 static int
@@ -184,13 +214,47 @@ link_refs(struct unit *unit, const struct conf_node *from, const char *name)
 	int rc = 0;
 
 	conf_each (ref, from, name) {
-		next = worker_find(unit->worker, ref->target);
+		next = strcmp(name, "cache") == 0
+			       ? find_cache(unit->worker, ref->target,
+					    unit->point)
+			       : worker_find(unit->worker, ref->target, 0);
 		if (next)
 			rc = stage_link(unit->stage, next->stage);
 		if (rc < 0)
 			return rc;
 	}
 	return 0;
+}
+
+/* A Selection Process to its cache. */
+static int
+link_selection(struct unit *point, struct unit *unit)
+{
+	const struct conf_node *ref = conf_child(unit->node, "cache");
+	struct unit *cache =
+		ref ? find_cache(unit->worker, ref->target, unit->point) : NULL;
+	int rc = stage_link(point->stage, unit->stage);
+
+	if (rc == 0 && cache)
+		rc = stage_link(unit->stage, cache->stage);
+	return rc;
+}
+
+/* The Selection Processes of an Observation Point stand right behind it. */
+static int
+link_point(struct unit *point)
+{
+	const struct worker *worker = point->worker;
+	const struct unit *end = worker->unit + worker->unit_count;
+	int rc = 0;
+
+	for (struct unit *unit = point + 1; rc == 0 && unit < end; unit++) {
+		if (unit->point != point->node)
+			continue;
+		if (unit->kind == UNIT_SELECTION)
+			rc = link_selection(point, unit);
+	}
+	return rc;
 }
 
 static int
@@ -207,11 +271,15 @@ link_unit(struct unit *unit)
 	case UNIT_COLLECTING:
 		break;
 	case UNIT_CACHE:
-		same = find_unit(unit->worker, from, true);
+		same = find_unit(unit->worker, from, unit->domain, true);
 		/* An immediate cache is done with its records. */
 		if (same && !has_type(from, "immediateCache"))
 			return stage_link(unit->stage, same->stage);
 		return link_refs(unit, from, "exportingProcess");
+	case UNIT_OBSERVATION:
+		return link_point(unit);
+	case UNIT_SELECTION:
+	case UNIT_OVERLOAD:
 	case UNIT_HANDOVER:
 	case UNIT_EXPORTING:
 		return 0;
@@ -222,22 +290,39 @@ link_unit(struct unit *unit)
 	return rc;
 }
 
+/* What is wanted of packets must be known before the first one comes. */
+static int
+open_point(struct unit *point, char **error)
+{
+	const struct worker *worker = point->worker;
+	struct unit *end = worker->unit + worker->unit_count;
+	int rc = 0;
+
+	for (struct unit *unit = point + 1; rc == 0 && unit < end; unit++)
+		if (unit->point == point->node && unit->kind == UNIT_SELECTION)
+			rc = build_wants(point, unit, error);
+	return rc < 0 ? rc : build_captures(point, error);
+}
+
 int
 build_worker(struct worker *worker, char **error)
 {
 	int rc;
 
-	worker->unit_size = count_units(worker->runtime->conf) + 1;
+	worker->unit_size = count_units(worker->runtime->conf,
+					worker->runtime->target_count) + 1;
 	worker->unit = calloc(worker->unit_size, sizeof(*worker->unit));
 	if (!worker->unit)
 		return -ENOMEM;
 	rc = build_sources(worker, error);
 	if (rc == 0)
-		rc = build_caches(worker, error);
+		rc = build_points(worker, error);
 	if (rc == 0)
-		rc = worker->index ? build_handovers(worker)
-				   : build_exporters(worker, error);
+		rc = build_targets(worker, error);
 	for (unsigned i = 0; rc == 0 && i < worker->unit_count; i++)
 		rc = link_unit(&worker->unit[i]);
+	for (unsigned i = 0; rc == 0 && i < worker->unit_count; i++)
+		if (worker->unit[i].kind == UNIT_OBSERVATION)
+			rc = open_point(&worker->unit[i], error);
 	return rc;
 }

@@ -216,6 +216,9 @@ only_files(const struct conf *conf)
 	const struct conf_node *process, *file;
 	struct stat st;
 
+	conf_each (process, conf_root(conf), "observationPoint")
+		if (point_is_live(process))
+			return false;
 	conf_each (process, conf_root(conf), "collectingProcess") {
 		if (conf_child(process, "udpCollector") ||
 		    conf_child(process, "tcpCollector") ||
@@ -239,6 +242,9 @@ build_cache(struct unit *unit, char **error)
 	int rc = cache_conf_of(unit->node, worker->index, worker->registry,
 			       &conf, &fields);
 
+	conf.domain = unit->domain;
+	conf.data_clock = cache_has_data_clock(worker->runtime->conf,
+					       unit->node);
 	if (rc == 0 && worker->index > 0 && only_files(worker->runtime->conf))
 		conf.active_timeout_s = conf.idle_timeout_s = conf.hold_ms = 0;
 	if (rc == 0)

@@ -47,7 +47,8 @@ exporting_progress(const struct unit *unit)
 static bool
 is_source(const struct unit *unit)
 {
-	return unit->kind == UNIT_COLLECTING || unit->kind == UNIT_METER;
+	return unit->kind == UNIT_COLLECTING || unit->kind == UNIT_METER ||
+	       unit->capture_count > 0;
 }
 
 static void
@@ -214,7 +215,7 @@ log_process(struct runtime *runtime, const struct conf_node *node)
 static void
 log_exporter(struct runtime *runtime, const struct conf_node *node)
 {
-	struct unit *unit = worker_find(&runtime->worker[0], node);
+	struct unit *unit = worker_find(&runtime->worker[0], node, 0);
 	const struct conf_node *destination;
 	struct ledger ledger;
 	unsigned i = 0;
@@ -243,6 +244,10 @@ runtime_log_ledger(struct runtime *runtime)
 		conf_each (meter, node, "meterReader")
 			log_process(runtime, meter);
 	}
+	conf_each (node, root, "observationPoint")
+		log_process(runtime, node);
+	conf_each (node, root, "selectionProcess")
+		log_process(runtime, node);
 	conf_each (node, root, "cache")
 		log_process(runtime, node);
 	conf_each (node, root, "exportingProcess")
@@ -315,9 +320,21 @@ report_stage(const struct unit *unit, struct report *report)
 	if (unit->kind == UNIT_METER)
 		report_text(report, "collectingProcess",
 			    conf_name(unit->node->parent));
+	if (unit->point)
+		report_text(report, "cx:observationPoint",
+			    conf_name(unit->point));
 	if (unit->stage->ops->report)
 		unit->stage->ops->report(unit->stage, report);
-	if (unit->kind == UNIT_EXPORTING || unit->kind == UNIT_METER)
+	if (unit->capture_count) {
+		report_list(report, "cx:capture");
+		for (unsigned i = 0; i < unit->capture_count; i++) {
+			report_item(report);
+			capture_report(unit->capture[i], report);
+			report_close(report);
+		}
+		report_end_list(report);
+	}
+	if (unit->kind != UNIT_COLLECTING && unit->kind != UNIT_CACHE)
 		ledger_report(&unit->stage->ledger, report);
 	report_close(report);
 }
@@ -355,6 +372,9 @@ runtime_report(struct runtime *runtime, const char *section,
 	} list[] = {
 		{"collectingProcess", UNIT_COLLECTING},
 		{"cx:meterReader", UNIT_METER},
+		{"observationPoint", UNIT_OBSERVATION},
+		{"selectionProcess", UNIT_SELECTION},
+		{"cx:overload", UNIT_OVERLOAD},
 		{"cache", UNIT_CACHE},
 		{"exportingProcess", UNIT_EXPORTING},
 	};

@@ -161,7 +161,7 @@ step(struct runtime *runtime)
 		enter(runtime, PHASE_CACHES);
 		return true;
 	case PHASE_CACHES:
-		if (!worker_flush(first, UNIT_CACHE) && !too_long(runtime))
+		if (!worker_flush_caches(first) && !too_long(runtime))
 			return false;
 		enter(runtime, PHASE_EXPORTERS);
 		return true;
@@ -267,22 +267,23 @@ count_collectors(const struct conf *conf)
 	return n;
 }
 
-/* The stages that handovers stand for, in the order of build_handovers. */
+/* The stages that handovers stand for. */
 static int
 find_targets(struct runtime *runtime)
 {
-	static const char *const list[] = {"cache", "exportingProcess"};
-	const struct conf_node *root = conf_root(runtime->conf), *node;
 	struct worker *first = &runtime->worker[0];
 
-	runtime->target =
-		calloc(first->unit_count + 1, sizeof(*runtime->target));
-	if (!runtime->target)
+	runtime->target_stage = calloc(runtime->target_count + 1,
+				       sizeof(*runtime->target_stage));
+	if (!runtime->target_stage)
 		return -ENOMEM;
-	for (int i = 0; i < 2; i++)
-		conf_each (node, root, list[i])
-			runtime->target[runtime->target_count++] =
-				worker_find(first, node)->stage;
+	for (unsigned i = 0; i < runtime->target_count; i++) {
+		const struct target *target = &runtime->target[i];
+
+		runtime->target_stage[i] =
+			worker_find(first, target->node, target->domain)
+				->stage;
+	}
 	return 0;
 }
 
@@ -298,7 +299,8 @@ make_worker(struct runtime *runtime, unsigned index, char **error)
 	if (rc == 0 && index == 0)
 		rc = find_targets(runtime);
 	if (rc == 0 && index > 0)
-		rc = intake_new(runtime->base, worker->port, runtime->target,
+		rc = intake_new(runtime->base, worker->port,
+				runtime->target_stage,
 				runtime->target_count, first->registry,
 				first->shapes, on_worker_finished, worker,
 				&worker->intake);
@@ -328,7 +330,9 @@ runtime_new(struct event_base *base, const struct conf *conf,
 	runtime->port =
 		calloc(count_collectors(conf) + 1, sizeof(*runtime->port));
 	runtime->advance = evtimer_new(base, on_advance, runtime);
-	if (!runtime->worker || !runtime->port || !runtime->advance)
+	runtime->target = targets_of(conf, &runtime->target_count);
+	if (!runtime->worker || !runtime->port || !runtime->advance ||
+	    !runtime->target)
 		rc = -ENOMEM;
 	for (unsigned i = 0; rc == 0 && i < runtime->worker_count; i++)
 		rc = make_worker(runtime, i, error);
@@ -415,5 +419,6 @@ runtime_free(struct runtime *runtime)
 	free(runtime->worker);
 	free(runtime->port);
 	free(runtime->target);
+	free(runtime->target_stage);
 	free(runtime);
 }

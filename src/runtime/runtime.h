@@ -18,6 +18,7 @@
 #include "conflux/config.h"
 #include "conflux/ie.h"
 #include "conflux/net.h"
+#include "conflux/observation.h"
 #include "conflux/shape.h"
 #include "conflux/stage.h"
 
@@ -28,11 +29,15 @@ struct intake;
 struct manage;
 struct meter_engine;
 struct runtime;
+struct target;
 struct worker;
 
 enum unit_kind {
 	UNIT_COLLECTING,
 	UNIT_METER,
+	UNIT_OBSERVATION,
+	UNIT_SELECTION, /* of one Observation Point: a Selection Sequence */
+	UNIT_OVERLOAD,  /* behind it */
 	UNIT_CACHE,
 	UNIT_HANDOVER, /* for a cache or exporting process, to worker 0 */
 	UNIT_EXPORTING,
@@ -41,11 +46,17 @@ enum unit_kind {
 struct unit {
 	enum unit_kind kind;
 	const struct conf_node *node;
+	const struct conf_node *point; /* of a selection: where its packets are
+					* from */
+	uint32_t domain;               /* of a cache: see cache_domains */
 	struct worker *worker;
 	struct stage *stage;
 	struct collecting *collecting;
 	struct net_in **input; /* of a collecting process */
 	unsigned input_count;
+	struct capture **capture; /* of an Observation Point */
+	unsigned capture_count;
+	unsigned captures_ended;
 	bool finished;         /* a source that will bring no more */
 	bool drained;          /* a meter reader that has ended */
 };
@@ -104,7 +115,8 @@ struct runtime {
 	struct meter_engine *meters;
 	struct manage *manage;
 	uint16_t *port;          /* bound, of each collector in order */
-	struct stage **target;   /* caches and exporters by their number */
+	struct target *target;   /* caches and exporters by their number */
+	struct stage **target_stage; /* in the first worker */
 	unsigned target_count;
 	enum phase phase;
 	struct event *advance;
@@ -126,6 +138,28 @@ const struct ie *elements_by_name(const struct ie_registry *registry,
 				  const char *name, uint32_t pen);
 int elements_registry(const struct conf *conf, struct ie_registry **out);
 
+/* ---- domains.c ----------------------------------------------------------- */
+
+/*
+ * The Observation Domains that a cache exports in. Flows of different domains
+ * are not merged, so a cache that gets packets of several Observation Points is
+ * one unit for each of their domains, unless it has a cx:observationDomainId
+ * of its own, which they all share. Fills at most size entries and returns how
+ * many there are, at least 1.
+ */
+unsigned cache_domains(const struct conf *conf, const struct conf_node *cache,
+		       uint32_t *domain, unsigned size);
+/* The domain of what comes from this Observation Point to this cache. */
+uint32_t cache_domain_of(const struct conf_node *cache,
+			 const struct conf_node *point);
+/* All that feeds it is files, so time is that of the data. */
+bool cache_has_data_clock(const struct conf *conf,
+			  const struct conf_node *cache);
+/* The Observation Point gets its packets from an interface of this machine. */
+bool point_is_live(const struct conf_node *point);
+
+enum { DOMAINS_MAX = 4096 }; /* of one cache */
+
 /* ---- check.c ------------------------------------------------------------- */
 
 /* Adds to errors what can't be made; 0, -EINVAL if there are any, -ENOMEM. */
@@ -142,6 +176,23 @@ int build_error(char **error, int rc, const struct conf_node *node,
 int build_worker(struct worker *worker, char **error);
 
 int build_exporting(struct unit *unit, char **error);
+int build_observation(struct unit *unit, char **error);
+/* Its captures, once all behind it is linked. */
+int build_captures(struct unit *unit, char **error);
+int build_selection(struct unit *unit, char **error);
+/*
+ * Asks the Observation Point for all elements that are wanted behind it: by
+ * the selection and by its cache.
+ */
+int build_wants(struct unit *point, struct unit *selection, char **error);
+/* Fills *conf from a selectionProcess; *lists is to be freed. */
+struct selection_conf;
+struct selection_lists;
+int selection_conf_of(const struct conf_node *node,
+		      const struct ie_registry *registry,
+		      struct selection_conf *conf,
+		      struct selection_lists **lists);
+void selection_lists_free(struct selection_lists *lists);
 int build_cache(struct unit *unit, char **error);
 int build_collecting(struct unit *unit, unsigned *collector,
 		     unsigned *file, char **error);
@@ -195,9 +246,21 @@ void worker_close_inputs(struct worker *worker);
 bool worker_sources_finished(const struct worker *worker);
 /* Flushes the units of a kind; true when all are drained. */
 bool worker_flush(struct worker *worker, enum unit_kind kind);
+/* The same for caches, and all that stands before them. */
+bool worker_flush_caches(struct worker *worker);
+/* A capture of an Observation Point has ended (from its callbacks). */
+void worker_capture_finished(void *unit);
 /* A source of the worker has finished (from its callbacks). */
 void worker_source_finished(void *unit);
-struct unit *worker_find(struct worker *worker, const struct conf_node *node);
+struct unit *worker_find(struct worker *worker, const struct conf_node *node,
+			 uint32_t domain);
+/* That of a cache or an exporting process, by its number. */
+struct target {
+	const struct conf_node *node;
+	uint32_t domain;
+};
+/* Caches by domain first, then exporting processes; to be freed, or NULL. */
+struct target *targets_of(const struct conf *conf, unsigned *count);
 
 /* ---- report.c ------------------------------------------------------------ */
 

@@ -51,6 +51,8 @@ worker_close_inputs(struct worker *worker)
 
 		while (unit->input_count)
 			net_in_close(unit->input[--unit->input_count]);
+		for (unsigned c = 0; c < unit->capture_count; c++)
+			capture_stop(unit->capture[c]);
 	}
 }
 
@@ -61,10 +63,20 @@ worker_sources_finished(const struct worker *worker)
 		const struct unit *unit = &worker->unit[i];
 
 		if (unit->kind == UNIT_METER ||
-		    (unit->kind == UNIT_COLLECTING && !unit->finished))
+		    (unit->kind == UNIT_COLLECTING && !unit->finished) ||
+		    unit->captures_ended < unit->capture_count)
 			return false;
 	}
 	return true;
+}
+
+void
+worker_capture_finished(void *arg)
+{
+	struct unit *unit = arg;
+
+	unit->captures_ended++;
+	event_active(unit->worker->check, EV_TIMEOUT, 0);
 }
 
 void
@@ -99,6 +111,16 @@ worker_flush(struct worker *worker, enum unit_kind kind)
 	return drained;
 }
 
+bool
+worker_flush_caches(struct worker *worker)
+{
+	/* What they still have to tell goes through the caches. */
+	worker_flush(worker, UNIT_OBSERVATION);
+	worker_flush(worker, UNIT_SELECTION);
+	worker_flush(worker, UNIT_OVERLOAD);
+	return worker_flush(worker, UNIT_CACHE);
+}
+
 /* ---- the thread ---------------------------------------------------------- */
 
 static void
@@ -107,7 +129,7 @@ on_flush(evutil_socket_t fd, short what, void *arg)
 	static const struct timeval soon = {.tv_usec = FLUSH_MS * 1000};
 	struct worker *worker = arg;
 
-	if (worker_flush(worker, UNIT_CACHE) &&
+	if (worker_flush_caches(worker) &&
 	    handover_port_finish(worker->port))
 		event_base_loopbreak(worker->base);
 	else
@@ -319,8 +341,11 @@ worker_fini(struct worker *worker)
 	worker_close_inputs(worker);
 	/* From the sources to the sinks: a scope ends at its next stages. */
 	for (unsigned i = 0; i < worker->unit_count; i++) {
+		for (unsigned c = 0; c < worker->unit[i].capture_count; c++)
+			capture_close(worker->unit[i].capture[c]);
 		stage_free(worker->unit[i].stage);
 		free(worker->unit[i].input);
+		free(worker->unit[i].capture);
 	}
 	free(worker->unit);
 	handover_port_free(worker->port);

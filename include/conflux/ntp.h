@@ -5,8 +5,8 @@
  * (RFC 7011 sections 6.1.9 and 6.1.10): seconds since 1900 and a binary
  * fraction. Seconds below the start of 1970 are of the era that begins in 2036.
  */
-#ifndef CONFLUX_RECORD_NTP_H
-#define CONFLUX_RECORD_NTP_H
+#ifndef CONFLUX_NTP_H
+#define CONFLUX_NTP_H
 
 #include <stdint.h>
 

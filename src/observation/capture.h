@@ -1,0 +1,92 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What captures of files and of interfaces share: the block of frames that is
+ * filled and handed to the observer, and the filter.
+ *
+ *	capture.c       opening, closing, filters
+ *	capture_file.c  files, one after the other, in the event loop
+ *	capture_live.c  an interface, by libpcap
+ *	source.c        the octets of a file: mapped, or read and inflated
+ *	pcap.c          pcap and pcapng: octets become frames
+ */
+#ifndef CONFLUX_OBSERVATION_CAPTURE_H
+#define CONFLUX_OBSERVATION_CAPTURE_H
+
+#include <event2/event.h>
+#include <pcap/pcap.h>
+
+#include "conflux/observation.h"
+
+enum {
+	SNAP_DEFAULT = 262144,
+	BUFFER_DEFAULT = 16 << 20,
+	FILTERS_MAX = 16, /* link types of one capture */
+};
+
+struct capture_ops {
+	void (*stop)(struct capture *capture);
+	void (*free)(struct capture *capture);
+	void (*report)(struct capture *capture, struct report *report);
+	void (*progress)(const struct capture *capture, uint64_t *done,
+			 uint64_t *total);
+};
+
+/* A BPF program is made for a link type. */
+struct filter {
+	uint32_t link;
+	struct bpf_program program;
+};
+
+struct capture {
+	const struct capture_ops *ops;
+	struct event_base *base;
+	char *name;
+	struct stage *observer;
+	char *expression; /* of the filter, or NULL */
+	unsigned filter_count;
+	struct filter filter[FILTERS_MAX];
+	void (*finished)(void *arg);
+	void *arg;
+	/* The block. */
+	struct frame frame[BATCH_MAX];
+	uint32_t frame_count;
+	uint64_t block_ns; /* of its first packet */
+	uint64_t packets, octets, filtered;
+};
+
+/* Hands the block over. */
+void capture_flush(struct capture *capture);
+
+/*
+ * Takes the frame at frame[frame_count]: counts it, leaves it out if the filter
+ * says so, and ends the block when it is full or its time has passed. True: the
+ * block was handed over.
+ */
+static inline bool
+capture_block_over(const struct capture *capture, uint64_t time_ns)
+{
+	return capture->frame_count &&
+	       (capture->frame_count == BATCH_MAX ||
+		time_ns - capture->block_ns >
+			(uint64_t)OBSERVER_BLOCK_MS * 1000000);
+}
+
+/* -EINVAL: the expression is wrong for this link; *error is to be freed. */
+int capture_add_filter(struct capture *capture, uint32_t link, char **error);
+/* True: the filter takes it. One was added for its link before. */
+bool capture_takes(struct capture *capture, const struct frame *frame);
+
+int capture_file_open(const struct capture_conf *conf, struct capture *capture,
+		      char **error);
+int capture_live_open(const struct capture_conf *conf, struct capture *capture,
+		      char **error);
+/* The size of what each of them makes of struct capture. */
+size_t capture_file_size(void);
+size_t capture_live_size(void);
+
+/* A message for the user; returns rc. */
+int capture_error(char **error, int rc, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

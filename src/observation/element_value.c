@@ -1,0 +1,437 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "element_value.h"
+
+#include "conflux/wire.h"
+
+/* ---- sizes --------------------------------------------------------------- */
+
+uint64_t
+value_octets_squared(const struct packet *p)
+{
+	return (uint64_t)p->ip_length * p->ip_length;
+}
+
+/* As on the wire, but for the check sequence, which captures do not have. */
+uint64_t
+value_frame_octets(const struct packet *p)
+{
+	return p->frame->wire_length;
+}
+
+uint64_t
+value_frame_squared(const struct packet *p)
+{
+	return (uint64_t)p->frame->wire_length * p->frame->wire_length;
+}
+
+uint64_t
+value_frame_size(const struct packet *p)
+{
+	return p->frame->wire_length < UINT16_MAX ? p->frame->wire_length
+						  : UINT16_MAX;
+}
+
+/* RFC 7133: 1 Ethernet, 2 802.11; the rest has no number. */
+uint64_t
+value_frame_type(const struct packet *p)
+{
+	return p->has & HAS_WLAN ? 2 : p->has & HAS_ETHERNET ? 1 : 0;
+}
+
+/* Behind the transport header, as the IP length says. */
+uint64_t
+value_payload_octets(const struct packet *p)
+{
+	uint32_t headers = (uint32_t)(p->payload - p->ip);
+
+	return p->ip_length > headers ? p->ip_length - headers : 0;
+}
+
+uint64_t
+value_has_payload(const struct packet *p)
+{
+	return value_payload_octets(p) > 0;
+}
+
+/* ---- IP ------------------------------------------------------------------ */
+
+uint64_t
+value_traffic_class(const struct packet *p)
+{
+	return wire_get16(p->ip) >> 4 & 0xff;
+}
+
+static uint8_t
+class_of_service(const struct packet *p)
+{
+	return p->has & HAS_IPV4 ? p->ip[1]
+				 : (uint8_t)value_traffic_class(p);
+}
+
+uint64_t
+value_dscp(const struct packet *p)
+{
+	return class_of_service(p) >> 2;
+}
+
+uint64_t
+value_precedence(const struct packet *p)
+{
+	return class_of_service(p) >> 5;
+}
+
+uint64_t
+value_flow_label(const struct packet *p)
+{
+	return wire_get32(p->ip) & 0xfffff;
+}
+
+uint64_t
+value_ip_header_length(const struct packet *p)
+{
+	return p->ip_header_length < UINT8_MAX ? p->ip_header_length
+					       : UINT8_MAX;
+}
+
+uint64_t
+value_ihl(const struct packet *p)
+{
+	return p->ip[0] & 0x0f;
+}
+
+uint64_t
+value_ip_payload_length(const struct packet *p)
+{
+	uint32_t header = (uint32_t)(p->ip_payload - p->ip);
+
+	/* RFC 7012: of IPv6, extension headers belong to the payload. */
+	return p->ip_length - header;
+}
+
+/* The bit that stands for an option type in ipv4Options (208), or -1. */
+static int
+option_bit(uint8_t type)
+{
+	static const uint8_t types[] = {7,   134, 133, 68,  131, 130, 1,
+					0,   15,  142, 205, 12,	 11,  10,
+					137, 136, 151, 150, 149, 147, 148,
+					82,  145, 144, 25,  152};
+
+	for (unsigned i = 0; i < sizeof(types); i++)
+		if (types[i] == type)
+			return (int)i;
+	return -1;
+}
+
+uint64_t
+value_ipv4_options(const struct packet *p)
+{
+	const uint8_t *at = p->ip + 20, *end = p->ip_payload;
+	uint64_t set = 0;
+
+	while (at < end) {
+		int bit = option_bit(*at);
+
+		if (bit >= 0)
+			set |= (uint64_t)1 << bit;
+		if (*at == 0)
+			break;
+		if (*at == 1) {
+			at++;
+			continue;
+		}
+		if (end - at < 2 || at[1] < 2)
+			break;
+		at += at[1];
+	}
+	return set;
+}
+
+uint64_t
+value_extension_length(const struct packet *p)
+{
+	return p->ip_header_length - 40;
+}
+
+/*
+ * isMulticast (206): the scope of an IPv6 address in the upper half, then T and
+ * MCv4.
+ */
+uint64_t
+value_multicast(const struct packet *p)
+{
+	if (p->has & HAS_IPV4)
+		return p->ip[16] >> 4 == 14 ? 0x01 : 0;
+	if (p->ip[24] != 0xff)
+		return 0;
+	return (uint64_t)(p->ip[25] & 0x0f) << 4 |
+	       (p->ip[25] & 0x10 ? 0x04 : 0);
+}
+
+/* ---- TCP ----------------------------------------------------------------- */
+
+/* Without the data offset and the reserved bits before it (RFC 9565). */
+uint64_t
+value_tcp_flags(const struct packet *p)
+{
+	return wire_get16(p->transport + 12) & 0x0fff;
+}
+
+#define FLAG(name, bit)                                                        \
+	uint64_t value_tcp_##name(const struct packet *p)                      \
+	{                                                                      \
+		return p->transport[13] >> (bit)&1;                            \
+	}
+FLAG(fin, 0)
+FLAG(syn, 1)
+FLAG(rst, 2)
+FLAG(psh, 3)
+FLAG(ack, 4)
+FLAG(urg, 5)
+
+uint64_t
+value_tcp_header_length(const struct packet *p)
+{
+	return (p->transport[12] >> 4) * 4u;
+}
+
+/*
+ * Steps to the next option; returns its kind, or -1 at the end. *length is that
+ * of its content at *at.
+ */
+static int
+tcp_option(const struct packet *p, const uint8_t **next, const uint8_t **at,
+	   size_t *length)
+{
+	const uint8_t *o = *next;
+	const uint8_t *end = p->transport + value_tcp_header_length(p);
+
+	if (end > p->end)
+		end = p->end;
+	if (o >= end)
+		return -1;
+	*at = o;
+	*length = 0;
+	if (o[0] <= 1) {
+		*next = o[0] ? o + 1 : end;
+		return o[0];
+	}
+	if (end - o < 2 || o[1] < 2 || end - o < o[1])
+		return -1;
+	*at = o + 2;
+	*length = o[1] - 2u;
+	*next = o + o[1];
+	return o[0];
+}
+
+uint64_t
+value_tcp_options(const struct packet *p)
+{
+	const uint8_t *next = p->transport + 20, *at;
+	uint64_t set = 0;
+	size_t length;
+	int kind;
+
+	while ((kind = tcp_option(p, &next, &at, &length)) >= 0)
+		if (kind < 64)
+			set |= (uint64_t)1 << kind;
+	return set;
+}
+
+uint64_t
+value_window_scale(const struct packet *p)
+{
+	const uint8_t *next = p->transport + 20, *at;
+	size_t length;
+	int kind;
+
+	while ((kind = tcp_option(p, &next, &at, &length)) >= 0)
+		if (kind == 3 && length == 1)
+			return at[0];
+	return 0;
+}
+
+/* ---- link layers --------------------------------------------------------- */
+
+uint64_t
+value_ethernet_header(const struct packet *p)
+{
+	return 14u + 4u * p->vlan_count;
+}
+
+uint64_t
+value_ethernet_payload(const struct packet *p)
+{
+	uint64_t size = value_frame_size(p), header = value_ethernet_header(p);
+
+	return size > header ? size - header : 0;
+}
+
+static uint64_t
+tag_id(const uint8_t *tag)
+{
+	return wire_get16(tag) & 0x0fff;
+}
+
+uint64_t
+value_vlan(const struct packet *p)
+{
+	return tag_id(p->vlan);
+}
+
+uint64_t
+value_vlan_priority(const struct packet *p)
+{
+	return p->vlan[0] >> 5;
+}
+
+/* boolean (RFC 7011 6.1.5): 1 is true, 2 false */
+uint64_t
+value_vlan_dei(const struct packet *p)
+{
+	return p->vlan[0] & 0x10 ? 1 : 2;
+}
+
+uint64_t
+value_customer_vlan(const struct packet *p)
+{
+	return tag_id(p->vlan + 4);
+}
+
+uint64_t
+value_customer_priority(const struct packet *p)
+{
+	return p->vlan[4] >> 5;
+}
+
+uint64_t
+value_customer_dei(const struct packet *p)
+{
+	return p->vlan[4] & 0x10 ? 1 : 2;
+}
+
+uint64_t
+value_service_id(const struct packet *p)
+{
+	return wire_get32(p->pbb) & 0xffffff;
+}
+
+uint64_t
+value_service_priority(const struct packet *p)
+{
+	return p->pbb[0] >> 5;
+}
+
+/* ---- MPLS ---------------------------------------------------------------- */
+
+/* Label, traffic class and bottom of stack: an entry without its TTL. */
+#define ENTRY(n)                                                               \
+	uint64_t value_mpls_##n(const struct packet *p)                        \
+	{                                                                      \
+		return wire_get32(p->mpls + 4 * ((n) - 1)) >> 8;               \
+	}
+ENTRY(1)
+ENTRY(2)
+ENTRY(3)
+ENTRY(4)
+ENTRY(5)
+ENTRY(6)
+ENTRY(7)
+ENTRY(8)
+ENTRY(9)
+ENTRY(10)
+
+uint64_t
+value_mpls_exp(const struct packet *p)
+{
+	return p->mpls[2] >> 1 & 7;
+}
+
+uint64_t
+value_mpls_length(const struct packet *p)
+{
+	return 4u * p->mpls_depth;
+}
+
+uint64_t
+value_mpls_payload(const struct packet *p)
+{
+	uint32_t before = (uint32_t)(p->mpls_payload - p->frame->data);
+
+	return p->frame->wire_length > before ? p->frame->wire_length - before
+					      : 0;
+}
+
+/* ---- sections ------------------------------------------------------------ */
+
+static void
+from(const struct packet *p, const uint8_t *start, const uint8_t *end,
+     struct section *out)
+{
+	const uint8_t *there = p->frame->data + p->frame->length;
+
+	if (end > there)
+		end = there;
+	out->data = start;
+	out->length = end > start ? (uint32_t)(end - start) : 0;
+}
+
+void
+section_frame(const struct packet *p, struct section *out)
+{
+	from(p, p->frame->data, p->frame->data + p->frame->length, out);
+}
+
+/* With a sufficient length the payload follows (RFC 5477 8.5.1). */
+void
+section_ip(const struct packet *p, struct section *out)
+{
+	from(p, p->ip, p->end, out);
+}
+
+void
+section_ip_payload(const struct packet *p, struct section *out)
+{
+	from(p, p->ip_payload, p->end, out);
+}
+
+void
+section_mpls(const struct packet *p, struct section *out)
+{
+	from(p, p->mpls, p->frame->data + p->frame->length, out);
+}
+
+void
+section_mpls_payload(const struct packet *p, struct section *out)
+{
+	from(p, p->mpls_payload, p->frame->data + p->frame->length, out);
+}
+
+void
+section_transport(const struct packet *p, struct section *out)
+{
+	from(p, p->transport, p->end, out);
+}
+
+void
+section_service_tag(const struct packet *p, struct section *out)
+{
+	from(p, p->pbb, p->pbb + 16, out);
+}
+
+void
+section_srh(const struct packet *p, struct section *out)
+{
+	from(p, p->srh, p->srh + (p->srh[1] + 1u) * 8, out);
+}
+
+/* The Segment List: Last Entry (octet 4) is the index of its last one. */
+void
+section_segments(const struct packet *p, struct section *out)
+{
+	const uint8_t *end = p->srh + (p->srh[1] + 1u) * 8;
+	const uint8_t *last = p->srh + 8 + (p->srh[4] + 1u) * 16;
+
+	from(p, p->srh + 8, last < end ? last : end, out);
+}

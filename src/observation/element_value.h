@@ -1,0 +1,33 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* Values that take more than a copy. The packet has what its row needs. */
+#ifndef CONFLUX_OBSERVATION_ELEMENT_VALUE_H
+#define CONFLUX_OBSERVATION_ELEMENT_VALUE_H
+
+#include "element.h"
+
+typedef uint64_t element_value(const struct packet *packet);
+typedef void element_section(const struct packet *packet, struct section *out);
+
+element_value value_octets_squared, value_frame_octets, value_frame_squared,
+	value_frame_size, value_frame_type, value_payload_octets,
+	value_has_payload;
+element_value value_tcp_syn, value_tcp_fin, value_tcp_rst, value_tcp_psh,
+	value_tcp_ack, value_tcp_urg, value_tcp_flags, value_tcp_header_length,
+	value_tcp_options, value_window_scale;
+element_value value_traffic_class, value_dscp, value_precedence,
+	value_flow_label, value_ip_header_length, value_ihl,
+	value_ip_payload_length, value_ipv4_options, value_extension_length,
+	value_multicast;
+element_value value_ethernet_header, value_ethernet_payload, value_vlan,
+	value_vlan_priority, value_vlan_dei, value_customer_vlan,
+	value_customer_priority, value_customer_dei, value_service_id,
+	value_service_priority;
+element_value value_mpls_1, value_mpls_2, value_mpls_3, value_mpls_4,
+	value_mpls_5, value_mpls_6, value_mpls_7, value_mpls_8, value_mpls_9,
+	value_mpls_10, value_mpls_exp, value_mpls_length, value_mpls_payload;
+element_section section_srh, section_segments, section_transport,
+	section_service_tag, section_frame, section_ip, section_ip_payload,
+	section_mpls, section_mpls_payload;
+
+#endif

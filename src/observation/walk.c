@@ -1,0 +1,266 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The header walk: which headers a packet has and where they are. It trusts no
+ * length: a header counts only if all of it is there. What a length says beyond
+ * the captured octets is believed for counters, for captures are cut.
+ */
+#include "walk.h"
+
+#include <string.h>
+
+const char *
+packet_fault_name(enum packet_fault fault)
+{
+	static const char *const name[FAULT_COUNT] = {
+		[FAULT_NONE] = "none",
+		[FAULT_LINK_TYPE] = "linkType",
+		[FAULT_TRUNCATED] = "truncated",
+		[FAULT_BAD_HEADER] = "badHeader",
+		[FAULT_TOO_DEEP] = "tooDeep",
+	};
+
+	return name[fault];
+}
+
+/*
+ * A label stack (RFC 3032). Nothing says what is in it: 4 and 6 begin an IP
+ * header, 0 the control word of a pseudo-wire (RFC 4385), which is taken to be
+ * of Ethernet; so is what looks like no IP.
+ */
+static enum layer
+walk_mpls(struct walk *w)
+{
+	struct packet *p = w->packet;
+	const uint8_t *first = w->at;
+	unsigned depth = 0;
+
+	do {
+		if (walk_left(w) < 4)
+			return walk_truncated(w);
+		if (depth == MPLS_MAX)
+			return walk_fault(w, FAULT_TOO_DEEP);
+		depth++;
+		w->at += 4;
+	} while (!(w->at[-2] & 1));
+	if (!(p->has & HAS_MPLS)) {
+		p->has |= HAS_MPLS;
+		p->mpls = first;
+		p->mpls_depth = (uint8_t)depth;
+		p->mpls_payload = w->at;
+	}
+	if (walk_left(w) < 1)
+		return walk_truncated(w);
+	switch (w->at[0] >> 4) {
+	case 4:
+		return LAYER_IPV4;
+	case 6:
+		return LAYER_IPV6;
+	case 0:
+		/* A control word; a frame may begin so too, but seldom does. */
+		if (walk_left(w) < 4)
+			return walk_truncated(w);
+		w->at += 4;
+		return LAYER_ETHERNET;
+	default:
+		return LAYER_ETHERNET;
+	}
+}
+
+/*
+ * What was between the link layer and the IP header before is of an outer
+ * packet now: these fields are of the metered one alone.
+ */
+static void
+forget_outer(struct packet *p)
+{
+	p->has &= ~(uint32_t)(HAS_IPV4 | HAS_IPV6 | HAS_PORTS | HAS_TCP |
+			      HAS_UDP | HAS_SCTP | HAS_ICMP | HAS_ICMPV6 |
+			      HAS_IGMP | HAS_SPI | HAS_FRAGMENT | HAS_SRH |
+			      HAS_PAYLOAD);
+	p->extensions = 0;
+	p->fault = FAULT_NONE;
+}
+
+/* The packet ends here, whatever the frame has behind it (padding). */
+static void
+end_packet(struct walk *w, const uint8_t *ip, uint32_t length)
+{
+	size_t there = (size_t)(w->end - ip);
+
+	w->packet->ip_length = length;
+	if (length < there) {
+		w->end = ip + length;
+		w->missing = 0;
+	} else {
+		w->missing = length - (uint32_t)there;
+	}
+	w->packet->end = w->end;
+}
+
+/* RFC 791. */
+static enum layer
+walk_ipv4(struct walk *w)
+{
+	struct packet *p = w->packet;
+	const uint8_t *ip = w->at;
+	uint32_t header, length;
+	uint16_t fragment;
+
+	if (walk_left(w) < 20)
+		return walk_truncated(w);
+	header = (ip[0] & 0x0fu) * 4;
+	length = wire_get16(ip + 2);
+	if (ip[0] >> 4 != 4 || header < 20)
+		return walk_fault(w, FAULT_BAD_HEADER);
+	if (walk_left(w) < header)
+		return walk_truncated(w);
+	/* Left to the network card, which cuts it into segments later. */
+	if (length == 0)
+		length = (uint32_t)walk_left(w) + w->missing;
+	if (length < header)
+		return walk_fault(w, FAULT_BAD_HEADER);
+	forget_outer(p);
+	p->has |= HAS_IPV4 | HAS_PAYLOAD;
+	p->ip = ip;
+	p->ip_payload = ip + header;
+	p->ip_header_length = header;
+	p->protocol = ip[9];
+	fragment = wire_get16(ip + 6);
+	p->fragment_flags = (uint8_t)(fragment >> 8 & 0xe0);
+	p->fragment_offset = fragment & 0x1fff;
+	p->fragment_id = wire_get16(ip + 4);
+	if (fragment & 0x3fff)
+		p->has |= HAS_FRAGMENT;
+	end_packet(w, ip, length);
+	w->at = ip + header;
+	return LAYER_UPPER;
+}
+
+/* RFC 8200; the extension headers are dealt with as what they precede. */
+static enum layer
+walk_ipv6(struct walk *w)
+{
+	struct packet *p = w->packet;
+	const uint8_t *ip = w->at;
+	uint32_t payload;
+
+	if (walk_left(w) < 40)
+		return walk_truncated(w);
+	if (ip[0] >> 4 != 6)
+		return walk_fault(w, FAULT_BAD_HEADER);
+	payload = wire_get16(ip + 4);
+	/* A jumbogram (RFC 2675), or left to the network card. */
+	if (payload == 0 && walk_left(w) > 40)
+		payload = (uint32_t)walk_left(w) + w->missing - 40;
+	forget_outer(p);
+	p->has |= HAS_IPV6 | HAS_PAYLOAD;
+	p->ip = ip;
+	p->ip_payload = ip + 40;
+	p->ip_header_length = 40;
+	p->protocol = ip[6];
+	p->fragment_flags = 0;
+	p->fragment_offset = 0;
+	end_packet(w, ip, payload + 40);
+	w->at = ip + 40;
+	return LAYER_UPPER;
+}
+
+static enum layer
+walk_ip(struct walk *w)
+{
+	if (walk_left(w) < 1)
+		return walk_truncated(w);
+	return w->at[0] >> 4 == 4 ? LAYER_IPV4 : LAYER_IPV6;
+}
+
+static enum layer
+walk_step(struct walk *w, enum layer layer)
+{
+	switch (layer) {
+	case LAYER_ETHERNET:
+		return walk_ethernet(w);
+	case LAYER_TYPE:
+		return walk_type(w);
+	case LAYER_LLC:
+		return walk_llc(w);
+	case LAYER_PPP:
+		return walk_ppp(w);
+	case LAYER_MPLS:
+		return walk_mpls(w);
+	case LAYER_IP:
+		return walk_ip(w);
+	case LAYER_IPV4:
+		return walk_ipv4(w);
+	case LAYER_IPV6:
+		return walk_ipv6(w);
+	case LAYER_UPPER:
+		return walk_upper(w);
+	case LAYER_END:
+		break;
+	}
+	return LAYER_END;
+}
+
+static void
+packet_init(struct packet *p, const struct frame *frame)
+{
+	p->frame = frame;
+	p->end = frame->data + frame->length;
+	p->has = 0;
+	p->extensions = 0;
+	p->vlan_count = 0;
+	p->mpls_depth = 0;
+	p->tunnels = 0;
+	p->fault = FAULT_NONE;
+	p->ethertype = 0;
+	if (frame->interface)
+		p->has |= HAS_INTERFACE;
+	if (frame->egress)
+		p->has |= HAS_EGRESS;
+	if (frame->weight > 1)
+		p->has |= HAS_WEIGHT;
+	if (frame->direction != FRAME_UNKNOWN)
+		p->has |= HAS_DIRECTION;
+}
+
+void
+packet_walk(struct packet *packet, const struct frame *frame,
+	    const struct walk_conf *conf)
+{
+	struct walk w = {
+		.packet = packet,
+		.conf = conf,
+		.at = frame->data,
+		.end = frame->data + frame->length,
+		.missing = frame->wire_length > frame->length
+				   ? frame->wire_length - frame->length
+				   : 0,
+	};
+	/* The packet as it was before a tunnel was entered, and how often. */
+	struct packet outer;
+	unsigned depth = 0, steps = 0;
+	enum layer layer;
+
+	packet_init(packet, frame);
+	layer = frame->link == 1 ? LAYER_ETHERNET
+				 : walk_link(&w, frame->link);
+	while (layer != LAYER_END) {
+		if (steps++ == STEPS_MAX) {
+			walk_fault(&w, FAULT_TOO_DEEP);
+			break;
+		}
+		layer = walk_step(&w, layer);
+		if (w.depth > depth) {
+			depth = w.depth;
+			outer = *packet;
+			packet->tunnels |= (uint8_t)w.entering;
+			/* Until its own header has been seen. */
+			packet->has &= ~(uint32_t)(HAS_IPV4 | HAS_IPV6);
+		}
+		/* No way into this one: what is around it is metered. */
+		if (layer == LAYER_END && depth &&
+		    !(packet->has & (HAS_IPV4 | HAS_IPV6)))
+			*packet = outer;
+	}
+}

@@ -1,0 +1,214 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Selection Processes of the configuration. Each Observation Point that names
+ * one has a stage of its own for it, in each worker: that is one Selection
+ * Sequence, with a number that no other of this daemon has.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conflux/selection.h"
+#include "runtime.h"
+
+struct selection_lists {
+	struct selector_conf *selector;
+	struct selector_range *range;
+};
+
+static const char *const hash_name[] = {
+	[SELECTOR_BOB] = "BOB",
+	[SELECTOR_IPSX] = "IPSX",
+	[SELECTOR_CRC] = "CRC",
+};
+
+void
+selection_lists_free(struct selection_lists *lists)
+{
+	if (!lists)
+		return;
+	free(lists->selector);
+	free(lists->range);
+	free(lists);
+}
+
+static void
+fill_hash(struct selector_conf *to, const struct conf_node *hash,
+	  struct selector_range **range)
+{
+	const struct conf_node *node;
+
+	for (int i = 0; i < 3; i++)
+		if (conf_is(hash, "hashFunction", hash_name[i]))
+			to->hash = (enum selector_hash)i;
+	to->initialiser = conf_uint(hash, "initializerValue", 0);
+	to->payload_offset = conf_uint(hash, "ipPayloadOffset", 0);
+	to->payload_size = conf_uint(hash, "ipPayloadSize", 8);
+	to->digest = conf_bool(hash, "digestOutput");
+	to->ranges = *range;
+	conf_each (node, hash, "selectedRange") {
+		(*range)->min = conf_uint(node, "min", 0);
+		(*range)->max = conf_uint(node, "max", UINT64_MAX);
+		(*range)++;
+		to->range_count++;
+	}
+}
+
+static int
+fill_match(struct selector_conf *to, const struct conf_node *match,
+	   const struct ie_registry *registry)
+{
+	const char *name = conf_text(match, "ieName");
+	uint32_t pen = (uint32_t)conf_uint(match, "ieEnterpriseNumber", 0);
+
+	to->ie = name ? elements_by_name(registry, name, pen)
+		      : ie_find(registry, pen,
+				(uint16_t)conf_uint(match, "ieId", 0));
+	to->value = conf_text(match, "value");
+	return to->ie ? 0 : -ENOENT;
+}
+
+/* Exactly one of the methods is there. */
+static int
+fill_selector(struct selector_conf *to, const struct conf_node *node,
+	      const struct ie_registry *registry, struct selector_range **range)
+{
+	const struct conf_node *m;
+
+	*to = (struct selector_conf){
+		.name = conf_name(node),
+		.id = node->line,
+		.method = SELECTOR_ALL,
+	};
+	if ((m = conf_child(node, "sampCountBased"))) {
+		to->method = SELECTOR_COUNT;
+		to->interval = (uint32_t)conf_uint(m, "packetInterval", 0);
+		to->space = (uint32_t)conf_uint(m, "packetSpace", 0);
+	} else if ((m = conf_child(node, "sampTimeBased"))) {
+		to->method = SELECTOR_TIME;
+		to->interval = (uint32_t)conf_uint(m, "timeInterval", 0);
+		to->space = (uint32_t)conf_uint(m, "timeSpace", 0);
+	} else if ((m = conf_child(node, "sampRandOutOfN"))) {
+		to->method = SELECTOR_OUT_OF_N;
+		to->size = (uint32_t)conf_uint(m, "size", 0);
+		to->population = (uint32_t)conf_uint(m, "population", 0);
+	} else if ((m = conf_child(node, "sampUniProb"))) {
+		to->method = SELECTOR_PROBABILITY;
+		to->probability = strtod(conf_text(m, "probability"), NULL);
+	} else if ((m = conf_child(node, "filterMatch"))) {
+		to->method = SELECTOR_MATCH;
+		return fill_match(to, m, registry);
+	} else if ((m = conf_child(node, "filterHash"))) {
+		to->method = SELECTOR_HASH;
+		fill_hash(to, m, range);
+	}
+	return 0;
+}
+
+static unsigned
+count_ranges(const struct conf_node *node)
+{
+	const struct conf_node *selector, *range;
+	unsigned n = 0;
+
+	conf_each (selector, node, "selector")
+		conf_each (range, conf_child(selector, "filterHash"),
+			   "selectedRange")
+			n++;
+	return n;
+}
+
+int
+selection_conf_of(const struct conf_node *node,
+		  const struct ie_registry *registry,
+		  struct selection_conf *conf, struct selection_lists **out)
+{
+	struct selection_lists *lists = calloc(1, sizeof(*lists));
+	struct selector_range *range;
+	const struct conf_node *selector;
+	unsigned n = 0;
+	int rc = 0;
+
+	*conf = (struct selection_conf){.name = conf_name(node)};
+	*out = lists;
+	if (!lists)
+		return -ENOMEM;
+	conf_each (selector, node, "selector")
+		n++;
+	lists->selector = calloc(n + 1, sizeof(*lists->selector));
+	lists->range = calloc(count_ranges(node) + 1, sizeof(*lists->range));
+	if (!lists->selector || !lists->range)
+		return -ENOMEM;
+	range = lists->range;
+	conf->selectors = lists->selector;
+	conf_each (selector, node, "selector") {
+		rc = fill_selector(&lists->selector[conf->selector_count++],
+				   selector, registry, &range);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/*
+ * selectionSequenceId: unique in the daemon, and the same after a restart with
+ * the same configuration: its place among all Observation Points and their
+ * Selection Processes, in each worker.
+ */
+static uint64_t
+sequence_id(const struct unit *unit)
+{
+	const struct runtime *runtime = unit->worker->runtime;
+	const struct conf_node *root = conf_root(runtime->conf), *point, *ref;
+	uint64_t n = 0;
+
+	conf_each (point, root, "observationPoint")
+		conf_each (ref, point, "selectionProcess") {
+			if (point == unit->point && ref->target == unit->node)
+				return n * runtime->worker_count +
+				       unit->worker->index + 1;
+			n++;
+		}
+	return 0;
+}
+
+static uint64_t
+point_id(const struct unit *unit)
+{
+	const struct conf_node *node;
+	uint64_t n = 1;
+
+	conf_each (node, unit->point->parent, "observationPoint") {
+		if (node == unit->point)
+			break;
+		n++;
+	}
+	return n;
+}
+
+int
+build_selection(struct unit *unit, char **error)
+{
+	struct worker *worker = unit->worker;
+	struct selection_lists *lists;
+	struct selection_conf conf;
+	char *reason = NULL;
+	int rc = selection_conf_of(unit->node, worker->registry, &conf,
+				   &lists);
+
+	conf.sequence_id = sequence_id(unit);
+	conf.point_id = point_id(unit);
+	conf.domain =
+		(uint32_t)conf_uint(unit->point, "observationDomainId", 0);
+	if (rc == 0)
+		rc = selection_new(&conf, worker->registry, worker->shapes,
+				   &unit->stage, &reason);
+	selection_lists_free(lists);
+	if (rc < 0 && rc != -ENOMEM)
+		build_error(error, rc, unit->node, "%s",
+			    reason ? reason : strerror(-rc));
+	free(reason);
+	return rc;
+}

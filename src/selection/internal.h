@@ -1,0 +1,121 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How the files of the module share the work:
+ *
+ *	selection.c  the stage: batch in, shorter batch out
+ *	method.c     what each selector takes
+ *	match.c      values that people write, and comparing them
+ *	hash.c       hash functions
+ *	reports.c    Options Data about selectors and their counts
+ *	overload.c   sampling and the like while resources are short
+ */
+#ifndef CONFLUX_SELECTION_INTERNAL_H
+#define CONFLUX_SELECTION_INTERNAL_H
+
+#include "conflux/selection.h"
+
+enum {
+	SELECTORS_MAX = 32,
+	PLANS_MAX = 512,     /* shapes that come in */
+	VALUE_MAX = 255,     /* octets of a value to match */
+	HASH_HEADER = 40,    /* octets of the IP header wanted */
+	HASH_PAYLOAD_MAX = 4096,
+	RANGES_MAX = 64,
+	SELECTION_BUFFER = 128 * 1024,
+};
+
+/* A value to compare fields with. */
+struct match {
+	bool number;
+	uint64_t value;
+	uint8_t octets[VALUE_MAX];
+	uint16_t length;
+	int prefix; /* bits of an address, -1: all */
+};
+
+struct selector {
+	struct selector_conf conf;
+	struct selector_range range[RANGES_MAX];
+	struct match match;
+	uint64_t observed, selected;
+	/* State of the method. */
+	uint64_t position; /* COUNT: in the period; OUT_OF_N: of the population */
+	uint64_t taken;    /* OUT_OF_N: of this population */
+	uint64_t start_ns; /* TIME: the first packet */
+	bool started;
+	uint64_t threshold; /* PROBABILITY: of 2^64 */
+};
+
+enum { NO_FIELD = -1 };
+
+/* Where the fields that selectors look at are, for records of one shape. */
+struct plan {
+	const struct shape *shape; /* held */
+	int time;                  /* field, or NO_FIELD */
+	int field[SELECTORS_MAX];  /* MATCH */
+	int header[SELECTORS_MAX], payload[SELECTORS_MAX]; /* HASH */
+	const struct shape *digest; /* shape with the digests, or NULL */
+};
+
+struct selection {
+	struct stage stage;
+	struct scope scope;
+	uint64_t from; /* serial of the scope that comes in */
+	uint64_t sequence_id, point_id;
+	struct ie_registry *registry;
+	struct shape_table *shapes;
+	uint64_t random[2];
+	unsigned selector_count;
+	struct selector selector[SELECTORS_MAX];
+	unsigned digest_count;
+	unsigned plan_count;
+	struct plan *plan[PLANS_MAX];
+	struct plan *last;
+	uint8_t *buffer;
+	uint32_t offset[BATCH_MAX + 1];
+	uint64_t digest[BATCH_MAX][SELECTORS_MAX];
+	uint64_t start_ms;   /* wall clock */
+	uint64_t now_ms;     /* of the data */
+	uint64_t told_ms;    /* monotonic: statistics */
+	uint64_t told_observed;
+	bool told;           /* what the selectors are */
+};
+
+/* ---- method.c ------------------------------------------------------------ */
+
+/* 0, or -EINVAL and *error. */
+int selector_init(struct selector *s, const struct selector_conf *conf,
+		  char **error);
+/*
+ * Which of the records at index[0..count) selector n takes: those stay, in
+ * order. Returns how many.
+ */
+uint32_t selector_run(struct selection *sel, unsigned n,
+		      const struct plan *plan, const struct batch *batch,
+		      uint32_t *index, uint32_t count);
+/* What the sampling of all selectors together is, for the scope. */
+void selection_facts(struct selection *sel);
+int selection_error(char **error, int rc, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* ---- match.c ------------------------------------------------------------- */
+
+/* -EINVAL: the text is no value of the element's type. */
+int match_parse(struct match *m, const struct ie *ie, const char *text);
+bool match_equal(const struct match *m, const uint8_t *p, uint32_t length);
+
+/* ---- selection.c --------------------------------------------------------- */
+
+/* A field of a record: its octets, or NULL. */
+const uint8_t *record_field(const struct shape *shape, int field,
+			    const uint8_t *record, uint32_t size,
+			    uint32_t *length);
+
+/* ---- reports.c ----------------------------------------------------------- */
+
+/* What the sequence is made of; then counts, if they have changed. */
+void report_sequence(struct selection *sel);
+void report_statistics(struct selection *sel);
+
+#endif

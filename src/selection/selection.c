@@ -1,0 +1,469 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stage. Each selector shortens a list of record numbers; at the end the
+ * records on it are copied together, unless all of them are.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conflux/clock.h"
+#include "conflux/hash.h"
+#include "conflux/ie.h"
+#include "conflux/wire.h"
+#include "internal.h"
+
+enum { STATISTICS_MS = 1000 };
+
+const uint8_t *
+record_field(const struct shape *shape, int field, const uint8_t *record,
+	     uint32_t size, uint32_t *length)
+{
+	const struct field *f;
+	struct reader r;
+
+	*length = 0;
+	if (field == NO_FIELD)
+		return NULL;
+	f = &shape->field[field];
+	if (f->offset != FIELD_NO_OFFSET && f->length != IE_VARIABLE) {
+		*length = f->length;
+		return record + f->offset;
+	}
+	/* Behind a field of variable length, or one itself. */
+	reader_init(&r, record, size);
+	for (f = shape->field; f < &shape->field[field]; f++)
+		reader_take(&r, f->length == IE_VARIABLE ? reader_varlen(&r)
+							 : f->length);
+	*length = f->length == IE_VARIABLE ? (uint32_t)reader_varlen(&r)
+					   : f->length;
+	return reader_take(&r, *length);
+}
+
+/* ---- plans ----------------------------------------------------------------- */
+
+/* Of several fields of an element, the one with this length if there is one. */
+static int
+find_length(const struct shape *shape, uint16_t id, uint16_t length)
+{
+	int field, first = NO_FIELD;
+
+	for (unsigned n = 0; (field = shape_find(shape, 0, id, n)) >= 0; n++) {
+		if (shape->field[field].length == length)
+			return field;
+		if (first == NO_FIELD)
+			first = field;
+	}
+	return first;
+}
+
+static uint16_t
+payload_wanted(const struct selector_conf *c)
+{
+	uint64_t length = c->payload_offset + c->payload_size;
+
+	if (c->hash == SELECTOR_IPSX)
+		length = 8;
+	return (uint16_t)(length ? length : 1);
+}
+
+static int
+digest_shape(struct selection *sel, struct plan *plan)
+{
+	const struct shape *shape = plan->shape;
+	struct field *field;
+	uint16_t n = shape->count;
+	int rc;
+
+	if (!sel->digest_count)
+		return 0;
+	field = calloc(n + sel->digest_count, sizeof(*field));
+	if (!field)
+		return -ENOMEM;
+	memcpy(field, shape->field, n * sizeof(*field));
+	for (unsigned i = 0; i < sel->digest_count; i++) {
+		field[n].ie = ie_find(sel->registry, 0, IE_digestHashValue);
+		field[n++].length = 8;
+	}
+	rc = shape_get(sel->shapes, field, n, 0, &plan->digest);
+	free(field);
+	return rc;
+}
+
+static void
+plan_free(struct plan *plan)
+{
+	if (!plan)
+		return;
+	shape_release(plan->digest);
+	shape_release(plan->shape);
+	free(plan);
+}
+
+static struct plan *
+plan_new(struct selection *sel, const struct shape *shape)
+{
+	struct plan *plan = calloc(1, sizeof(*plan));
+
+	if (!plan)
+		return NULL;
+	plan->shape = shape_hold(shape);
+	plan->time = shape_find(shape, 0, IE_observationTimeNanoseconds, 0);
+	for (unsigned i = 0; i < sel->selector_count; i++) {
+		const struct selector_conf *c = &sel->selector[i].conf;
+
+		plan->field[i] = plan->header[i] = plan->payload[i] = NO_FIELD;
+		if (c->method == SELECTOR_MATCH)
+			plan->field[i] =
+				shape_find(shape, c->ie->pen, c->ie->id, 0);
+		if (c->method != SELECTOR_HASH)
+			continue;
+		plan->header[i] = find_length(shape, IE_ipHeaderPacketSection,
+					      HASH_HEADER);
+		plan->payload[i] = find_length(
+			shape, IE_ipPayloadPacketSection, payload_wanted(c));
+	}
+	if (digest_shape(sel, plan) < 0) {
+		plan_free(plan);
+		return NULL;
+	}
+	return plan;
+}
+
+static struct plan *
+plan_of(struct selection *sel, const struct shape *shape)
+{
+	struct plan *plan = sel->last;
+
+	if (plan && plan->shape == shape)
+		return plan;
+	for (unsigned i = 0; i < sel->plan_count; i++)
+		if (sel->plan[i]->shape == shape)
+			return sel->last = sel->plan[i];
+	if (sel->plan_count == PLANS_MAX)
+		while (sel->plan_count)
+			plan_free(sel->plan[--sel->plan_count]);
+	plan = plan_new(sel, shape);
+	if (plan)
+		sel->plan[sel->plan_count++] = plan;
+	return sel->last = plan;
+}
+
+/* ---- records --------------------------------------------------------------- */
+
+static uint32_t
+write_digests(const struct selection *sel, uint32_t i, uint8_t *p)
+{
+	uint32_t length = 0;
+
+	for (unsigned n = 0; n < sel->selector_count; n++) {
+		if (!sel->selector[n].conf.digest ||
+		    sel->selector[n].conf.method != SELECTOR_HASH)
+			continue;
+		wire_put64(p + length, sel->digest[i][n]);
+		length += 8;
+	}
+	return length;
+}
+
+/*
+ * Copies records from index[at] on, as many as fit; returns how many. One that
+ * does not even fit alone: 0.
+ */
+static uint32_t
+gather(struct selection *sel, const struct plan *plan,
+       const struct batch *batch, const uint32_t *index, uint32_t count,
+       struct batch *out)
+{
+	uint32_t more = 8 * sel->digest_count, used = 0, n = 0, length;
+
+	*out = *batch;
+	out->base = sel->buffer;
+	if (plan->digest)
+		out->shape = plan->digest;
+	if (batch->stride)
+		out->stride = batch->stride + more;
+	else
+		out->offset = sel->offset;
+	for (; n < count; n++) {
+		const uint8_t *record = batch_record(batch, index[n], &length);
+
+		if (SELECTION_BUFFER - used < length + more)
+			break;
+		sel->offset[n] = used;
+		memcpy(sel->buffer + used, record, length);
+		used += length;
+		used += write_digests(sel, index[n], sel->buffer + used);
+	}
+	sel->offset[n] = used;
+	out->count = n;
+	out->scope = &sel->scope;
+	return n;
+}
+
+static void
+pass_on(struct selection *sel, const struct plan *plan,
+	const struct batch *batch, const uint32_t *index, uint32_t count)
+{
+	struct ledger *ledger = &sel->stage.ledger;
+	uint32_t at = 0, done;
+	struct batch out;
+
+	ledger->filtered += batch->count - count;
+	if (count == batch->count && !plan->digest) {
+		out = *batch;
+		out.scope = &sel->scope;
+		ledger->exported += count;
+		stage_forward(&sel->stage, &out);
+		return;
+	}
+	while (at < count) {
+		done = gather(sel, plan, batch, index + at, count - at, &out);
+		if (!done) {
+			ledger->lost[LOSS_TOO_LONG]++;
+			at++;
+			continue;
+		}
+		ledger->exported += done;
+		stage_forward(&sel->stage, &out);
+		at += done;
+	}
+}
+
+/*
+ * Ours is the scope that comes in, but for what selection adds. The scope of an
+ * Observation Point never changes while it lives.
+ */
+static void
+take_scope(struct selection *sel, const struct scope *from)
+{
+	struct scope old = sel->scope;
+
+	sel->from = from->serial;
+	sel->scope = *from;
+	sel->scope.serial = old.serial;
+	selection_facts(sel);
+}
+
+static void
+selection_run(struct stage *stage, const struct batch *batch)
+{
+	struct selection *sel = (struct selection *)stage;
+	struct plan *plan;
+	uint32_t index[BATCH_MAX], count = batch->count;
+
+	stage->ledger.in += batch->count;
+	if (batch->scope->serial != sel->from)
+		take_scope(sel, batch->scope);
+	sel->now_ms = batch->received_ms;
+	if (!sel->told)
+		report_sequence(sel);
+	if (batch->shape->scope_count) {
+		stage->ledger.exported += batch->count;
+		stage_forward(stage, batch);
+		return;
+	}
+	plan = plan_of(sel, batch->shape);
+	if (!plan) {
+		stage->ledger.lost[LOSS_NO_MEMORY] += batch->count;
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		index[i] = i;
+	for (unsigned n = 0; n < sel->selector_count; n++)
+		count = selector_run(sel, n, plan, batch, index, count);
+	pass_on(sel, plan, batch, index, count);
+}
+
+static void
+selection_tick(struct stage *stage, uint64_t now_ms)
+{
+	struct selection *sel = (struct selection *)stage;
+
+	if (now_ms - sel->told_ms < STATISTICS_MS)
+		return;
+	sel->told_ms = now_ms;
+	report_statistics(sel);
+}
+
+static void
+selection_flush(struct stage *stage)
+{
+	report_statistics((struct selection *)stage);
+}
+
+static void
+selection_report(struct stage *stage, struct report *report)
+{
+	struct selection *sel = (struct selection *)stage;
+	char text[CLOCK_TEXT_SIZE];
+
+	report_list(report, "selector");
+	for (unsigned i = 0; i < sel->selector_count; i++) {
+		const struct selector *s = &sel->selector[i];
+
+		report_item(report);
+		report_text(report, "name", s->conf.name);
+		report_uint(report, "packetsObserved", s->observed);
+		report_uint(report, "packetsDropped",
+			    s->observed - s->selected);
+		report_text(report, "selectorDiscontinuityTime",
+			    clock_format(text, sel->start_ms));
+		report_close(report);
+	}
+	report_end_list(report);
+	report_list(report, "selectionSequence");
+	report_item(report);
+	report_uint(report, "observationDomainId", sel->scope.domain);
+	report_uint(report, "selectionSequenceId", sel->sequence_id);
+	report_close(report);
+	report_end_list(report);
+}
+
+static void
+selection_free(struct stage *stage)
+{
+	struct selection *sel = (struct selection *)stage;
+
+	for (unsigned i = 0; i < stage->next_count; i++)
+		stage_scope_end(stage->next[i], &sel->scope);
+	while (sel->plan_count)
+		plan_free(sel->plan[--sel->plan_count]);
+	free(sel->buffer);
+	free(sel);
+}
+
+static const struct stage_ops selection_ops = {
+	.run = selection_run,
+	.tick = selection_tick,
+	.flush = selection_flush,
+	.report = selection_report,
+	.free = selection_free,
+};
+
+/* ---- what it needs, and changes --------------------------------------------- */
+
+static int
+want(const struct selection *sel, uint16_t id, uint16_t length,
+     int (*ask)(void *arg, const struct ie *ie, uint16_t length), void *arg)
+{
+	const struct ie *ie = ie_find(sel->registry, 0, id);
+
+	return ie ? ask(arg, ie, length) : -ENOENT;
+}
+
+int
+selection_wants(const struct stage *stage,
+		int (*ask)(void *arg, const struct ie *ie, uint16_t length),
+		void *arg)
+{
+	const struct selection *sel = (const struct selection *)stage;
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < sel->selector_count; i++) {
+		const struct selector_conf *c = &sel->selector[i].conf;
+
+		if (c->method == SELECTOR_TIME)
+			rc = want(sel, IE_observationTimeNanoseconds, 0, ask,
+				  arg);
+		else if (c->method == SELECTOR_MATCH)
+			rc = ask(arg, c->ie, 0);
+		else if (c->method == SELECTOR_HASH) {
+			rc = want(sel, IE_ipHeaderPacketSection, HASH_HEADER,
+				  ask, arg);
+			if (rc == 0)
+				rc = want(sel, IE_ipPayloadPacketSection,
+					  payload_wanted(c), ask, arg);
+		}
+	}
+	return rc;
+}
+
+int
+selection_change(struct stage *stage, unsigned n,
+		 const struct selector_conf *conf)
+{
+	struct selection *sel = (struct selection *)stage;
+	char *error = NULL;
+	struct selector s;
+	int rc;
+
+	if (n >= sel->selector_count ||
+	    conf->method != sel->selector[n].conf.method)
+		return -EINVAL;
+	rc = selector_init(&s, conf, &error);
+	free(error);
+	if (rc < 0)
+		return rc;
+	report_statistics(sel);
+	for (unsigned i = 0; i < stage->next_count; i++) {
+		stage_cut(stage->next[i]);
+		stage_scope_end(stage->next[i], &sel->scope);
+	}
+	s.observed = sel->selector[n].observed;
+	s.selected = sel->selector[n].selected;
+	sel->selector[n] = s;
+	sel->selector[n].conf.ranges = sel->selector[n].range;
+	sel->scope.serial = scope_serial();
+	selection_facts(sel);
+	report_sequence(sel);
+	return 0;
+}
+
+static int
+init_selectors(struct selection *sel, const struct selection_conf *conf,
+	       char **error)
+{
+	int rc = 0;
+
+	if (conf->selector_count == 0 || conf->selector_count > SELECTORS_MAX)
+		return selection_error(error, -EINVAL,
+				       "expected 1 to %d selectors",
+				       SELECTORS_MAX);
+	for (unsigned i = 0; rc == 0 && i < conf->selector_count; i++) {
+		struct selector *s = &sel->selector[sel->selector_count++];
+
+		rc = selector_init(s, &conf->selectors[i], error);
+		s->conf.ranges = s->range;
+		sel->digest_count += s->conf.method == SELECTOR_HASH &&
+				     s->conf.digest;
+	}
+	return rc;
+}
+
+int
+selection_new(const struct selection_conf *conf, struct ie_registry *registry,
+	      struct shape_table *shapes, struct stage **out, char **error)
+{
+	struct selection *sel = calloc(1, sizeof(*sel));
+	int rc;
+
+	*error = NULL;
+	if (!sel)
+		return -ENOMEM;
+	sel->stage.ops = &selection_ops;
+	sel->stage.name = conf->name;
+	sel->registry = registry;
+	sel->shapes = shapes;
+	sel->sequence_id = conf->sequence_id;
+	sel->point_id = conf->point_id;
+	sel->scope = (struct scope){
+		.serial = scope_serial(),
+		.domain = conf->domain,
+		.transport = TRANSPORT_CAPTURE,
+		.packets = true,
+	};
+	sel->random[0] = conf->seed ? conf->seed : hash_seed();
+	sel->random[1] = hash_u64(sel->random[0], 1) | 1;
+	sel->start_ms = clock_wall_ms();
+	sel->buffer = malloc(SELECTION_BUFFER);
+	rc = sel->buffer ? init_selectors(sel, conf, error) : -ENOMEM;
+	if (rc < 0) {
+		selection_free(&sel->stage);
+		return rc;
+	}
+	selection_facts(sel);
+	*out = &sel->stage;
+	return 0;
+}
