@@ -183,9 +183,9 @@ static const struct conf_row destination_rows[] = {
 static const struct conf_row options_rows[] = {
 	CONF_KEY,
 	CONF_ROW(LEAF, "optionsType", .type = CONF_IDENTITY, .mandatory = true,
-		 CONF_VALUES("meteringStatistics", "!meteringReliability",
+		 CONF_VALUES("meteringStatistics", "meteringReliability",
 			     "exportingReliability", "flowKeys",
-			     "!selectionSequence", "!selectionStatistics",
+			     "selectionSequence", "selectionStatistics",
 			     "!accuracy", "!reducingRedundancy",
 			     "extendedTypeInformation"),
 		 .help = "Which report: statistics of the metering process, "

@@ -54,7 +54,10 @@ exporting_option_supported(enum exporting_option type)
 	return type == EXPORTING_METERING_STATISTICS ||
 	       type == EXPORTING_EXPORTING_RELIABILITY ||
 	       type == EXPORTING_FLOW_KEYS ||
-	       type == EXPORTING_EXTENDED_TYPE_INFORMATION;
+	       type == EXPORTING_EXTENDED_TYPE_INFORMATION ||
+	       type == EXPORTING_METERING_RELIABILITY ||
+	       type == EXPORTING_SELECTION_SEQUENCE ||
+	       type == EXPORTING_SELECTION_STATISTICS;
 }
 
 const char *
@@ -164,6 +167,10 @@ exporting_run(struct stage *stage, const struct batch *batch)
 		stage->ledger.filtered += batch->count;
 		return;
 	}
+	if (batch->options != OPTIONS_OTHER && !kept_wanted(e, batch)) {
+		stage->ledger.filtered += batch->count;
+		return;
+	}
 	domain = domain_get(e, batch->scope);
 	if (!domain) {
 		stage->ledger.lost[LOSS_LIMIT] += batch->count;
@@ -182,6 +189,8 @@ exporting_run(struct stage *stage, const struct batch *batch)
 		loss = sink_put(&e->sink[e->active], domain, batch, &taken);
 		break;
 	}
+	if (batch->options != OPTIONS_OTHER)
+		kept_batch(e, batch);
 	for (unsigned i = 0; i < BATCH_MAX / 64; i++)
 		count += (uint32_t)__builtin_popcountll(taken.bits[i]);
 	stage->ledger.exported += count;
@@ -198,6 +207,7 @@ exporting_tick(struct stage *stage, uint64_t now_ms)
 	e->wall_ms = clock_wall_ms();
 	if (e->conf.mode == EXPORTING_FALLBACK)
 		choose_active(e);
+	kept_tick(e);
 	for (unsigned i = 0; i < e->conf.destination_count; i++)
 		sink_tick(&e->sink[i], now_ms);
 }
@@ -206,8 +216,10 @@ static void
 exporting_scope_end(struct stage *stage, const struct scope *scope)
 {
 	struct exporting *e = of(stage);
-	struct domain *domain = domain_release(e, scope);
+	struct domain *domain;
 
+	kept_scope_end(e, scope);
+	domain = domain_release(e, scope);
 	for (unsigned i = 0; domain && i < e->conf.destination_count; i++) {
 		struct sink *s = &e->sink[i];
 
@@ -306,6 +318,7 @@ exporting_free(struct stage *stage)
 	for (unsigned i = 0; e->sink && i < e->conf.destination_count; i++)
 		sink_close(&e->sink[i]);
 	free(e->sink);
+	kept_fini(e);
 	options_fini(e);
 	domains_fini(e);
 	conf_fini(&e->conf);

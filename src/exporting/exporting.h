@@ -339,6 +339,17 @@ bool options_describable(const struct ie *ie);
 /* Periodic ones. */
 int options_run(struct sink *sink, uint64_t now_ms);
 
+/* ---- kept.c ------------------------------------------------------------- */
+
+/* Does the configuration ask for options of that kind? */
+bool kept_wanted(const struct exporting *e, const struct batch *batch);
+/* Remembers them; they have been put to all destinations. */
+void kept_batch(struct exporting *e, const struct batch *batch);
+/* Sends again what is due, or new to a session. */
+void kept_tick(struct exporting *e);
+void kept_scope_end(struct exporting *e, const struct scope *scope);
+void kept_fini(struct exporting *e);
+
 /* ---- report.c ----------------------------------------------------------- */
 
 void exporting_report(struct stage *stage, struct report *report);
@@ -359,6 +370,8 @@ struct exporting {
 	bool wanted[EXPORTING_OPTION_COUNT];
 	const struct shape *option_shape[OPTION_SHAPE_COUNT];
 	struct domain *own; /* domain 0, or NULL */
+	struct kept **kept;
+	unsigned kept_count;
 };
 
 #endif

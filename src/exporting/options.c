@@ -22,8 +22,9 @@
  * octets of messages that were lost within a broken TCP session are not in it,
  * for they are no longer there to be read.
  *
- * The others need what does not exist in this process (packets seen by a
- * Metering Process, PSAMP selectors) or change the records (RFC 5473).
+ * Of the others, those about packets and selectors are made by the stages before
+ * this one (kept.c); accuracy and RFC 5473, which changes the records, are not
+ * built.
  */
 #include <errno.h>
 #include <stdlib.h>

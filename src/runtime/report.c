@@ -79,6 +79,9 @@ add_destinations(const struct unit *unit, struct ledger *sum, uint64_t *copied)
 		sum->held += d->held;
 		add_losses(sum, d);
 	}
+	/* Options that went again came by splits, one for each destination. */
+	sum->split += l->split;
+	all -= l->split;
 	each = conf_is(unit->node, "exportMode", "parallel") ? all / count
 							     : all;
 	*copied += all - each;
