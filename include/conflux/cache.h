@@ -56,13 +56,14 @@ struct cache_field {
 	const struct ie *ie;
 	uint16_t length;       /* octets on the wire, 0: natural */
 	bool key;
+	bool coarse;           /* a key that is left out under overload */
 	int16_t prefix_length; /* keep this many bits of an address, -1: all */
 	enum merge merge;
 };
 
 enum {
 	CACHE_FIELDS_MAX = 128,
-	CACHE_VALUES_MAX = 28, /* fields that are not keys */
+	CACHE_VALUES_MAX = 56, /* fields that are not keys */
 	CACHE_MAX_FLOWS_DEFAULT = 1048576,
 };
 
@@ -88,6 +89,13 @@ struct cache_conf {
 	 * this machine: for packets that were captured before.
 	 */
 	bool data_clock;
+	/*
+	 * Both directions of a conversation are one Flow (RFC 5103): a record
+	 * whose key is that of a Flow with source and destination exchanged
+	 * goes into its reverse elements. The first record tells which
+	 * direction is the forward one.
+	 */
+	bool biflow;
 };
 
 /*
@@ -105,5 +113,14 @@ struct cache_stats {
 	uint64_t octets;        /* memory of rows and index in use */
 };
 void cache_stats(const struct stage *stage, struct cache_stats *stats);
+
+/* How full it is, per cent. */
+unsigned cache_fill(const struct stage *stage);
+
+/*
+ * Leaves out the keys that are marked coarse, or has them again. What was
+ * metered before is cut off (see stage_cut).
+ */
+void cache_set_coarse(struct stage *stage, bool coarse);
 
 #endif

@@ -12,7 +12,7 @@ enum { PLANS_TRIM_MS = 60000 };
 
 /* Moves the good rows together. Strings of the bad ones are given back. */
 static uint32_t
-drop_bad(struct layout *layout, uint32_t present, uint8_t *rows, uint32_t count,
+drop_bad(struct layout *layout, uint64_t present, uint8_t *rows, uint32_t count,
 	 const uint8_t *bad)
 {
 	uint32_t kept = 0;
@@ -67,6 +67,8 @@ time_passed(struct cache *cache)
 	}
 	if (cache->exporting && export_continue(cache, wall))
 		cache->exporting = false;
+	retired_run(cache, true);
+	closing_run(cache);
 	if (!cache->flushing)
 		expire(cache, cache->now_ms);
 }
@@ -249,6 +251,7 @@ cache_free(struct stage *stage)
 	plans_free(cache);
 	var_store_free(cache->strings);
 	totals_free(cache->totals);
+	closing_free(cache->closing);
 	free(cache->wire);
 	free(cache);
 }
@@ -256,6 +259,7 @@ cache_free(struct stage *stage)
 static const struct stage_ops cache_ops = {
 	.run = cache_run,
 	.tick = cache_tick,
+	.cut = cache_cut,
 	.flush = cache_flush,
 	.drained = cache_drained,
 	.report = cache_report,
@@ -291,6 +295,7 @@ cache_new(const struct cache_conf *conf, struct ie_registry *registry,
 	cache->shapes = shapes;
 	cache->tcp_flags = ie_find(registry, 0, IE_tcpControlBits);
 	cache->data_clock = conf->data_clock;
+	cache->biflow = conf->biflow;
 	cache->now_ms = conf->data_clock ? 0 : clock_mono_ms();
 	cache->start_wall_ms = clock_wall_ms();
 	set_next_export(cache, cache->start_wall_ms);
@@ -311,6 +316,7 @@ cache_new(const struct cache_conf *conf, struct ie_registry *registry,
 			conf->max_octets ? conf->max_octets : 67108864);
 		cache->totals = totals_new(cache->max_flows);
 		cache->wire = malloc(ENCODER_BUFFER);
+		err = closing_new(cache->max_flows, &cache->closing);
 		if (!cache->strings || !cache->totals || !cache->wire)
 			err = -ENOMEM;
 	}

@@ -16,7 +16,7 @@
 enum { AHEAD = 12 };
 
 struct emit {
-	uint32_t present;
+	uint64_t present;
 	struct encoder *encoder;
 	uint64_t flow_keys;
 	uint32_t count;
@@ -26,7 +26,7 @@ struct emit {
 };
 
 static struct emit *
-emit_new(struct layout *layout, uint32_t present)
+emit_new(struct layout *layout, uint64_t present)
 {
 	struct cache *cache = layout->cache;
 	struct slot slot[CACHE_FIELDS_MAX];
@@ -42,7 +42,7 @@ emit_new(struct layout *layout, uint32_t present)
 		if (!bit_test(layout->slots, i))
 			continue;
 		if (!column->field.key && !column->reason &&
-		    !(present & 1u << column->bit))
+		    !column->initiator && !(present & ROW_BIT(column->bit)))
 			continue;
 		if (column->field.key && count < 64)
 			emit->flow_keys |= (uint64_t)1 << count;
@@ -81,16 +81,17 @@ row_done(struct layout *layout, const struct emit *emit, uint32_t i)
 		const struct slot *slot = &layout->slot[c];
 		uint32_t handle;
 
-		if (column->field.key || column->total || column->reason)
+		if (column->field.key || column->total || column->reason ||
+		    column->initiator)
 			continue;
 		if (slot->kind == SLOT_VAR &&
-		    (head->flags & 1u << column->bit)) {
+		    (head->flags & ROW_BIT(column->bit))) {
 			memcpy(&handle, (uint8_t *)head + slot->offset, 4);
 			var_release(cache->strings, handle);
 		}
 		memcpy((uint8_t *)head + slot->offset,
 		       layout->neutral + slot->offset, slot->width);
-		head->flags &= ~(1u << column->bit);
+		head->flags &= ~(ROW_BIT(column->bit));
 	}
 }
 
@@ -127,7 +128,7 @@ emit_flush(struct layout *layout, struct emit *emit)
 }
 
 static struct emit *
-emit_for(struct layout *layout, uint32_t present)
+emit_for(struct layout *layout, uint64_t present)
 {
 	struct emit *emit;
 
@@ -148,7 +149,7 @@ emit_for(struct layout *layout, uint32_t present)
 
 /* Flows of records that have not one of the cache's fields. */
 static bool
-says_nothing(const struct layout *layout, uint32_t present)
+says_nothing(const struct layout *layout, uint64_t present)
 {
 	const struct cache *cache = layout->cache;
 
@@ -157,14 +158,15 @@ says_nothing(const struct layout *layout, uint32_t present)
 
 		if (bit_test(layout->slots, i) &&
 		    (column->field.key || column->reason ||
-		     present & 1u << column->bit))
+		     column->initiator ||
+		     present & ROW_BIT(column->bit)))
 			return false;
 	}
 	return true;
 }
 
 static void
-emit_add(struct layout *layout, uint32_t present, uint8_t *row, uint32_t number,
+emit_add(struct layout *layout, uint64_t present, uint8_t *row, uint32_t number,
 	 bool keep)
 {
 	struct emit *emit = emit_for(layout, present);
@@ -195,9 +197,13 @@ set_reason(struct layout *layout, uint8_t *row, enum end_reason reason)
 {
 	struct cache *cache = layout->cache;
 
-	for (unsigned i = 0; i < cache->column_count; i++)
+	for (unsigned i = 0; i < cache->column_count; i++) {
 		if (cache->column[i].reason)
 			row[layout->slot[i].offset] = (uint8_t)reason;
+		/* 1: the forward direction is that of who began. */
+		if (cache->column[i].initiator)
+			row[layout->slot[i].offset] = 1;
+	}
 }
 
 void
@@ -222,7 +228,7 @@ emit_row(struct layout *layout, uint32_t number, enum end_reason reason,
 
 void
 emit_scratch(struct layout *layout, uint8_t *rows, uint32_t count,
-	     uint32_t present)
+	     uint64_t present)
 {
 	for (uint32_t i = 0; i < count; i++)
 		emit_add(layout, present, rows + (size_t)i * layout->stride, 0,
@@ -431,8 +437,8 @@ evict_slot(struct layout *layout, uint64_t slot, uint32_t wanted)
 }
 
 /* A flow of a permanent cache that has no new data goes without a record. */
-static void
-drop_row(struct layout *layout, uint32_t number)
+void
+emit_drop(struct layout *layout, uint32_t number)
 {
 	struct cache *cache = layout->cache;
 	struct row *row = flow_table_row(&layout->table, number);
@@ -473,7 +479,7 @@ evict_sample(struct layout *layout)
 	if (flow_table_row(t, best)->flags & ROW_DIRTY)
 		emit_row(layout, best, END_RESOURCES, false);
 	else
-		drop_row(layout, best);
+		emit_drop(layout, best);
 	layout->cache->evicted++;
 	return true;
 }
@@ -537,7 +543,7 @@ export_row(struct layout *layout, uint32_t number, uint64_t wall_ms)
 	if (permanent && !(row->flags & ROW_DIRTY)) {
 		if (!cache->flushing)
 			return; /* no new data, no record */
-		drop_row(layout, number);
+		emit_drop(layout, number);
 		return;
 	}
 	emit_row(layout, number,

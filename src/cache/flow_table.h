@@ -14,24 +14,29 @@
 #include <stdint.h>
 
 enum {
-	ROW_KEY = 16,       /* offset of the key, behind struct row */
+	ROW_KEY = 24,       /* offset of the key, behind struct row */
 	WHEEL_SLOTS = 8192, /* more than half an hour */
 	WHEEL_SHIFT = 8,    /* 256 ms a slot */
 	WHEEL_REACH_MS = (WHEEL_SLOTS - 8) << WHEEL_SHIFT,
 };
 
 /* The present bits are CACHE_VALUES_MAX; the flags lie above them. */
-#define ROW_PRESENT 0x0fffffffu
-#define ROW_BUSY 0x10000000u /* found by the batch that is being merged */
-#define ROW_DEAD 0x20000000u /* has left; waits for the wheel to come by */
-#define ROW_DIRTY 0x40000000u /* has data that was not exported */
-#define ROW_LIVE 0x80000000u /* holds a flow */
+#define ROW_BIT(n) ((uint64_t)1 << (n))
+#define ROW_PRESENT (ROW_BIT(56) - 1)
+#define ROW_FIN_FORWARD ROW_BIT(57) /* TCP ends in this direction */
+#define ROW_FIN_REVERSE ROW_BIT(58)
+#define ROW_CLOSING ROW_BIT(59) /* waits for what comes after its end */
+#define ROW_BUSY ROW_BIT(60)  /* found by the batch that is being merged */
+#define ROW_DEAD ROW_BIT(61)  /* has left; waits for the wheel to come by */
+#define ROW_DIRTY ROW_BIT(62) /* has data that was not exported */
+#define ROW_LIVE ROW_BIT(63)  /* holds a flow */
 
 struct row {
 	uint32_t next;  /* in the wheel slot, or in the list of free rows */
 	uint32_t last;  /* ms of the last record, low 32 bits */
 	uint32_t first; /* ms of the first one */
-	uint32_t flags;
+	uint32_t pad;
+	uint64_t flags;
 	/* then the key, padded with zeros to 8 octets, and the values */
 };
 

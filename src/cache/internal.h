@@ -12,6 +12,9 @@
  *	flow_table.c rows, index, wheel
  *	interval.c   RFC 7015 distribution of a flow over intervals
  *	totals.c     total counters turned into differences
+ *	biflow.c     the other direction of a flow
+ *	closing.c    flows that TCP has ended, for a moment
+ *	retired.c    flows that were cut off
  */
 #ifndef CONFLUX_CACHE_INTERNAL_H
 #define CONFLUX_CACHE_INTERNAL_H
@@ -30,6 +33,12 @@ enum {
 	EMITS_MAX = 64,    /* subsets of the values, per layout */
 	EVICT_SAMPLE = 64,   /* rows to choose from, permanent */
 	INTERVALS_MAX = 1024, /* that one flow may touch */
+	SWAPS_MAX = 12,
+	/*
+	 * After FIN or RST a flow takes what is still under way, such as the
+	 * last acknowledgement, for so long.
+	 */
+	LINGER_MS = 1000,
 };
 
 /* Values of flowEndReason (IANA). */
@@ -48,7 +57,16 @@ struct column {
 	uint8_t merge; /* never MERGE_AUTO for a value */
 	uint8_t bit;   /* of a value: its place in the present bits */
 	bool total;    /* a total counter: not reset by an interval */
-	bool reason;   /* flowEndReason, which the cache itself knows */
+	/* What the cache knows by itself when a flow leaves. */
+	bool reason;    /* flowEndReason */
+	bool initiator; /* biflowDirection */
+	const struct ie *forward; /* biflow: the element that it is of the
+				   * reverse direction, else NULL */
+};
+
+/* Two keys in a row that change places when the direction does. */
+struct swap {
+	uint16_t a, b, width;
 };
 
 /* Flows with the same subset of key fields. */
@@ -65,6 +83,10 @@ struct layout {
 	uint8_t *spread;      /* as many, for distribution over intervals */
 	struct flow_table table;
 	uint32_t evict_at;    /* row that was looked at last, permanent */
+	bool retired;         /* cut off: no more records, only export */
+	uint32_t retired_row; /* to go on with */
+	unsigned swap_count;  /* biflow: keys that change places, if any */
+	struct swap swap[SWAPS_MAX];
 	struct emit *emit[EMITS_MAX];
 	unsigned emit_count;
 };
@@ -74,7 +96,7 @@ struct update {
 	uint8_t kind;
 	uint16_t offset;
 	uint16_t width;
-	uint32_t bit; /* mask */
+	uint64_t bit; /* mask */
 	uint64_t bias; /* of signed numbers: their sign bit */
 };
 
@@ -86,9 +108,14 @@ struct plan {
 	uint64_t used_ms;
 	struct layout *layout; /* NULL: refused, records are lost */
 	struct decoder *decoder;
-	uint32_t present;      /* values that the records have */
+	uint64_t present;      /* values that the records have */
 	unsigned update_count;
 	struct update *update;
+	/* The same for records in the reverse direction of a biflow. */
+	uint64_t reverse_present;
+	unsigned reverse_count;
+	struct update *reverse;
+	bool packets;          /* its records are single packets */
 	bool has_flags;        /* TCP flags lie behind the scratch row */
 	unsigned total_count;  /* total counters to be turned into deltas */
 	uint16_t total_at[8];  /* offsets in the row */
@@ -119,7 +146,8 @@ struct cache {
 	unsigned layout_count;
 	struct layout *layout[LAYOUTS_MAX];
 	uint32_t rows;        /* flows and dead rows of all layouts */
-	bool data_clock;
+	bool data_clock, biflow, coarse;
+	struct closing *closing; /* flows that TCP has ended */
 	uint64_t now_ms;         /* monotonic, or of the data */
 	uint64_t next_export_ms; /* wall clock, permanent */
 	bool exporting;       /* an interval's export is under way */
@@ -165,19 +193,44 @@ struct plan *plan_get(struct cache *cache, const struct batch *batch);
 void plans_trim(struct cache *cache, uint64_t now_ms);
 void plans_free(struct cache *cache);
 
+/* biflow.c */
+/* Which keys of the layout change places; none if one has no counterpart. */
+void biflow_layout(struct layout *layout);
+/* The element whose counterpart in the other direction this is, or 0. */
+uint16_t biflow_counterpart(uint16_t id);
+/* The flow with the reverse of this row's key, or 0. */
+uint32_t biflow_find(struct layout *layout, const uint8_t *row);
+
+/* closing.c */
+int closing_new(uint32_t max, struct closing **out);
+void closing_free(struct closing *closing);
+/* The flow leaves in LINGER_MS; false: no room, it has to leave now. */
+bool closing_add(struct cache *cache, struct layout *layout, uint32_t number);
+/* Those whose time has come leave. */
+void closing_run(struct cache *cache);
+/* Forgets those of a layout that goes. */
+void closing_forget(struct cache *cache, const struct layout *layout);
+
+/* retired.c */
+void cache_cut(struct stage *stage);
+/* Goes on with the export of what was cut off; frees what is done. */
+void retired_run(struct cache *cache, bool patient);
+
 /* update.c: rows are scratch rows of the plan's layout. */
 void update_rows(struct cache *cache, struct plan *plan, uint8_t *rows,
 		 uint32_t count);
 /* var_hold or var_release for all strings of a row. */
-void row_strings(struct layout *layout, const uint8_t *row, uint32_t present,
+void row_strings(struct layout *layout, const uint8_t *row, uint64_t present,
 		 void (*what)(struct var_store *strings, uint32_t handle));
 
 /* emit.c */
 void emit_row(struct layout *layout, uint32_t number, enum end_reason reason,
 	      bool keep);
+/* A permanent flow without new data goes without a record. */
+void emit_drop(struct layout *layout, uint32_t number);
 /* Immediate: rows that are not in the table. */
 void emit_scratch(struct layout *layout, uint8_t *rows, uint32_t count,
-		  uint32_t present);
+		  uint64_t present);
 void emit_all(struct cache *cache);
 void emit_free(struct layout *layout);
 /* Expiry: returns when all is done or the next stages are congested. */

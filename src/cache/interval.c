@@ -40,7 +40,7 @@ find_times(struct spread *s)
 		const struct column *column = &cache->column[i];
 
 		if (column->kind != SLOT_TIME || column->field.key ||
-		    !(s->plan->present & 1u << column->bit))
+		    !(s->plan->present & ROW_BIT(column->bit)))
 			continue;
 		if (column->merge == MERGE_MIN && !s->start_at)
 			s->start_at = layout->slot[i].offset;

@@ -93,6 +93,9 @@ column_init(struct cache *cache, const struct cache_field *field,
 		field->merge == MERGE_AUTO ? merge_of(ie) : field->merge;
 	column->reason = ie->pen == 0 && ie->id == IE_flowEndReason &&
 			 !field->key && cache->type != CACHE_IMMEDIATE;
+	column->initiator = cache->biflow && ie->pen == 0 &&
+			    ie->id == IE_biflowDirection && !field->key;
+	column->forward = cache->biflow && !field->key ? ie->forward : NULL;
 	column->total =
 		(ie->forward ? ie->forward : ie)->semantics == IE_TOTAL_COUNTER;
 	calculated = !field->key &&
@@ -102,6 +105,11 @@ column_init(struct cache *cache, const struct cache_field *field,
 	if (calculated && column->kind != SLOT_UINT &&
 	    column->kind != SLOT_TIME) {
 		*error = "sum, minimum and maximum need a number or a time";
+		return -EINVAL;
+	}
+	if (!field->key && cache->biflow && column->kind == SLOT_VAR) {
+		*error = "a cache of biflows can't keep values of variable "
+			 "length";
 		return -EINVAL;
 	}
 	if (!field->key && column->merge == MERGE_OR &&
@@ -116,7 +124,7 @@ column_init(struct cache *cache, const struct cache_field *field,
 	}
 	if (!field->key) {
 		if (cache->value_count == CACHE_VALUES_MAX) {
-			*error = "a cache takes at most 28 fields that are "
+			*error = "a cache takes at most 56 fields that are "
 				 "not flow keys";
 			return -EINVAL;
 		}
@@ -271,6 +279,8 @@ layout_new(struct cache *cache, const uint64_t keys[2])
 		return NULL;
 	}
 	set_neutral(layout);
+	if (cache->biflow)
+		biflow_layout(layout);
 	return layout;
 }
 
@@ -294,7 +304,8 @@ layout_get(struct cache *cache, const uint64_t keys[2], struct layout **out)
 
 	for (unsigned i = 0; i < cache->layout_count; i++) {
 		layout = cache->layout[i];
-		if (memcmp(layout->keys, keys, sizeof(layout->keys)) == 0) {
+		if (!layout->retired &&
+		    memcmp(layout->keys, keys, sizeof(layout->keys)) == 0) {
 			*out = layout;
 			return 0;
 		}

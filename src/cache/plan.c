@@ -36,6 +36,7 @@ plan_free(struct plan *plan)
 	decoder_free(plan->decoder);
 	shape_release(plan->shape);
 	free(plan->update);
+	free(plan->reverse);
 	free(plan);
 }
 
@@ -102,7 +103,9 @@ static void
 column_source(const struct cache *cache, const struct column *column,
 	      const struct batch *batch, struct source *source, bool *total)
 {
-	const struct ie *ie = column->field.ie;
+	const struct ie *ie = column->forward && batch->scope->packets
+				      ? column->forward
+				      : column->field.ie;
 	const struct ie *base = ie->forward ? ie->forward : ie;
 	const struct ie *other;
 
@@ -134,6 +137,18 @@ column_source(const struct cache *cache, const struct column *column,
 		 base->semantics == IE_TOTAL_COUNTER;
 }
 
+/*
+ * Does a record of the reverse direction change this value of a biflow? Its own
+ * reverse elements and the times, which are of the whole.
+ */
+static bool
+is_reverse(const struct column *column)
+{
+	return column->forward || (column->kind == SLOT_TIME &&
+				   (column->merge == MERGE_MIN ||
+				    column->merge == MERGE_MAX));
+}
+
 static int
 plan_value(struct plan *plan, const struct cache *cache, unsigned i,
 	   const struct source *source, bool total)
@@ -145,16 +160,24 @@ plan_value(struct plan *plan, const struct cache *cache, unsigned i,
 
 	if (err)
 		return err;
-	update = &plan->update[plan->update_count++];
+	update = column->forward && plan->reverse
+			 ? &plan->reverse[plan->reverse_count++]
+			 : &plan->update[plan->update_count++];
 	*update = (struct update){
 		.merge = column->merge,
 		.kind = slot->kind,
 		.offset = slot->offset,
 		.width = slot->width,
-		.bit = 1u << column->bit,
+		.bit = ROW_BIT(column->bit),
 		.bias = column_bias(column),
 	};
-	plan->present |= update->bit;
+	if (plan->reverse && is_reverse(column)) {
+		plan->reverse_present |= update->bit;
+		if (!column->forward)
+			plan->reverse[plan->reverse_count++] = *update;
+	}
+	if (!column->forward || !plan->reverse)
+		plan->present |= update->bit;
 	if (total && plan->total_count < 8)
 		plan->total_at[plan->total_count++] = slot->offset;
 	return 0;
@@ -195,6 +218,9 @@ plan_build(struct plan *plan, struct cache *cache, const struct batch *batch)
 	for (unsigned i = 0; i < cache->column_count; i++) {
 		column_source(cache, &cache->column[i], batch, &source[i],
 			      &total[i]);
+		if (cache->coarse && cache->column[i].field.coarse &&
+		    cache->column[i].field.key)
+			source[i].kind = SOURCE_NONE;
 		if (cache->column[i].field.key && source[i].kind != SOURCE_NONE)
 			bit_set(keys, i);
 	}
@@ -204,11 +230,19 @@ plan_build(struct plan *plan, struct cache *cache, const struct batch *batch)
 	plan->update = calloc(CACHE_VALUES_MAX, sizeof(*plan->update));
 	if (!plan->update)
 		return -ENOMEM;
+	plan->packets = batch->scope->packets;
+	if (plan->layout->swap_count) {
+		plan->reverse = calloc(CACHE_VALUES_MAX,
+				       sizeof(*plan->reverse));
+		if (!plan->reverse)
+			return -ENOMEM;
+	}
 	err = decoder_new(plan->shape, cache->strings, &plan->decoder);
 	for (unsigned i = 0; !err && i < cache->column_count; i++) {
 		const struct slot *slot = &plan->layout->slot[i];
 
-		if (cache->column[i].reason || source[i].kind == SOURCE_NONE)
+		if (cache->column[i].reason || cache->column[i].initiator ||
+		    source[i].kind == SOURCE_NONE)
 			continue;
 		if (!cache->column[i].field.key) {
 			err = plan_value(plan, cache, i, &source[i], total[i]);

@@ -68,7 +68,7 @@ merge_or(const struct merge_run *run, const struct update *u)
 }
 
 static bool
-has_value(const uint8_t *row, uint32_t bit)
+has_value(const uint8_t *row, uint64_t bit)
 {
 	return ((const struct row *)(const void *)row)->flags & bit;
 }
@@ -104,10 +104,11 @@ merge_kept(const struct merge_run *run, const struct update *u)
 }
 
 static void
-merge_values(const struct merge_run *run, const struct plan *plan)
+merge_values(const struct merge_run *run, const struct update *update,
+	     unsigned count)
 {
-	for (unsigned i = 0; i < plan->update_count; i++) {
-		const struct update *u = &plan->update[i];
+	for (unsigned i = 0; i < count; i++) {
+		const struct update *u = &update[i];
 
 		switch (u->merge) {
 		case MERGE_SUM:
@@ -130,7 +131,7 @@ merge_values(const struct merge_run *run, const struct plan *plan)
 }
 
 void
-row_strings(struct layout *layout, const uint8_t *row, uint32_t present,
+row_strings(struct layout *layout, const uint8_t *row, uint64_t present,
 	    void (*what)(struct var_store *strings, uint32_t handle))
 {
 	struct cache *cache = layout->cache;
@@ -141,7 +142,7 @@ row_strings(struct layout *layout, const uint8_t *row, uint32_t present,
 
 		if (column->kind != SLOT_VAR || !bit_test(layout->slots, i))
 			continue;
-		if (!column->field.key && !(present & 1u << column->bit))
+		if (!column->field.key && !(present & ROW_BIT(column->bit)))
 			continue;
 		memcpy(&handle, row + layout->slot[i].offset, 4);
 		what(cache->strings, handle);
@@ -189,10 +190,14 @@ flow_new(struct cache *cache, struct plan *plan, const uint8_t *row,
 	return flow;
 }
 
-/* Finds or makes the flow of each row; flow[i] NULL where there is no room. */
+/*
+ * Finds or makes the flow of each row; flow[i] NULL where there is no room.
+ * reverse[i] is set where the row is of its reverse direction.
+ */
 static void
 place_rows(struct cache *cache, struct plan *plan, const uint8_t *rows,
-	   uint32_t count, uint8_t **flow, uint32_t *number, bool *is_new)
+	   uint32_t count, uint8_t **flow, uint32_t *number, bool *is_new,
+	   bool *reverse)
 {
 	struct layout *layout = plan->layout;
 	struct flow_table *t = &layout->table;
@@ -205,6 +210,12 @@ place_rows(struct cache *cache, struct plan *plan, const uint8_t *rows,
 		struct row *head;
 
 		is_new[i] = false;
+		if (!number[i] && layout->swap_count) {
+			number[i] = biflow_find(
+				layout, rows + (size_t)i * layout->stride);
+			reverse[i] = number[i] != 0;
+			missing -= reverse[i];
+		}
 		if (!number[i])
 			continue;
 		head = flow_table_row(t, number[i]);
@@ -225,6 +236,10 @@ place_rows(struct cache *cache, struct plan *plan, const uint8_t *rows,
 			continue;
 		/* An earlier row of this batch may have made it. */
 		number[i] = flow_table_find_one(t, row, hash[i]);
+		if (!number[i] && layout->swap_count) {
+			number[i] = biflow_find(layout, row);
+			reverse[i] = number[i] != 0;
+		}
 		if (number[i]) {
 			flow[i] = (uint8_t *)flow_table_row(t, number[i]);
 			cache->stage.ledger.merged++;
@@ -258,10 +273,31 @@ release_keys(struct cache *cache, const struct plan *plan, const uint8_t *rows,
 		}
 }
 
-/* RST or FIN (natural cache): the flow leaves now. */
+enum { TCP_FIN = 0x01, TCP_RST = 0x04 };
+
+/*
+ * Has TCP ended? RST ends it at once, FIN one direction of it: that is all of a
+ * uniflow, and of a biflow that has no packets the other way.
+ */
+static bool
+is_over(const struct plan *plan, struct row *head, uint8_t flags, bool reverse)
+{
+	if (flags & TCP_RST)
+		return true;
+	if (flags & TCP_FIN)
+		head->flags |= reverse ? ROW_FIN_REVERSE : ROW_FIN_FORWARD;
+	if (!plan->reverse)
+		return head->flags & ROW_FIN_FORWARD;
+	return head->flags & ROW_FIN_FORWARD && head->flags & ROW_FIN_REVERSE;
+}
+
+/*
+ * Natural cache: a flow of packets lingers for what is still under way; a
+ * record that says that its flow has ended is the last one.
+ */
 static void
 end_flows(struct plan *plan, const uint8_t *rows, uint32_t count,
-	  uint8_t *const *flow, const uint32_t *number)
+	  uint8_t *const *flow, const uint32_t *number, const bool *reverse)
 {
 	struct layout *layout = plan->layout;
 
@@ -270,10 +306,40 @@ end_flows(struct plan *plan, const uint8_t *rows, uint32_t count,
 			rows + (size_t)i * layout->stride + layout->row_size;
 		struct row *head = (struct row *)(void *)flow[i];
 
-		if (!head || !(flags[1] & 0x05) || !(head->flags & ROW_LIVE))
+		if (!head || !(flags[1] & (TCP_FIN | TCP_RST)) ||
+		    !(head->flags & ROW_LIVE) || head->flags & ROW_CLOSING ||
+		    !is_over(plan, head, flags[1], reverse[i]))
 			continue;
-		emit_row(layout, number[i], END_DETECTED, false);
+		head->flags |= ROW_CLOSING;
+		if (!plan->packets ||
+		    !closing_add(layout->cache, layout, number[i]))
+			emit_row(layout, number[i], END_DETECTED, false);
 	}
+}
+
+/* The rows of the reverse direction change other values of their flows. */
+static void
+merge_reverse(struct plan *plan, const uint8_t *rows, uint32_t count,
+	      uint8_t *const *flow, const bool *reverse)
+{
+	uint8_t *other[BATCH_MAX];
+	struct merge_run run = {plan->layout, rows, other, count};
+
+	for (uint32_t i = 0; i < count; i++)
+		other[i] = reverse[i] ? flow[i] : NULL;
+	merge_values(&run, plan->reverse, plan->reverse_count);
+}
+
+static void
+merge_forward(struct plan *plan, const uint8_t *rows, uint32_t count,
+	      uint8_t *const *flow, const bool *reverse)
+{
+	uint8_t *other[BATCH_MAX];
+	struct merge_run run = {plan->layout, rows, other, count};
+
+	for (uint32_t i = 0; i < count; i++)
+		other[i] = reverse[i] ? NULL : flow[i];
+	merge_values(&run, plan->update, plan->update_count);
 }
 
 void
@@ -282,20 +348,26 @@ update_rows(struct cache *cache, struct plan *plan, uint8_t *rows,
 {
 	uint8_t *flow[BATCH_MAX] = {NULL};
 	uint32_t number[BATCH_MAX];
-	bool is_new[BATCH_MAX];
+	bool is_new[BATCH_MAX], reverse[BATCH_MAX] = {false};
 	struct merge_run run = {plan->layout, rows, flow, count};
 
-	place_rows(cache, plan, rows, count, flow, number, is_new);
+	place_rows(cache, plan, rows, count, flow, number, is_new, reverse);
 	if (plan->key_count)
 		release_keys(cache, plan, rows, count, is_new, flow);
-	merge_values(&run, plan);
+	if (plan->reverse) {
+		merge_forward(plan, rows, count, flow, reverse);
+		merge_reverse(plan, rows, count, flow, reverse);
+	} else {
+		merge_values(&run, plan->update, plan->update_count);
+	}
 	for (uint32_t i = 0; i < count; i++) {
 		struct row *head = (struct row *)(void *)flow[i];
 
 		if (head)
 			head->flags = (head->flags & ~ROW_BUSY) | ROW_DIRTY |
-				      plan->present;
+				      (reverse[i] ? plan->reverse_present
+						  : plan->present);
 	}
 	if (plan->has_flags)
-		end_flows(plan, rows, count, flow, number);
+		end_flows(plan, rows, count, flow, number, reverse);
 }

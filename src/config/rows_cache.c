@@ -48,6 +48,11 @@ static const struct conf_row flow_field[] = {
 			 "Key are kept, the rest becomes zero: /24 merges all "
 			 "Flows of a network. At most 32 for an IPv4 address. "
 			 "When not given: the whole address."),
+	CONF_ROW(LEAF, "coarse", .cx = true, .type = CONF_BOOL,
+		 .def = "false",
+		 .help = "The Flow Key is left out under overload (behaviour "
+			 "coarser of cx:overload), so that there are fewer "
+			 "Flows."),
 	CONF_ROW(LEAF, "merge", .cx = true, .type = CONF_ENUM, .def = "auto",
 		 CONF_VALUES("auto", "sum", "min", "max", "or", "first",
 			     "last"),
@@ -88,6 +93,14 @@ static const struct conf_row max_flows[] = {
 		 .help = "Bound of the memory for values of variable length "
 			 "(strings, structured data), which maxFlows does not "
 			 "bound by itself."),
+	CONF_ROW(LEAF, "biflow", .cx = true, .type = CONF_BOOL, .def = "false",
+		 .help = "Both directions of a conversation are one Flow (RFC "
+			 "5103). Who is seen first is the source. What comes "
+			 "back goes into reverse elements "
+			 "(ieEnterpriseNumber 29305), which a Flow without "
+			 "answer does not have; the others are of the forward "
+			 "direction alone, but for the times, which are of "
+			 "both."),
 	CONF_ROW(LEAF, "activeFlows", .state = true, CONF_U32,
 		 .units = "flows"),
 	CONF_ROW(LEAF, "unusedCacheEntries", .state = true, CONF_U32,
@@ -162,7 +175,9 @@ static const struct conf_row type_choice[] = {
 		 .help = "Exports Flows after an active and an idle timeout."),
 	CONF_ROW(CONTAINER, "naturalCache", .rows = timeout_cache,
 		 .help = "As timeoutCache; a Flow also ends when its TCP "
-			 "connection does (FIN or RST in tcpControlBits)."),
+			 "connection does: by RST, or by FIN, in a cx:biflow "
+			 "by one of each direction. A Flow of packets then "
+			 "takes for one second what is still under way."),
 	CONF_ROW(CONTAINER, "permanentCache", .rows = permanent_cache,
 		 .help = "Flows never end; those with new data are exported "
 			 "periodically."),

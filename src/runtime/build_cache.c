@@ -86,6 +86,7 @@ fill_field(struct cache_field *to, const struct conf_node *node,
 		.merge = (enum merge)index_of(merge_name, COUNT(merge_name),
 					      conf_text(node, "merge")),
 	};
+	to->coarse = conf_bool(node, "coarse");
 	if (conf_has(node, "prefixLength"))
 		to->prefix_length =
 			(int16_t)conf_uint(node, "prefixLength", 0);
@@ -147,6 +148,7 @@ cache_conf_of(const struct conf_node *node, unsigned worker,
 	conf->export_interval_s =
 		(uint32_t)conf_uint(type, "exportInterval", 0);
 	conf->max_octets = conf_uint(type, "maxOctets", 0);
+	conf->biflow = conf_bool(type, "biflow");
 	conf->export_originals = conf_bool(node, "exportOriginals");
 	conf->domain = (uint32_t)conf_uint(node, "observationDomainId", 0);
 	conf->metering_process_id = node->line;
