@@ -57,6 +57,38 @@ struct selector_conf {
 	unsigned range_count;
 };
 
+/*
+ * Overload of a meter (draft-ietf-ipfix-reqs 5.3): while the cache or the
+ * processor are short, what is metered changes. Each change ends all flows that
+ * were metered before, so that none mixes two behaviours, gives the records a
+ * Selection Sequence of its own, and is told.
+ */
+enum overload_behaviour {
+	OVERLOAD_NONE,
+	OVERLOAD_SAMPLE,  /* one packet in so many: one selector more */
+	OVERLOAD_COARSER, /* flows lose the keys that are marked so */
+	OVERLOAD_STOP,    /* nothing is metered: packets are lost */
+};
+
+struct pressure {
+	unsigned cache; /* per cent full */
+	unsigned cpu;   /* per cent busy since the last look */
+	uint64_t drops; /* packets that the kernel has dropped, in all */
+};
+
+struct overload_conf {
+	enum overload_behaviour behaviour;
+	unsigned cache_high, cache_low; /* per cent; high 101: never */
+	unsigned cpu_high, cpu_low;
+	uint32_t drops_high;             /* packets a second, 0: never */
+	uint32_t interval, max_interval; /* of SAMPLE: packets */
+	uint32_t hold_ms;                /* between two changes at least */
+	/* Asked once a second. */
+	void (*measure)(void *arg, struct pressure *pressure);
+	void (*coarser)(void *arg, bool on); /* what COARSER is to do */
+	void *arg;
+};
+
 struct selection_conf {
 	const char *name;
 	uint64_t sequence_id; /* selectionSequenceId */
@@ -65,6 +97,7 @@ struct selection_conf {
 	const struct selector_conf *selectors; /* copied */
 	unsigned selector_count; /* at least 1 */
 	uint64_t seed;        /* of random selectors, 0: from the system */
+	struct overload_conf overload;
 };
 
 /* -EINVAL: *error says why (to be freed); -ENOMEM. */
@@ -77,6 +110,12 @@ int selection_wants(const struct stage *selection,
 		    int (*want)(void *arg, const struct ie *ie,
 				uint16_t length),
 		    void *arg);
+
+/*
+ * What is metered now: 1 all that is selected, N one packet in N of it, 0
+ * nothing. For tests and reports.
+ */
+uint32_t selection_interval(const struct stage *selection);
 
 /*
  * Changes the parameters of the n-th selector while it runs: what was selected

@@ -256,7 +256,19 @@ cache_free(struct stage *stage)
 	free(cache);
 }
 
+/*
+ * Of packets: what tells of them goes through the cache (options). Flows are of
+ * no scope that comes in.
+ */
+static void
+cache_scope_end(struct stage *stage, const struct scope *scope)
+{
+	for (unsigned i = 0; scope->packets && i < stage->next_count; i++)
+		stage_scope_end(stage->next[i], scope);
+}
+
 static const struct stage_ops cache_ops = {
+	.scope_end = cache_scope_end,
 	.run = cache_run,
 	.tick = cache_tick,
 	.cut = cache_cut,

@@ -55,7 +55,7 @@ count_units(const struct conf *conf, unsigned targets)
 	conf_each (node, root, "observationPoint") {
 		n++;
 		conf_each (meter, node, "selectionProcess")
-			n += 2;
+			n++;
 	}
 	conf_each (node, root, "collectingProcess") {
 		n++;
@@ -279,7 +279,6 @@ link_unit(struct unit *unit)
 	case UNIT_OBSERVATION:
 		return link_point(unit);
 	case UNIT_SELECTION:
-	case UNIT_OVERLOAD:
 	case UNIT_HANDOVER:
 	case UNIT_EXPORTING:
 		return 0;

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "conflux/clock.h"
 #include "conflux/selection.h"
 #include "runtime.h"
 
@@ -188,6 +190,98 @@ point_id(const struct unit *unit)
 	return n;
 }
 
+/* ---- overload -------------------------------------------------------------- */
+
+static struct unit *
+cache_of(const struct unit *unit)
+{
+	const struct conf_node *ref = conf_child(unit->node, "cache");
+
+	return ref ? worker_find(unit->worker, ref->target,
+				 cache_domain_of(ref->target, unit->point))
+		   : NULL;
+}
+
+/* How busy this thread was since the last time, per cent. */
+static unsigned
+busy(struct unit *unit)
+{
+	struct timespec t;
+	uint64_t now = clock_mono_ms(), cpu, elapsed = now - unit->measured_ms;
+	uint64_t used;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	cpu = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	used = cpu - unit->cpu_ms;
+	unit->cpu_ms = cpu;
+	unit->measured_ms = now;
+	return elapsed && elapsed < 60000 ? (unsigned)(used * 100 / elapsed)
+					  : 0;
+}
+
+/*
+ * The cache of this worker, where it has one; where records are handed over as
+ * they come, the first worker's cannot be asked from here.
+ */
+static void
+measure(void *arg, struct pressure *pressure)
+{
+	struct unit *unit = arg, *cache = cache_of(unit), *point;
+
+	*pressure = (struct pressure){.cpu = busy(unit)};
+	if (cache && cache->kind == UNIT_CACHE)
+		pressure->cache = cache_fill(cache->stage);
+	point = worker_find(unit->worker, unit->point, 0);
+	if (point)
+		pressure->drops = point->stage->ledger.lost[LOSS_KERNEL_DROP];
+}
+
+static void
+coarser(void *arg, bool on)
+{
+	struct unit *cache = cache_of(arg);
+
+	if (cache && cache->kind == UNIT_CACHE)
+		cache_set_coarse(cache->stage, on);
+}
+
+static void
+fill_overload(struct overload_conf *to, struct unit *unit)
+{
+	static const char *const behaviour[] = {
+		[OVERLOAD_SAMPLE] = "sample",
+		[OVERLOAD_COARSER] = "coarser",
+		[OVERLOAD_STOP] = "stop",
+	};
+	const struct conf_node *node = conf_child(unit->node, "overload");
+
+	if (!node)
+		return;
+	*to = (struct overload_conf){
+		.cache_high = (unsigned)conf_uint(node, "cacheHigh", 0),
+		.cache_low = (unsigned)conf_uint(node, "cacheLow", 0),
+		.cpu_high = (unsigned)conf_uint(node, "cpuHigh", 0),
+		.cpu_low = (unsigned)conf_uint(node, "cpuLow", 0),
+		.drops_high = (uint32_t)conf_uint(node, "dropsHigh", 0),
+		.interval = (uint32_t)conf_uint(node, "samplingInterval", 0),
+		.max_interval =
+			(uint32_t)conf_uint(node, "maxSamplingInterval", 0),
+		.hold_ms = (uint32_t)conf_uint(node, "holdTime", 0) * 1000,
+		.measure = measure,
+		.coarser = coarser,
+		.arg = unit,
+	};
+	for (int i = OVERLOAD_SAMPLE; i <= OVERLOAD_STOP; i++)
+		if (conf_is(node, "behaviour", behaviour[i]))
+			to->behaviour = (enum overload_behaviour)i;
+	/* Who reads files is busy as long as there are any, and nothing is
+	 * lost by it. */
+	if (!point_is_live(unit->point))
+		to->cpu_high = 101;
+	if (to->max_interval < to->interval)
+		to->max_interval = to->interval;
+}
+
 int
 build_selection(struct unit *unit, char **error)
 {
@@ -202,6 +296,7 @@ build_selection(struct unit *unit, char **error)
 	conf.point_id = point_id(unit);
 	conf.domain =
 		(uint32_t)conf_uint(unit->point, "observationDomainId", 0);
+	fill_overload(&conf.overload, unit);
 	if (rc == 0)
 		rc = selection_new(&conf, worker->registry, worker->shapes,
 				   &unit->stage, &reason);

@@ -377,7 +377,6 @@ runtime_report(struct runtime *runtime, const char *section,
 		{"cx:meterReader", UNIT_METER},
 		{"observationPoint", UNIT_OBSERVATION},
 		{"selectionProcess", UNIT_SELECTION},
-		{"cx:overload", UNIT_OVERLOAD},
 		{"cache", UNIT_CACHE},
 		{"exportingProcess", UNIT_EXPORTING},
 	};

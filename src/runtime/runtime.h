@@ -37,7 +37,6 @@ enum unit_kind {
 	UNIT_METER,
 	UNIT_OBSERVATION,
 	UNIT_SELECTION, /* of one Observation Point: a Selection Sequence */
-	UNIT_OVERLOAD,  /* behind it */
 	UNIT_CACHE,
 	UNIT_HANDOVER, /* for a cache or exporting process, to worker 0 */
 	UNIT_EXPORTING,
@@ -57,6 +56,7 @@ struct unit {
 	struct capture **capture; /* of an Observation Point */
 	unsigned capture_count;
 	unsigned captures_ended;
+	uint64_t measured_ms, cpu_ms; /* of a selection: see measure */
 	bool finished;         /* a source that will bring no more */
 	bool drained;          /* a meter reader that has ended */
 };

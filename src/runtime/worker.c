@@ -117,7 +117,6 @@ worker_flush_caches(struct worker *worker)
 	/* What they still have to tell goes through the caches. */
 	worker_flush(worker, UNIT_OBSERVATION);
 	worker_flush(worker, UNIT_SELECTION);
-	worker_flush(worker, UNIT_OVERLOAD);
 	return worker_flush(worker, UNIT_CACHE);
 }
 

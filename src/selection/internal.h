@@ -58,6 +58,18 @@ struct plan {
 	const struct shape *digest; /* shape with the digests, or NULL */
 };
 
+struct overload {
+	struct overload_conf conf;
+	bool on;
+	uint32_t interval;   /* of SAMPLE, while on */
+	uint64_t changed_ms; /* monotonic */
+	uint64_t measured_ms;
+	uint64_t drops;      /* as measured last */
+	uint64_t entered;    /* times */
+	uint64_t since_ms;   /* wall clock of the last change */
+	struct pressure pressure;
+};
+
 struct selection {
 	struct stage stage;
 	struct scope scope;
@@ -80,6 +92,7 @@ struct selection {
 	uint64_t told_ms;    /* monotonic: statistics */
 	uint64_t told_observed;
 	bool told;           /* what the selectors are */
+	struct overload overload;
 };
 
 /* ---- method.c ------------------------------------------------------------ */
@@ -111,6 +124,17 @@ bool match_equal(const struct match *m, const uint8_t *p, uint32_t length);
 const uint8_t *record_field(const struct shape *shape, int field,
 			    const uint8_t *record, uint32_t size,
 			    uint32_t *length);
+
+/* All that follows is told apart from what was: a new scope and sequence. */
+void selection_renew(struct selection *sel);
+
+/* ---- overload.c ---------------------------------------------------------- */
+
+/* For SAMPLE, one selector more, the last one. */
+bool overload_samples(const struct overload_conf *conf);
+struct selector_conf overload_selector(const struct overload_conf *conf);
+void overload_tick(struct selection *sel, uint64_t now_ms);
+void overload_report(const struct selection *sel, struct report *report);
 
 /* ---- reports.c ----------------------------------------------------------- */
 

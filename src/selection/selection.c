@@ -254,6 +254,12 @@ selection_run(struct stage *stage, const struct batch *batch)
 	uint32_t index[BATCH_MAX], count = batch->count;
 
 	stage->ledger.in += batch->count;
+	if (sel->overload.on &&
+	    sel->overload.conf.behaviour == OVERLOAD_STOP &&
+	    !batch->shape->scope_count) {
+		stage->ledger.lost[LOSS_OVERLOAD] += batch->count;
+		return;
+	}
 	if (batch->scope->serial != sel->from)
 		take_scope(sel, batch->scope);
 	sel->now_ms = batch->received_ms;
@@ -281,6 +287,7 @@ selection_tick(struct stage *stage, uint64_t now_ms)
 {
 	struct selection *sel = (struct selection *)stage;
 
+	overload_tick(sel, now_ms);
 	if (now_ms - sel->told_ms < STATISTICS_MS)
 		return;
 	sel->told_ms = now_ms;
@@ -319,6 +326,7 @@ selection_report(struct stage *stage, struct report *report)
 	report_uint(report, "selectionSequenceId", sel->sequence_id);
 	report_close(report);
 	report_end_list(report);
+	overload_report(sel, report);
 }
 
 static void
@@ -380,6 +388,23 @@ selection_wants(const struct stage *stage,
 	return rc;
 }
 
+void
+selection_renew(struct selection *sel)
+{
+	struct stage *stage = &sel->stage;
+
+	for (unsigned i = 0; i < stage->next_count; i++) {
+		stage_cut(stage->next[i]);
+		stage_scope_end(stage->next[i], &sel->scope);
+	}
+	/* The lower half tells the configured sequence, the upper counts. */
+	sel->sequence_id += (uint64_t)1 << 32;
+	sel->scope.serial = scope_serial();
+	selection_facts(sel);
+	if (sel->told)
+		report_sequence(sel);
+}
+
 int
 selection_change(struct stage *stage, unsigned n,
 		 const struct selector_conf *conf)
@@ -397,17 +422,11 @@ selection_change(struct stage *stage, unsigned n,
 	if (rc < 0)
 		return rc;
 	report_statistics(sel);
-	for (unsigned i = 0; i < stage->next_count; i++) {
-		stage_cut(stage->next[i]);
-		stage_scope_end(stage->next[i], &sel->scope);
-	}
 	s.observed = sel->selector[n].observed;
 	s.selected = sel->selector[n].selected;
 	sel->selector[n] = s;
 	sel->selector[n].conf.ranges = sel->selector[n].range;
-	sel->scope.serial = scope_serial();
-	selection_facts(sel);
-	report_sequence(sel);
+	selection_renew(sel);
 	return 0;
 }
 
@@ -417,10 +436,10 @@ init_selectors(struct selection *sel, const struct selection_conf *conf,
 {
 	int rc = 0;
 
-	if (conf->selector_count == 0 || conf->selector_count > SELECTORS_MAX)
+	if (conf->selector_count == 0 || conf->selector_count >= SELECTORS_MAX)
 		return selection_error(error, -EINVAL,
 				       "expected 1 to %d selectors",
-				       SELECTORS_MAX);
+				       SELECTORS_MAX - 1);
 	for (unsigned i = 0; rc == 0 && i < conf->selector_count; i++) {
 		struct selector *s = &sel->selector[sel->selector_count++];
 
@@ -429,6 +448,14 @@ init_selectors(struct selection *sel, const struct selection_conf *conf,
 		sel->digest_count += s->conf.method == SELECTOR_HASH &&
 				     s->conf.digest;
 	}
+	if (rc == 0 && overload_samples(&conf->overload)) {
+		struct selector_conf sampling =
+			overload_selector(&conf->overload);
+
+		rc = selector_init(&sel->selector[sel->selector_count++],
+				   &sampling, error);
+	}
+	sel->overload.conf = conf->overload;
 	return rc;
 }
 
