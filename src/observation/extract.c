@@ -40,12 +40,14 @@ header_of(const struct packet *p, const struct element *e)
 	return header + e->offset;
 }
 
+/* The length is that of all that was fused. */
 static void
 run_copy(const struct run *run)
 {
 	const struct element *e = run->x->element;
+	uint16_t length = run->x->length;
 
-	switch (e->width) {
+	switch (length) {
 	case 1:
 		EACH_PACKET(run, *d = *header_of(p, e));
 		break;
@@ -55,11 +57,14 @@ run_copy(const struct run *run)
 	case 4:
 		EACH_PACKET(run, memcpy(d, header_of(p, e), 4));
 		break;
-	case 16:
-		EACH_PACKET(run, memcpy(d, header_of(p, e), 16));
+	case 8:
+		EACH_PACKET(run, memcpy(d, header_of(p, e), 8));
+		break;
+	case 32:
+		EACH_PACKET(run, memcpy(d, header_of(p, e), 32));
 		break;
 	default:
-		EACH_PACKET(run, memcpy(d, header_of(p, e), e->width));
+		EACH_PACKET(run, memcpy(d, header_of(p, e), length));
 		break;
 	}
 }
@@ -67,13 +72,13 @@ run_copy(const struct run *run)
 static void
 run_octets(const struct run *run)
 {
-	const struct element *e = run->x->element;
+	const uint16_t base = run->x->element->base;
+	uint16_t length = run->x->length;
 
-	if (e->width == 2)
-		EACH_PACKET(run, memcpy(d, (const uint8_t *)p + e->base, 2));
+	if (length == 4)
+		EACH_PACKET(run, memcpy(d, (const uint8_t *)p + base, 4));
 	else
-		EACH_PACKET(run,
-			    memcpy(d, (const uint8_t *)p + e->base, e->width));
+		EACH_PACKET(run, memcpy(d, (const uint8_t *)p + base, length));
 }
 
 static inline uint64_t
@@ -142,7 +147,10 @@ run_function(const struct run *run)
 {
 	const struct element *e = run->x->element;
 
-	EACH_PACKET(run, wire_put_uint(d, e->function(p), e->width));
+	if (e->width == 2)
+		EACH_PACKET(run, wire_put16(d, (uint16_t)e->function(p)));
+	else
+		EACH_PACKET(run, wire_put_uint(d, e->function(p), e->width));
 }
 
 static void

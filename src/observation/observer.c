@@ -176,9 +176,43 @@ class_fields(const struct observer *o, struct class *class, bool variable,
 	}
 }
 
+/* Octets that follow one another in header and record are copied at once. */
+static bool
+continues(const struct extraction *a, const struct extraction *b)
+{
+	const struct element *x = a->element, *y = b->element;
+
+	if (x->how != y->how || a->at + a->length != b->at)
+		return false;
+	if (x->how == EXTRACT_COPY)
+		return x->base == y->base && x->offset + a->length == y->offset;
+	return x->how == EXTRACT_OCTETS && x->base + a->length == y->base;
+}
+
+static void
+fuse(struct class *class)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < class->fixed; i++) {
+		struct extraction *last = &class->extraction[kept - 1];
+
+		if (kept && continues(last, &class->extraction[i]))
+			last->length += class->extraction[i].length;
+		else
+			class->extraction[kept++] = class->extraction[i];
+	}
+	for (unsigned i = class->fixed; i < class->count; i++)
+		class->extraction[kept + i - class->fixed] =
+			class->extraction[i];
+	class->count -= class->fixed - kept;
+	class->fixed = kept;
+}
+
 static int
 class_buffers(struct class *class)
 {
+	fuse(class);
 	for (unsigned i = 0; i < class->count; i++)
 		class->extraction[i].of = padded_section(class);
 	class->records = calloc(BATCH_MAX, class->stride + 1);
