@@ -165,7 +165,6 @@ int capture_filter_check(const char *filter, char **error);
  * ipHeaderPacketSection, mplsLabelStackSection, ... of RFC 5477 and RFC 7133)
  * and gives the packets in them to an observer. Owns nothing but itself.
  */
-int remote_new(const char *name, struct stage *observer,
-	       struct ie_registry *registry, struct stage **out);
+int remote_new(const char *name, struct stage *observer, struct stage **out);
 
 #endif

@@ -80,6 +80,13 @@ void runtime_log_ledger(struct runtime *runtime);
 /* The port of the first collector named so, 0 if there is none (for tests). */
 uint16_t runtime_port(const struct runtime *runtime, const char *collector);
 
+/*
+ * Octets of capture files that were read, and of all of them; *total is 0 if
+ * that is not known or there are none. *packets: metered so far.
+ */
+void runtime_progress(const struct runtime *runtime, uint64_t *done,
+		      uint64_t *total, uint64_t *packets);
+
 /* NULL is legal. */
 void runtime_free(struct runtime *runtime);
 

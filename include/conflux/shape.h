@@ -70,6 +70,15 @@ int shape_find(const struct shape *shape, uint32_t pen, uint16_t id,
 	       unsigned n);
 
 /*
+ * The octets of one field of a record of size octets, and how many: quick if
+ * nothing before it has a variable length. NULL if field is negative or the
+ * record ends too soon.
+ */
+const uint8_t *shape_field(const struct shape *shape, int field,
+			   const uint8_t *record, uint32_t size,
+			   uint32_t *length);
+
+/*
  * The length of the record at p, of which left octets may be read, or -EBADMSG
  * if it does not end there. Walks variable-length fields.
  */

@@ -259,7 +259,26 @@ check_process(struct graph *g, const struct conf_node *process)
 	if (!mark_targets(g, process))
 		warn(g, process,
 		     "what it collects goes nowhere, expected "
-		     "exportingProcess or cx:cache");
+		     "exportingProcess, cx:cache or cx:observationPoint");
+}
+
+static void
+check_point(struct graph *g, const struct conf_node *point)
+{
+	const struct conf_node *file = conf_child(point, "captureFile");
+	bool live = conf_has(point, "ifName") || conf_has(point, "ifIndex");
+
+	if (live && file)
+		conf_error(g->errors, file->line, "cx:captureFile",
+			   "the Observation Point has an interface too, "
+			   "expected one or the other");
+	if (!live && !file && !marked(&g->used, point))
+		warn(g, point,
+		     "has no packets, expected ifName, ifIndex or "
+		     "cx:captureFile");
+	if (!mark_targets(g, point))
+		warn(g, point,
+		     "its packets go nowhere, expected selectionProcess");
 }
 
 static void
@@ -284,12 +303,18 @@ check_used(struct graph *g)
 {
 	const struct conf_node *n;
 
+	conf_each (n, g->conf->root, "selectionProcess")
+		if (!marked(&g->used, n))
+			warn(g, n,
+			     "nothing feeds it, expected an "
+			     "observationPoint with its name in "
+			     "selectionProcess");
 	conf_each (n, g->conf->root, "cache")
 		if (!marked(&g->used, n))
 			warn(g, n,
 			     "nothing feeds it, expected a "
-			     "collectingProcess with its name in "
-			     "cx:cache");
+			     "collectingProcess with its name in cx:cache, or "
+			     "a selectionProcess with it in cache");
 	conf_each (n, g->conf->root, "exportingProcess")
 		if (!marked(&g->used, n))
 			warn(g, n,
@@ -394,13 +419,16 @@ conf_check_graph(const struct conf *conf, struct conf_errors *errors)
 	if (!conf_has(conf->root, "collectingProcess") &&
 	    !conf_has(conf->root, "observationPoint"))
 		warn(&g, conf->root,
-		     "has no source, expected a collectingProcess");
+		     "has no source, expected a collectingProcess or an "
+		     "observationPoint");
 	conf_each (n, conf->root, "collectingProcess")
 		check_process(&g, n);
 	conf_each (n, conf->root, "observationPoint")
-		mark_targets(&g, n);
+		check_point(&g, n);
 	conf_each (n, conf->root, "selectionProcess")
-		mark_targets(&g, n);
+		if (!mark_targets(&g, n))
+			warn(&g, n,
+			     "what it takes goes nowhere, expected cache");
 	conf_each (n, conf->root, "cache")
 		if (!mark_targets(&g, n))
 			warn(&g, n,

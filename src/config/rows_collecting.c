@@ -112,6 +112,11 @@ const struct conf_row conf_rows_collecting[] = {
 		 .ref = "exportingProcess",
 		 .help = "Exporting Process that gets the records as they "
 			 "are; with several, each gets all of them."),
+	CONF_ROW(LEAF_LIST, "observationPoint", .cx = true, .type = CONF_REF,
+		 .ref = "observationPoint",
+		 .help = "Observation Point that gets the packets in the "
+			 "records (PSAMP packet sections, sFlow), as if it had "
+			 "captured them itself: remote observation."),
 	CONF_ROW(LEAF_LIST, "cache", .cx = true, .type = CONF_REF,
 		 .ref = "cache",
 		 .help = "Cache that gets the records to merge, in place of "

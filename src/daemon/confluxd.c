@@ -8,6 +8,7 @@
 #include <event2/event.h>
 #include <getopt.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -57,6 +58,9 @@ struct daemon {
 	struct runtime *runtime;
 	struct event *signal[ENDINGS];
 	bool ending;
+	struct event *progress; /* of capture files, on a terminal */
+	uint64_t packets;       /* as shown last */
+	bool shown;
 };
 
 static void
@@ -151,6 +155,51 @@ signal_name(int number)
 	return "signal";
 }
 
+/* ---- progress ------------------------------------------------------------- */
+
+/* While capture files are read, for who waits at a terminal. */
+static void
+on_progress(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *daemon = arg;
+	uint64_t done, total, packets;
+
+	runtime_progress(daemon->runtime, &done, &total, &packets);
+	if (!total)
+		return;
+	fprintf(stderr,
+		"\r%3u %%, %" PRIu64 " of %" PRIu64 " MB, %" PRIu64
+		" packets, %" PRIu64 " packets/s \033[K",
+		(unsigned)(done * 100 / total), done / 1000000,
+		total / 1000000, packets, packets - daemon->packets);
+	daemon->packets = packets;
+	daemon->shown = true;
+}
+
+static void
+show_progress(struct daemon *daemon)
+{
+	static const struct timeval second = {.tv_sec = 1};
+
+	if (!isatty(STDERR_FILENO))
+		return;
+	daemon->progress =
+		event_new(daemon->base, -1, EV_PERSIST, on_progress, daemon);
+	if (daemon->progress)
+		event_add(daemon->progress, &second);
+}
+
+static void
+end_progress(struct daemon *daemon)
+{
+	if (daemon->progress)
+		event_free(daemon->progress);
+	daemon->progress = NULL;
+	/* The ledger follows, from the start of the line. */
+	if (daemon->shown)
+		fputs("\r\033[K", stderr);
+}
+
 static void
 on_ended(void *arg)
 {
@@ -207,7 +256,9 @@ run(struct daemon *daemon, const struct conf *conf, const char *file,
 		log_error("%s", strerror(-rc));
 		return STATUS_FAILED;
 	}
+	show_progress(daemon);
 	event_base_dispatch(daemon->base);
+	end_progress(daemon);
 	runtime_log_ledger(daemon->runtime);
 	return STATUS_OK;
 }

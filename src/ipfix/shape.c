@@ -231,3 +231,28 @@ shape_record_length(const struct shape *shape, const uint8_t *p, uint32_t left)
 	at += *gap;
 	return at <= left ? (int)at : -EBADMSG;
 }
+
+const uint8_t *
+shape_field(const struct shape *shape, int field, const uint8_t *record,
+	    uint32_t size, uint32_t *length)
+{
+	const struct field *f;
+	struct reader r;
+
+	*length = 0;
+	if (field < 0)
+		return NULL;
+	f = &shape->field[field];
+	if (f->offset != FIELD_NO_OFFSET && f->length != IE_VARIABLE) {
+		*length = f->length;
+		return record + f->offset;
+	}
+	/* Behind a field of variable length, or one itself. */
+	reader_init(&r, record, size);
+	for (f = shape->field; f < &shape->field[field]; f++)
+		reader_take(&r, f->length == IE_VARIABLE ? reader_varlen(&r)
+							 : f->length);
+	*length = f->length == IE_VARIABLE ? (uint32_t)reader_varlen(&r)
+					   : f->length;
+	return reader_take(&r, *length);
+}

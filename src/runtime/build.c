@@ -53,7 +53,7 @@ count_units(const struct conf *conf, unsigned targets)
 	unsigned n = 2 * targets;
 
 	conf_each (node, root, "observationPoint") {
-		n++;
+		n += 2;
 		conf_each (meter, node, "selectionProcess")
 			n++;
 	}
@@ -99,6 +99,24 @@ build_sources(struct worker *worker, char **error)
 	return 0;
 }
 
+/* Packets may come by records, too. */
+static int
+build_remote(struct worker *worker, struct unit *point)
+{
+	const struct conf_node *root = conf_root(worker->runtime->conf);
+	const struct conf_node *process, *ref;
+	struct unit *unit;
+	bool any = false;
+
+	conf_each (process, root, "collectingProcess")
+		conf_each (ref, process, "observationPoint")
+			any |= ref->target == point->node;
+	if (!any)
+		return 0;
+	unit = add_unit(worker, UNIT_REMOTE, point->node);
+	return remote_new(conf_name(point->node), point->stage, &unit->stage);
+}
+
 /* Observation Points, and what selects from the packets of each. */
 static int
 build_points(struct worker *worker, char **error)
@@ -111,6 +129,8 @@ build_points(struct worker *worker, char **error)
 	conf_each (node, root, "observationPoint") {
 		unit = add_unit(worker, UNIT_OBSERVATION, node);
 		rc = build_observation(unit, error);
+		if (rc == 0)
+			rc = build_remote(worker, unit);
 		if (rc < 0)
 			return rc;
 		conf_each (ref, node, "selectionProcess") {
@@ -226,6 +246,31 @@ link_refs(struct unit *unit, const struct conf_node *from, const char *name)
 	return 0;
 }
 
+static struct unit *
+find_remote(struct worker *worker, const struct conf_node *point)
+{
+	for (unsigned i = 0; i < worker->unit_count; i++)
+		if (worker->unit[i].kind == UNIT_REMOTE &&
+		    worker->unit[i].node == point)
+			return &worker->unit[i];
+	return NULL;
+}
+
+static int
+link_remotes(struct unit *unit, const struct conf_node *from)
+{
+	const struct conf_node *ref;
+	struct unit *next;
+	int rc = 0;
+
+	conf_each (ref, from, "observationPoint") {
+		next = find_remote(unit->worker, ref->target);
+		if (next && rc == 0)
+			rc = stage_link(unit->stage, next->stage);
+	}
+	return rc;
+}
+
 /* A Selection Process to its cache. */
 static int
 link_selection(struct unit *point, struct unit *unit)
@@ -279,11 +324,14 @@ link_unit(struct unit *unit)
 	case UNIT_OBSERVATION:
 		return link_point(unit);
 	case UNIT_SELECTION:
+	case UNIT_REMOTE:
 	case UNIT_HANDOVER:
 	case UNIT_EXPORTING:
 		return 0;
 	}
-	rc = link_refs(unit, from, "cache");
+	rc = link_remotes(unit, from);
+	if (rc == 0)
+		rc = link_refs(unit, from, "cache");
 	if (rc == 0)
 		rc = link_refs(unit, from, "exportingProcess");
 	return rc;

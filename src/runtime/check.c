@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "conflux/meter_reader.h"
+#include "conflux/projection.h"
+#include "conflux/selection.h"
 #include "runtime.h"
 
 enum { SHAPES_MAX = 1024 };
@@ -135,6 +137,109 @@ check_meter(struct check *check, const struct conf_node *node)
 	return rc;
 }
 
+/* ---- packets ---------------------------------------------------------------- */
+
+static int
+check_selection(struct check *check, const struct conf_node *node)
+{
+	struct selection_lists *lists;
+	struct selection_conf conf;
+	struct stage *stage = NULL;
+	char *reason = NULL;
+	int rc = selection_conf_of(node, check->registry, &conf, &lists);
+
+	if (rc == 0)
+		rc = selection_new(&conf, check->registry, check->shapes,
+				   &stage, &reason);
+	stage_free(stage);
+	selection_lists_free(lists);
+	if (rc < 0 && rc != -ENOMEM) {
+		conf_errors_add(check->errors, node,
+				reason ? reason : strerror(-rc));
+		rc = 0;
+	}
+	free(reason);
+	return rc;
+}
+
+static void
+check_point(struct check *check, const struct conf_node *point)
+{
+	const struct conf_node *filter = conf_child(point, "filter"), *file;
+	char *reason = NULL;
+	char text[512];
+
+	conf_each (file, point, "captureFile") {
+		if (!file->path || access(file->path, R_OK) == 0)
+			continue;
+		snprintf(text, sizeof(text), "%s: %s, expected a file to read",
+			 file->path, strerror(errno));
+		conf_warnings_add(check->errors, file, text);
+	}
+	if (filter && filter->text &&
+	    capture_filter_check(filter->text, &reason) == -EINVAL)
+		conf_errors_add(check->errors, filter,
+				reason ? reason : "is no filter of pcap");
+	free(reason);
+}
+
+/* What the cache itself, or the scope of the packets, can tell. */
+static bool
+known_otherwise(const struct ie *ie)
+{
+	if (ie->forward)
+		ie = ie->forward;
+	if (observer_knows(ie) || ie_is_time(ie))
+		return true;
+	if (ie->pen)
+		return false;
+	switch (ie->id) {
+	case IE_flowEndReason:
+	case IE_biflowDirection:
+	case IE_deltaFlowCount:
+	case IE_observationDomainId:
+	case IE_digestHashValue:
+	case IE_sourceIPv4PrefixLength:
+	case IE_destinationIPv4PrefixLength:
+	case IE_sourceIPv6PrefixLength:
+	case IE_destinationIPv6PrefixLength:
+		return true;
+	default:
+		return scope_fact_of(ie->id) >= 0;
+	}
+}
+
+/* Fields that no packet has, in a cache that gets nothing but packets. */
+static void
+check_fields(struct check *check, const struct conf *conf,
+	     const struct conf_node *cache)
+{
+	struct cache_field *fields = NULL;
+	const struct conf_node *process, *ref;
+	struct cache_conf c;
+	char text[256];
+
+	conf_each (process, conf_root(conf), "collectingProcess")
+		conf_each (ref, process, "cache")
+			if (ref->target == cache)
+				return;
+	if (!cache_gets_packets(conf, cache) ||
+	    cache_conf_of(cache, 0, check->registry, &c, &fields) < 0) {
+		free(fields);
+		return;
+	}
+	for (unsigned i = 0; i < c.field_count; i++) {
+		if (known_otherwise(fields[i].ie))
+			continue;
+		snprintf(text, sizeof(text),
+			 "packets do not tell %s, expected an element of "
+			 "confluxd(8), OBSERVATION; its field is left out",
+			 fields[i].ie->name);
+		conf_warnings_add(check->errors, cache, text);
+	}
+	free(fields);
+}
+
 int
 check_conf(const struct conf *conf, struct conf_errors *errors)
 {
@@ -155,6 +260,14 @@ check_conf(const struct conf *conf, struct conf_errors *errors)
 		conf_each (meter, node, "meterReader")
 			if (rc == 0)
 				rc = check_meter(&check, meter);
+	conf_each (node, root, "selectionProcess")
+		if (rc == 0)
+			rc = check_selection(&check, node);
+	conf_each (node, root, "observationPoint")
+		check_point(&check, node);
+	conf_each (node, root, "cache")
+		if (rc == 0)
+			check_fields(&check, conf, node);
 	if (check.shapes)
 		shape_table_free(check.shapes);
 	ie_registry_free(check.registry);

@@ -141,6 +141,21 @@ cache_has_data_clock(const struct conf *conf, const struct conf_node *cache)
 	return ask.points > 0 && !ask.live;
 }
 
+static void
+count_point(void *arg, const struct conf_node *point)
+{
+	(*(unsigned *)arg)++;
+}
+
+bool
+cache_gets_packets(const struct conf *conf, const struct conf_node *cache)
+{
+	unsigned points = 0;
+
+	each_point(conf, cache, count_point, &points);
+	return points > 0;
+}
+
 static unsigned
 add_caches(const struct conf *conf, struct target *list)
 {

@@ -102,7 +102,8 @@ add_unit(const struct unit *unit, struct ledger *sum, uint64_t *copied)
 	}
 	if (unit->stage->next_count > 1)
 		*copied += l->exported * (unit->stage->next_count - 1);
-	else if (unit->stage->next_count == 0 && unit->kind != UNIT_HANDOVER)
+	else if (unit->stage->next_count == 0 &&
+		 unit->kind != UNIT_HANDOVER && unit->kind != UNIT_REMOTE)
 		/* It leads nowhere: that is as far as its records went. */
 		sum->filtered += l->exported;
 	sum->split += l->split;
@@ -195,7 +196,8 @@ sum_units(const struct runtime *runtime, const struct conf_node *node,
 			const struct unit *unit = &worker->unit[i];
 
 			if (unit->node != node ||
-			    unit->kind == UNIT_HANDOVER)
+			    unit->kind == UNIT_HANDOVER ||
+			    unit->kind == UNIT_REMOTE)
 				continue;
 			ledger_add(sum, &unit->stage->ledger);
 			any = true;
@@ -261,6 +263,28 @@ runtime_log_ledger(struct runtime *runtime)
 	give_up(runtime, &sum);
 	log_one(more, NULL, NULL, &sum);
 	workers_release(runtime);
+}
+
+void
+runtime_progress(const struct runtime *runtime, uint64_t *done, uint64_t *total,
+		 uint64_t *packets)
+{
+	/* Files are read by the first worker alone. */
+	const struct worker *first = &runtime->worker[0];
+	uint64_t d, t;
+
+	*done = *total = *packets = 0;
+	for (unsigned i = 0; i < first->unit_count; i++) {
+		const struct unit *unit = &first->unit[i];
+
+		for (unsigned c = 0; c < unit->capture_count; c++) {
+			capture_progress(unit->capture[c], &d, &t);
+			*done += d;
+			*total += t;
+		}
+		if (unit->capture_count)
+			*packets += unit->stage->ledger.in;
+	}
 }
 
 /* ---- the report ---------------------------------------------------------- */
@@ -376,6 +400,7 @@ runtime_report(struct runtime *runtime, const char *section,
 		{"collectingProcess", UNIT_COLLECTING},
 		{"cx:meterReader", UNIT_METER},
 		{"observationPoint", UNIT_OBSERVATION},
+		{"cx:remoteObservation", UNIT_REMOTE},
 		{"selectionProcess", UNIT_SELECTION},
 		{"cache", UNIT_CACHE},
 		{"exportingProcess", UNIT_EXPORTING},

@@ -35,6 +35,7 @@ struct worker;
 enum unit_kind {
 	UNIT_COLLECTING,
 	UNIT_METER,
+	UNIT_REMOTE, /* packet records to an Observation Point */
 	UNIT_OBSERVATION,
 	UNIT_SELECTION, /* of one Observation Point: a Selection Sequence */
 	UNIT_CACHE,
@@ -155,6 +156,8 @@ uint32_t cache_domain_of(const struct conf_node *cache,
 /* All that feeds it is files, so time is that of the data. */
 bool cache_has_data_clock(const struct conf *conf,
 			  const struct conf_node *cache);
+/* An Observation Point feeds it. */
+bool cache_gets_packets(const struct conf *conf, const struct conf_node *cache);
 /* The Observation Point gets its packets from an interface of this machine. */
 bool point_is_live(const struct conf_node *point);
 

@@ -47,12 +47,10 @@ struct selector {
 	uint64_t threshold; /* PROBABILITY: of 2^64 */
 };
 
-enum { NO_FIELD = -1 };
-
 /* Where the fields that selectors look at are, for records of one shape. */
 struct plan {
 	const struct shape *shape; /* held */
-	int time;                  /* field, or NO_FIELD */
+	int time;                  /* field, or -1 */
 	int field[SELECTORS_MAX];  /* MATCH */
 	int header[SELECTORS_MAX], payload[SELECTORS_MAX]; /* HASH */
 	const struct shape *digest; /* shape with the digests, or NULL */
@@ -119,11 +117,6 @@ int match_parse(struct match *m, const struct ie *ie, const char *text);
 bool match_equal(const struct match *m, const uint8_t *p, uint32_t length);
 
 /* ---- selection.c --------------------------------------------------------- */
-
-/* A field of a record: its octets, or NULL. */
-const uint8_t *record_field(const struct shape *shape, int field,
-			    const uint8_t *record, uint32_t size,
-			    uint32_t *length);
 
 /* All that follows is told apart from what was: a new scope and sequence. */
 void selection_renew(struct selection *sel);

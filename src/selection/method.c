@@ -127,7 +127,7 @@ by_time(struct selector *s, const struct plan *plan, const struct batch *batch,
 
 	for (uint32_t i = 0; i < count; i++) {
 		const uint8_t *record = batch_record(batch, index[i], &size);
-		const uint8_t *time = record_field(plan->shape, plan->time,
+		const uint8_t *time = shape_field(plan->shape, plan->time,
 						   record, size, &length);
 		uint64_t ns;
 
@@ -191,11 +191,11 @@ by_match(const struct selector *s, const struct plan *plan, int field,
 {
 	uint32_t kept = 0, size, length;
 
-	if (field == NO_FIELD)
+	if (field == -1)
 		return 0;
 	for (uint32_t i = 0; i < count; i++) {
 		const uint8_t *record = batch_record(batch, index[i], &size);
-		const uint8_t *p = record_field(plan->shape, field, record,
+		const uint8_t *p = shape_field(plan->shape, field, record,
 						size, &length);
 
 		if (p && match_equal(&s->match, p, length))
@@ -270,10 +270,10 @@ by_hash(struct selection *sel, unsigned n, const struct plan *plan,
 
 	for (uint32_t i = 0; i < count; i++) {
 		const uint8_t *record = batch_record(batch, index[i], &size);
-		const uint8_t *ip = record_field(plan->shape, plan->header[n],
+		const uint8_t *ip = shape_field(plan->shape, plan->header[n],
 						 record, size, &length);
 		const uint8_t *payload =
-			record_field(plan->shape, plan->payload[n], record,
+			shape_field(plan->shape, plan->payload[n], record,
 				     size, &payload_length);
 		uint64_t value;
 

@@ -16,43 +16,18 @@
 
 enum { STATISTICS_MS = 1000 };
 
-const uint8_t *
-record_field(const struct shape *shape, int field, const uint8_t *record,
-	     uint32_t size, uint32_t *length)
-{
-	const struct field *f;
-	struct reader r;
-
-	*length = 0;
-	if (field == NO_FIELD)
-		return NULL;
-	f = &shape->field[field];
-	if (f->offset != FIELD_NO_OFFSET && f->length != IE_VARIABLE) {
-		*length = f->length;
-		return record + f->offset;
-	}
-	/* Behind a field of variable length, or one itself. */
-	reader_init(&r, record, size);
-	for (f = shape->field; f < &shape->field[field]; f++)
-		reader_take(&r, f->length == IE_VARIABLE ? reader_varlen(&r)
-							 : f->length);
-	*length = f->length == IE_VARIABLE ? (uint32_t)reader_varlen(&r)
-					   : f->length;
-	return reader_take(&r, *length);
-}
-
 /* ---- plans ----------------------------------------------------------------- */
 
 /* Of several fields of an element, the one with this length if there is one. */
 static int
 find_length(const struct shape *shape, uint16_t id, uint16_t length)
 {
-	int field, first = NO_FIELD;
+	int field, first = -1;
 
 	for (unsigned n = 0; (field = shape_find(shape, 0, id, n)) >= 0; n++) {
 		if (shape->field[field].length == length)
 			return field;
-		if (first == NO_FIELD)
+		if (first == -1)
 			first = field;
 	}
 	return first;
@@ -113,7 +88,7 @@ plan_new(struct selection *sel, const struct shape *shape)
 	for (unsigned i = 0; i < sel->selector_count; i++) {
 		const struct selector_conf *c = &sel->selector[i].conf;
 
-		plan->field[i] = plan->header[i] = plan->payload[i] = NO_FIELD;
+		plan->field[i] = plan->header[i] = plan->payload[i] = -1;
 		if (c->method == SELECTOR_MATCH)
 			plan->field[i] =
 				shape_find(shape, c->ie->pen, c->ie->id, 0);
