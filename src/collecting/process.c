@@ -40,6 +40,8 @@ process_free(struct stage *stage)
 		TAILQ_REMOVE(&c->receivers, receiver, link);
 		receiver_free(receiver);
 	}
+	for (int i = 0; i < 3; i++)
+		shape_release(c->sflow_shape[i]);
 	free(c->name);
 	free(c);
 }

@@ -96,6 +96,8 @@ struct domain {
 	struct held_list held;
 	uint64_t held_ids; /* bit id % 64 of each held set */
 	uint64_t wanted_ids; /* likewise of templates that just came */
+	bool sflow;          /* it is a sub-agent of sFlow */
+	uint32_t sflow_sequence; /* of its last datagram */
 };
 
 struct session {
@@ -147,6 +149,7 @@ struct collecting {
 	bool relearn;
 	bool told_finished;
 	struct options_plan plan[PLANS];
+	const struct shape *sflow_shape[3]; /* held, when they are needed */
 	struct log_limit limit[LOG_BUCKETS][COMPLAINT_COUNT];
 };
 
@@ -181,6 +184,16 @@ account_lost(struct domain *domain, enum loss reason, uint64_t records)
 	sum->in += records;
 	sum->lost[reason] += records;
 }
+
+/* Found or made; NULL: a bound is reached, or no memory. */
+struct domain *session_domain(struct session *session, uint32_t id);
+
+/* ---- sflow.c ----------------------------------------------------------- */
+
+enum { SFLOW_HEADER_MAX = 4096 };
+
+/* A datagram that sflow_is; the same results as a message. */
+int sflow_datagram(struct session *session, const uint8_t *p, size_t length);
 
 /* ---- data.c ------------------------------------------------------------ */
 

@@ -15,6 +15,7 @@
 #include "conflux/clock.h"
 #include "conflux/hash.h"
 #include "conflux/wire.h"
+#include "conflux/sflow.h"
 #include "process.h"
 
 /* A domain that sent nothing for that time makes room for another one. */
@@ -112,8 +113,8 @@ domain_new(struct session *session, uint32_t id, uint32_t hash)
 }
 
 /* NULL: as many as allowed, or no memory. */
-static struct domain *
-domain_get(struct session *session, uint32_t id)
+struct domain *
+session_domain(struct session *session, uint32_t id)
 {
 	struct domain *domain = session->last;
 	uint32_t hash;
@@ -442,7 +443,7 @@ read_message(struct session *session, const uint8_t *message, size_t octets,
 	session->counters.messages++;
 	if (message_open(&reader, message, length))
 		return discard(session, message, length, reader.reason);
-	domain = domain_get(session, reader.header.domain);
+	domain = session_domain(session, reader.header.domain);
 	if (!domain) {
 		refuse_domain(session, &reader);
 		*used = length;
@@ -495,6 +496,8 @@ session_message(void *arg, struct net_session *net, const uint8_t *message,
 	session->counters.octets += length;
 	if (net->transport != TRANSPORT_UDP)
 		return read_message(session, message, length, length, &used);
+	if (sflow_is(message, length))
+		return sflow_datagram(session, message, length);
 	/*
 	 * RFC 7011 has one message in a datagram. Some exporters put several
 	 * into one, others get the length wrong.

@@ -1,0 +1,171 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sFlow agents as exporters: each sampled packet becomes a record with a packet
+ * section, its sampling rate and its interfaces, of the Observation Domain that
+ * is the agent's sub-agent. A sample has no time of its own: it is that of the
+ * datagram's arrival.
+ */
+#include <errno.h>
+
+#include "conflux/sflow.h"
+#include "process.h"
+
+enum {
+	FIXED = 4 + 4 + 4 + 2 + 8, /* octets before the section */
+};
+
+/* The section that a header protocol goes into, or 0. */
+static uint16_t
+section_element(uint32_t protocol)
+{
+	switch (protocol) {
+	case SFLOW_ETHERNET:
+		return IE_dataLinkFrameSection;
+	case SFLOW_IPV4:
+	case SFLOW_IPV6:
+		return IE_ipHeaderPacketSection;
+	case SFLOW_MPLS:
+		return IE_mplsLabelStackSection;
+	default:
+		return 0;
+	}
+}
+
+/* Held by the process; NULL: no memory. */
+static const struct shape *
+shape_for(struct collecting *c, uint16_t section)
+{
+	const uint16_t id[] = {IE_samplingInterval, IE_ingressInterface,
+			       IE_egressInterface, IE_dataLinkFrameSize,
+			       IE_observationTimeMilliseconds, section};
+	unsigned which = section == IE_dataLinkFrameSection    ? 0
+			 : section == IE_ipHeaderPacketSection ? 1
+							       : 2;
+	struct field field[6];
+
+	if (c->sflow_shape[which])
+		return c->sflow_shape[which];
+	for (int i = 0; i < 6; i++) {
+		field[i].ie = ie_find(c->conf.registry, 0, id[i]);
+		if (!field[i].ie)
+			return NULL;
+		field[i].length = i < 5 ? field[i].ie->length : IE_VARIABLE;
+	}
+	if (shape_get(c->conf.shapes, field, 6, 0, &c->sflow_shape[which]) < 0)
+		return NULL;
+	return c->sflow_shape[which];
+}
+
+static void
+forward_packet(struct domain *domain, const struct sflow_packet *p,
+	       uint16_t section, uint64_t ms)
+{
+	struct collecting *c = domain->session->process;
+	uint8_t record[FIXED + 3 + SFLOW_HEADER_MAX];
+	uint32_t offset[2] = {0, 0}, size = p->frame_length;
+	struct batch batch = {
+		.shape = shape_for(c, section),
+		.scope = &domain->scope,
+		.base = record,
+		.count = 1,
+		.offset = offset,
+		.export_ms = ms,
+		.received_ms = ms,
+	};
+	struct writer w;
+
+	domain->ledger.in++;
+	c->stage.ledger.in++;
+	domain->session->counters.records++;
+	if (!batch.shape || p->header_length > SFLOW_HEADER_MAX) {
+		enum loss loss = batch.shape ? LOSS_TOO_LONG : LOSS_NO_MEMORY;
+
+		domain->ledger.lost[loss]++;
+		c->stage.ledger.lost[loss]++;
+		return;
+	}
+	if (size > p->stripped)
+		size -= p->stripped;
+	writer_init(&w, record, sizeof(record));
+	writer_u32(&w, p->rate);
+	writer_u32(&w, p->input);
+	writer_u32(&w, p->output);
+	writer_u16(&w, size < UINT16_MAX ? (uint16_t)size : UINT16_MAX);
+	writer_u64(&w, ms);
+	writer_varlen(&w, p->header, p->header_length);
+	offset[1] = (uint32_t)(w.p - record);
+	if (!c->stage.next_count) {
+		domain->ledger.filtered++;
+		c->stage.ledger.filtered++;
+		return;
+	}
+	domain->ledger.exported++;
+	c->stage.ledger.exported++;
+	stage_forward(&c->stage, &batch);
+}
+
+/* Datagrams that did not come; each had one sample at least. */
+static void
+account_gap(struct domain *domain, uint32_t sequence)
+{
+	uint32_t gap = sequence - domain->sflow_sequence - 1;
+
+	/* A restarted agent begins anew. */
+	if (domain->sflow && gap > 0 && gap < 1u << 20) {
+		domain->ledger.lost[LOSS_SEQUENCE_GAP] += gap;
+		domain->session->process->stage.ledger
+			.lost[LOSS_SEQUENCE_GAP] += gap;
+		complain(domain->session, COMPLAINT_SEQUENCE,
+			 "sFlow sub-agent %u: %u datagrams are missing",
+			 domain->scope.domain, gap);
+	}
+	domain->sflow = true;
+	domain->sflow_sequence = sequence;
+}
+
+int
+sflow_datagram(struct session *session, const uint8_t *p, size_t length)
+{
+	struct sflow_reader reader;
+	struct sflow_packet packet;
+	struct domain *domain;
+	uint32_t other = 0;
+
+	session->counters.messages++;
+	domain = sflow_open(&reader, p, length) == 0
+			 ? session_domain(session, reader.sub_agent)
+			 : NULL;
+	if (!domain) {
+		session->counters.discarded++;
+		complain(session, COMPLAINT_MESSAGE,
+			 "an sFlow datagram of %zu octets is discarded: %s",
+			 length,
+			 reader.reason ? reader.reason
+				       : "too many Observation Domains");
+		return 0;
+	}
+	domain->used_ms = session->process->now_ms;
+	domain->messages++;
+	domain->scope.exporter = reader.agent;
+	account_gap(domain, reader.sequence);
+	while (sflow_next(&reader, &packet)) {
+		uint16_t section = section_element(packet.protocol);
+
+		if (section)
+			forward_packet(domain, &packet, section,
+				       session->net->last_ms);
+		else
+			other++;
+	}
+	session->counters.unknown_sets += reader.counter_samples +
+					  reader.other_samples + other;
+	if (reader.reason) {
+		account_lost(domain, LOSS_MALFORMED, 1);
+		complain(session, COMPLAINT_MESSAGE,
+			 "sFlow sub-agent %u: a datagram is malformed (%s): "
+			 "its rest is discarded, at least 1 record is lost",
+			 domain->scope.domain, reader.reason);
+	}
+	return 0;
+}
