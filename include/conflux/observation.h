@@ -96,6 +96,12 @@ int observer_want(struct stage *observer, const struct ie *ie, uint16_t length);
 bool observer_knows(const struct ie *ie);
 
 /*
+ * Adds the elements of packets that IANA lacks: fragmentPacketDeltaCount, of
+ * the number for documentation (RFC 5612). 0, -ENOMEM, -ENOSPC.
+ */
+int observer_elements_add(struct ie_registry *registry);
+
+/*
  * Meters up to BATCH_MAX frames. All their records have been passed on when it
  * returns. Callers end a block when packet time moves on by OBSERVER_BLOCK_MS,
  * because a block is one moment for the timeouts behind.

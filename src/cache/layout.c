@@ -39,6 +39,8 @@ merge_of(const struct ie *ie)
 		(base->type >= IE_UNSIGNED8 && base->type <= IE_SIGNED64) ||
 		ie_is_time(base);
 
+	if (base->semantics == IE_FLAGS && base->type == IE_UNSIGNED256)
+		return MERGE_OR;
 	if (!number)
 		return MERGE_FIRST;
 	if (base->semantics == IE_DELTA_COUNTER ||

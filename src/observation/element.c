@@ -7,6 +7,7 @@
  */
 #include "element.h"
 
+#include <errno.h>
 #include <stddef.h>
 
 #include "conflux/ie.h"
@@ -65,6 +66,17 @@
 		.id = IE_##name, .how = EXTRACT_FUNCTION, .width = 8,          \
 		.counter = true, .needs = (has), .function = (f),              \
 	}
+/* a function of packets that have something that few have */
+#define EXTRA(name, octets, has, what, f)                                      \
+	{                                                                      \
+		.id = IE_##name, .how = EXTRACT_FUNCTION, .width = (octets),   \
+		.needs = (has), .extra = (what), .function = (f),              \
+	}
+#define BITS(name, has, f)                                                     \
+	{                                                                      \
+		.id = IE_##name, .how = EXTRACT_BITS, .width = 32,             \
+		.needs = (has), .bits = (f),                                   \
+	}
 #define TIME(name, octets)                                                     \
 	{                                                                      \
 		.id = IE_##name, .how = EXTRACT_TIME, .width = (octets),       \
@@ -116,6 +128,10 @@ static const struct element elements[] = {
 	SUM(tcpPshTotalCount, HAS_TCP, value_tcp_psh),
 	SUM(tcpAckTotalCount, HAS_TCP, value_tcp_ack),
 	SUM(tcpUrgTotalCount, HAS_TCP, value_tcp_urg),
+	/* IANA has no counter of fragments (attribute 24 of RFC 3917 6.1). */
+	{.id = ELEMENT_FRAGMENTS, .own = true, .how = EXTRACT_FUNCTION,
+	 .width = 8, .counter = true, .needs = HAS_PAYLOAD,
+	 .function = value_fragment},
 
 	/* Times. */
 	TIME(observationTimeNanoseconds, 8),
@@ -161,6 +177,8 @@ static const struct element elements[] = {
 	PACKET(fragmentFlags, 1, HAS_IPV6, fragment_flags),
 	FUNCTION(ipv4Options, 4, HAS_IPV4, value_ipv4_options),
 	PACKET(ipv6ExtensionHeaders, 4, HAS_IPV6, extensions),
+	BITS(ipv6ExtensionHeadersFull, HAS_IPV6, bits_extensions),
+	FUNCTION(ipv6ExtensionHeadersLimit, 1, HAS_IPV6, value_extension_limit),
 	FUNCTION(ipv6ExtensionHeadersChainLength, 4, HAS_IPV6,
 		 value_extension_length),
 	FUNCTION(isMulticast, 1, HAS_PAYLOAD, value_multicast),
@@ -188,10 +206,12 @@ static const struct element elements[] = {
 	COPY(tcpUrgentPointer, 2, HAS_TCP, transport, 18),
 	FUNCTION(tcpHeaderLength, 1, HAS_TCP, value_tcp_header_length),
 	FUNCTION(tcpOptions, 8, HAS_TCP, value_tcp_options),
-	FUNCTION(tcpWindowScale, 2, HAS_TCP, value_window_scale),
+	BITS(tcpOptionsFull, HAS_TCP, bits_tcp_options),
+	EXTRA(tcpWindowScale, 2, HAS_TCP, EXTRA_WINDOW_SCALE,
+	      value_window_scale),
 	COPY(transportChecksum, 2, HAS_TCP, transport, 16),
 	COPY(transportChecksum, 2, HAS_UDP, transport, 6),
-	COPY(udpMessageLength, 2, HAS_UDP, transport, 4),
+	FUNCTION(udpMessageLength, 2, HAS_UDP, value_udp_length),
 	COPY(icmpTypeCodeIPv4, 2, HAS_ICMP, transport, 0),
 	COPY(icmpTypeIPv4, 1, HAS_ICMP, transport, 0),
 	COPY(icmpCodeIPv4, 1, HAS_ICMP, transport, 1),
@@ -204,9 +224,11 @@ static const struct element elements[] = {
 
 	/* Link layers. */
 	COPY(sourceMacAddress, 6, HAS_ETHERNET, ethernet, 6),
-	COPY(sourceMacAddress, 6, HAS_WLAN, wlan, 10),
+	FUNCTION(sourceMacAddress, 6, HAS_WLAN, value_wlan_source),
 	COPY(destinationMacAddress, 6, HAS_ETHERNET, ethernet, 0),
-	COPY(destinationMacAddress, 6, HAS_WLAN, wlan, 4),
+	FUNCTION(destinationMacAddress, 6, HAS_WLAN, value_wlan_target),
+	EXTRA(staMacAddress, 6, HAS_WLAN, EXTRA_STATION, value_wlan_station),
+	EXTRA(wtpMacAddress, 6, HAS_WLAN, EXTRA_STATION, value_wlan_point),
 	PACKET(ethernetType, 2, HAS_ETHERNET, ethertype),
 	FUNCTION(ethernetHeaderLength, 1, HAS_ETHERNET, value_ethernet_header),
 	FUNCTION(ethernetPayloadLength, 2, HAS_ETHERNET,
@@ -247,6 +269,11 @@ static const struct element elements[] = {
 	COPY(gtpuFlags, 1, HAS_GTPU, gtpu, 0),
 	COPY(gtpuMsgType, 1, HAS_GTPU, gtpu, 1),
 	COPY(gtpuTEid, 4, HAS_GTPU, gtpu, 4),
+	EXTRA(gtpuSequenceNum, 2, HAS_GTPU, EXTRA_GTPU_SEQUENCE,
+	      value_gtpu_sequence),
+	EXTRA(gtpuQFI, 1, HAS_GTPU, EXTRA_GTPU_SESSION, value_gtpu_qfi),
+	EXTRA(gtpuPduType, 1, HAS_GTPU, EXTRA_GTPU_SESSION,
+	      value_gtpu_pdu_type),
 
 	/* The Observation Point. */
 	FRAME(ingressInterface, 4, HAS_INTERFACE, interface),
@@ -272,10 +299,36 @@ static const struct element elements[] = {
 };
 
 const struct element *
-element_find(uint16_t id, unsigned n)
+element_find(const struct ie *ie, unsigned n)
 {
+	bool own = ie->pen == ELEMENT_PEN;
+
+	if (ie->pen && !own)
+		return NULL;
 	for (size_t i = 0; i < sizeof(elements) / sizeof(elements[0]); i++)
-		if (elements[i].id == id && n-- == 0)
+		if (elements[i].id == ie->id && elements[i].own == own &&
+		    n-- == 0)
 			return &elements[i];
 	return NULL;
+}
+
+int
+observer_elements_add(struct ie_registry *registry)
+{
+	const struct ie ie = {
+		.pen = ELEMENT_PEN,
+		.id = ELEMENT_FRAGMENTS,
+		.type = IE_UNSIGNED64,
+		.length = 8,
+		.semantics = IE_DELTA_COUNTER,
+		.units = (uint8_t)ie_units_parse("packets"),
+		.name = "fragmentPacketDeltaCount",
+		.description = "The number of packets of this Flow since the "
+			       "previous report that are fragments of an IP "
+			       "datagram, the first ones included.",
+	};
+	int rc = ie_add(registry, &ie);
+
+	/* The user may describe it in a file of his own. */
+	return rc == -EEXIST ? 0 : rc;
 }

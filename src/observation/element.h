@@ -9,6 +9,7 @@
 #ifndef CONFLUX_OBSERVATION_ELEMENT_H
 #define CONFLUX_OBSERVATION_ELEMENT_H
 
+#include "conflux/ie.h"
 #include "packet.h"
 
 enum extract {
@@ -18,6 +19,7 @@ enum extract {
 	EXTRACT_FRAME,    /* a number of struct frame */
 	EXTRACT_CONSTANT,
 	EXTRACT_FUNCTION,
+	EXTRACT_BITS,     /* a set of 256 bits */
 	EXTRACT_TIME,     /* when it was observed, in the encoding of the type */
 	EXTRACT_SECTION,  /* octets of the packet */
 	EXTRACT_EXPORTED, /* octets that the section beside it has */
@@ -29,26 +31,49 @@ struct section {
 	uint32_t length;
 };
 
+/*
+ * What a packet may have beside its headers (enum packet_has). It costs a look
+ * at each packet, so it tells classes apart only if somebody wants to know.
+ */
+enum element_extra {
+	EXTRA_WINDOW_SCALE = 1 << 0,  /* that option of TCP */
+	EXTRA_GTPU_SEQUENCE = 1 << 1, /* a sequence number of GTP-U */
+	EXTRA_GTPU_SESSION = 1 << 2,  /* a PDU Session Container */
+	EXTRA_STATION = 1 << 3, /* 802.11: from or to an access point */
+};
+
+/* Elements that IANA lacks, of the number for documentation (RFC 5612). */
+enum {
+	ELEMENT_PEN = 32473,
+	ELEMENT_FRAGMENTS = 300, /* behind those of meters */
+};
+
 struct element {
-	uint16_t id;       /* IANA */
+	uint16_t id;       /* IANA, or ELEMENT_PEN with own */
+	bool own;
 	uint8_t how;       /* enum extract */
 	uint8_t width;     /* octets in the record; sections: 0 */
 	bool counter;      /* packets stand for as many as their weight */
 	uint32_t needs;    /* enum packet_has, all of them */
 	uint8_t labels;    /* of MPLS that there must be */
+	uint8_t extra;     /* enum element_extra, all of them */
 	uint16_t base;     /* COPY, PACKET, FRAME: offset of the member */
 	uint16_t offset;   /* COPY: behind the pointer */
 	uint8_t size;      /* PACKET, FRAME: of the member */
 	uint64_t constant;
 	uint64_t (*function)(const struct packet *packet);
 	void (*section)(const struct packet *packet, struct section *out);
+	void (*bits)(const struct packet *packet, uint8_t *out); /* ors */
 };
 
 /*
  * The n-th way (from 0) to tell an element, or NULL: the first whose headers
  * are there counts.
  */
-const struct element *element_find(uint16_t id, unsigned n);
+const struct element *element_find(const struct ie *ie, unsigned n);
+
+/* Which of these extras the packet has. */
+unsigned element_extras(const struct packet *packet, unsigned extras);
 
 /* One field of the records of a class. */
 struct extraction {

@@ -39,12 +39,18 @@ value_frame_type(const struct packet *p)
 	return p->has & HAS_WLAN ? 2 : p->has & HAS_ETHERNET ? 1 : 0;
 }
 
-/* Behind the transport header, as the IP length says. */
+/*
+ * Behind the transport header, as the IP length says. A capture may have cut the
+ * options of TCP.
+ */
 uint64_t
 value_payload_octets(const struct packet *p)
 {
 	uint32_t headers = (uint32_t)(p->payload - p->ip);
 
+	if (p->has & HAS_TCP)
+		headers = (uint32_t)(p->transport - p->ip) +
+			  (uint32_t)value_tcp_header_length(p);
 	return p->ip_length > headers ? p->ip_length - headers : 0;
 }
 
@@ -87,11 +93,11 @@ value_flow_label(const struct packet *p)
 	return wire_get32(p->ip) & 0xfffff;
 }
 
+/* Of IPv6 it is 40 always: extension headers have an element of their own. */
 uint64_t
 value_ip_header_length(const struct packet *p)
 {
-	return p->ip_header_length < UINT8_MAX ? p->ip_header_length
-					       : UINT8_MAX;
+	return p->has & HAS_IPV4 ? p->ip_header_length : 40;
 }
 
 uint64_t
@@ -109,19 +115,35 @@ value_ip_payload_length(const struct packet *p)
 	return p->ip_length - header;
 }
 
-/* The bit that stands for an option type in ipv4Options (208), or -1. */
+/*
+ * The bit that stands for an option type in ipv4Options (208), or -1. IANA's
+ * table numbers them; as RFC 9710 says of its sibling ipv6ExtensionHeaders, bit
+ * 0 is taken to be the least significant.
+ */
 static int
 option_bit(uint8_t type)
 {
 	static const uint8_t types[] = {7,   134, 133, 68,  131, 130, 1,
 					0,   15,  142, 205, 12,	 11,  10,
 					137, 136, 151, 150, 149, 147, 148,
-					82,  145, 144, 25,  152};
+					82,  145, 144};
 
 	for (unsigned i = 0; i < sizeof(types); i++)
 		if (types[i] == type)
 			return (int)i;
-	return -1;
+	switch (type) {
+	case 30:
+	case 94:
+	case 158:
+	case 222: /* for experiments */
+		return 25;
+	case 25: /* Quick-Start */
+		return 30;
+	case 152:
+		return 31;
+	default:
+		return -1;
+	}
 }
 
 uint64_t
@@ -148,6 +170,34 @@ value_ipv4_options(const struct packet *p)
 	return set;
 }
 
+/* Bit 0 is the least significant, so it is in the last octet. */
+static void
+set_bit(uint8_t *out, unsigned bit)
+{
+	out[31 - bit / 8] |= (uint8_t)(1 << bit % 8);
+}
+
+void
+bits_extensions(const struct packet *p, uint8_t *out)
+{
+	for (unsigned bit = 0; bit < 32; bit++)
+		if (p->extensions >> bit & 1)
+			set_bit(out, bit);
+}
+
+/* boolean: true if all extension headers could be looked at. */
+uint64_t
+value_extension_limit(const struct packet *p)
+{
+	return p->fault == FAULT_NONE ? 1 : 2;
+}
+
+uint64_t
+value_fragment(const struct packet *p)
+{
+	return p->has & HAS_FRAGMENT ? 1 : 0;
+}
+
 uint64_t
 value_extension_length(const struct packet *p)
 {
@@ -155,8 +205,8 @@ value_extension_length(const struct packet *p)
 }
 
 /*
- * isMulticast (206): the scope of an IPv6 address in the upper half, then T and
- * MCv4.
+ * isMulticast (206): the scope of an IPv6 address in the upper half, then T, two
+ * bits that are reserved, MCv4.
  */
 uint64_t
 value_multicast(const struct packet *p)
@@ -166,7 +216,7 @@ value_multicast(const struct packet *p)
 	if (p->ip[24] != 0xff)
 		return 0;
 	return (uint64_t)(p->ip[25] & 0x0f) << 4 |
-	       (p->ip[25] & 0x10 ? 0x04 : 0);
+	       (p->ip[25] & 0x10 ? 0x08 : 0);
 }
 
 /* ---- TCP ----------------------------------------------------------------- */
@@ -250,6 +300,156 @@ value_window_scale(const struct packet *p)
 		if (kind == 3 && length == 1)
 			return at[0];
 	return 0;
+}
+
+void
+bits_tcp_options(const struct packet *p, uint8_t *out)
+{
+	const uint8_t *next = p->transport + 20, *at;
+	size_t length;
+	int kind;
+
+	while ((kind = tcp_option(p, &next, &at, &length)) >= 0)
+		set_bit(out, (unsigned)kind);
+}
+
+static bool
+has_window_scale(const struct packet *p)
+{
+	const uint8_t *next = p->transport + 20, *at;
+	size_t length;
+	int kind;
+
+	while ((kind = tcp_option(p, &next, &at, &length)) >= 0)
+		if (kind == 3 && length == 1)
+			return true;
+	return false;
+}
+
+/* UDP-Lite (RFC 3828) has the coverage of its checksum in that place. */
+uint64_t
+value_udp_length(const struct packet *p)
+{
+	uint32_t before = (uint32_t)(p->transport - p->ip);
+
+	if (p->protocol == 17)
+		return wire_get16(p->transport + 4);
+	return p->ip_length > before ? (uint16_t)(p->ip_length - before) : 0;
+}
+
+/* ---- GTP-U (3GPP TS 29.281) --------------------------------------------- */
+
+uint64_t
+value_gtpu_sequence(const struct packet *p)
+{
+	return wire_get16(p->gtpu + 8);
+}
+
+/*
+ * The PDU Session Container (TS 38.415), if all of it is there: an extension
+ * header of type 0x85. Each says its length in units of 4 octets first, and the
+ * type of the next last.
+ */
+static const uint8_t *
+session_container(const struct packet *p)
+{
+	const uint8_t *end = p->frame->data + p->frame->length;
+	const uint8_t *at = p->gtpu + 12;
+	uint8_t type;
+
+	if (!(p->gtpu[0] & 0x04) || end - p->gtpu < 12)
+		return NULL;
+	for (type = at[-1]; type; type = at[-1]) {
+		if (end - at < 4 || at[0] == 0 || end - at < at[0] * 4)
+			return NULL;
+		if (type == 0x85)
+			return at;
+		at += at[0] * 4;
+	}
+	return NULL;
+}
+
+/* Behind the type, 4 bits, and flags: the QFI is the lower 6 bits of octet 2. */
+uint64_t
+value_gtpu_qfi(const struct packet *p)
+{
+	return session_container(p)[2] & 0x3f;
+}
+
+uint64_t
+value_gtpu_pdu_type(const struct packet *p)
+{
+	return session_container(p)[1] >> 4;
+}
+
+/* ---- 802.11 -------------------------------------------------------------- */
+
+/*
+ * Which of the addresses is which follows from two flags, to and from the
+ * distribution system (802.11-2020, table 9-30).
+ */
+static const uint8_t *
+wlan_address(const struct packet *p, unsigned n)
+{
+	return p->wlan + (n == 4 ? 24 : 4 + 6 * (n - 1));
+}
+
+static uint64_t
+get48(const uint8_t *p)
+{
+	return (uint64_t)wire_get16(p) << 32 | wire_get32(p + 2);
+}
+
+uint64_t
+value_wlan_source(const struct packet *p)
+{
+	static const uint8_t which[] = {2, 2, 3, 4};
+
+	return get48(wlan_address(p, which[p->wlan[1] & 3]));
+}
+
+uint64_t
+value_wlan_target(const struct packet *p)
+{
+	static const uint8_t which[] = {1, 3, 1, 3};
+
+	return get48(wlan_address(p, which[p->wlan[1] & 3]));
+}
+
+/* 1: to the access point, 2: from it */
+uint64_t
+value_wlan_station(const struct packet *p)
+{
+	return get48(wlan_address(p, (p->wlan[1] & 3) == 1 ? 2 : 1));
+}
+
+uint64_t
+value_wlan_point(const struct packet *p)
+{
+	return get48(wlan_address(p, (p->wlan[1] & 3) == 1 ? 1 : 2));
+}
+
+/* ---- extras --------------------------------------------------------------- */
+
+unsigned
+element_extras(const struct packet *p, unsigned extras)
+{
+	const uint8_t *there = p->frame->data + p->frame->length;
+	unsigned set = 0;
+
+	if (extras & EXTRA_WINDOW_SCALE && p->has & HAS_TCP &&
+	    has_window_scale(p))
+		set |= EXTRA_WINDOW_SCALE;
+	if (extras & EXTRA_GTPU_SEQUENCE && p->has & HAS_GTPU &&
+	    p->gtpu[0] & 0x02 && there - p->gtpu >= 10)
+		set |= EXTRA_GTPU_SEQUENCE;
+	if (extras & EXTRA_GTPU_SESSION && p->has & HAS_GTPU &&
+	    session_container(p))
+		set |= EXTRA_GTPU_SESSION;
+	if (extras & EXTRA_STATION && p->has & HAS_WLAN &&
+	    ((p->wlan[1] & 3) == 1 || (p->wlan[1] & 3) == 2))
+		set |= EXTRA_STATION;
+	return set;
 }
 
 /* ---- link layers --------------------------------------------------------- */

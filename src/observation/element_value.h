@@ -8,6 +8,7 @@
 
 typedef uint64_t element_value(const struct packet *packet);
 typedef void element_section(const struct packet *packet, struct section *out);
+typedef void element_bits(const struct packet *packet, uint8_t *out);
 
 element_value value_octets_squared, value_frame_octets, value_frame_squared,
 	value_frame_size, value_frame_type, value_payload_octets,
@@ -19,6 +20,10 @@ element_value value_traffic_class, value_dscp, value_precedence,
 	value_flow_label, value_ip_header_length, value_ihl,
 	value_ip_payload_length, value_ipv4_options, value_extension_length,
 	value_multicast;
+element_value value_fragment, value_extension_limit, value_udp_length;
+element_value value_gtpu_sequence, value_gtpu_qfi, value_gtpu_pdu_type;
+element_value value_wlan_source, value_wlan_target, value_wlan_station,
+	value_wlan_point;
 element_value value_ethernet_header, value_ethernet_payload, value_vlan,
 	value_vlan_priority, value_vlan_dei, value_customer_vlan,
 	value_customer_priority, value_customer_dei, value_service_id,
@@ -29,5 +34,6 @@ element_value value_mpls_1, value_mpls_2, value_mpls_3, value_mpls_4,
 element_section section_srh, section_segments, section_transport,
 	section_service_tag, section_frame, section_ip, section_ip_payload,
 	section_mpls, section_mpls_payload;
+element_bits bits_extensions, bits_tcp_options;
 
 #endif

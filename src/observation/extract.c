@@ -154,6 +154,17 @@ run_function(const struct run *run)
 }
 
 static void
+run_bits(const struct run *run)
+{
+	const struct element *e = run->x->element;
+
+	EACH_PACKET(run, {
+		memset(d, 0, 32);
+		e->bits(p, d);
+	});
+}
+
+static void
 run_weight(const struct run *run)
 {
 	EACH_PACKET(run, wire_put64(d, wire_get64(d) * p->frame->weight));
@@ -239,6 +250,9 @@ extraction_run(const struct extraction *x, const struct packet *const *packets,
 		break;
 	case EXTRACT_FUNCTION:
 		run_function(&run);
+		break;
+	case EXTRACT_BITS:
+		run_bits(&run);
 		break;
 	case EXTRACT_TIME:
 		run_time(&run);

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conflux/clock.h"
+#include "conflux/hash.h"
 #include "conflux/ie.h"
 #include "conflux/wire.h"
 #include "duplicate.h"
@@ -21,7 +23,9 @@ enum {
 	WANTS_MAX = 128,
 	RECORDS_SIZE = 128 * 1024, /* of a class with variable lengths */
 	SECTION_MAX = 60000,       /* of one, so that a record has room */
-	LABELS_SHIFT = 27,         /* depth of the stack in a class' key */
+	LABELS_SHIFT = 32, /* depth of the stack in a class' key */
+	EXTRAS_SHIFT = 40, /* enum element_extra in it */
+	INDEX_SIZE = 1024, /* places for classes, a power of two */
 	RELIABILITY_MS = 1000,
 };
 
@@ -32,7 +36,7 @@ struct want {
 
 /* Packets that have the same of the wanted elements. */
 struct class {
-	uint32_t key;
+	uint64_t key;
 	const struct shape *shape; /* NULL: they have none of them */
 	unsigned count;
 	struct extraction *extraction;
@@ -59,8 +63,10 @@ struct observer {
 	struct want want[WANTS_MAX];
 	uint32_t interest; /* enum packet_has that tell classes apart */
 	bool labels;       /* so does the depth of the label stack */
+	unsigned extras;   /* and these */
 	unsigned class_count;
 	struct class *class[CLASSES_MAX];
+	struct class *index[INDEX_SIZE]; /* by key, open addressing */
 	struct class *last;
 	uint64_t now_ms; /* of the packets */
 	struct packet packet[BATCH_MAX];
@@ -77,7 +83,7 @@ struct observer {
 bool
 observer_knows(const struct ie *ie)
 {
-	return ie->pen == 0 && element_find(ie->id, 0);
+	return element_find(ie, 0) != NULL;
 }
 
 int
@@ -88,7 +94,7 @@ observer_want(struct stage *stage, const struct ie *ie, uint16_t length)
 
 	if (!observer_knows(ie))
 		return -ENOENT;
-	e = element_find(ie->id, 0);
+	e = element_find(ie, 0);
 	if (e->how != EXTRACT_SECTION)
 		length = 0;
 	else if (length == 0)
@@ -99,10 +105,13 @@ observer_want(struct stage *stage, const struct ie *ie, uint16_t length)
 	if (o->want_count == WANTS_MAX)
 		return -ENOSPC;
 	o->want[o->want_count++] = (struct want){ie, length};
-	for (unsigned n = 0; (e = element_find(ie->id, n)); n++) {
+	for (unsigned n = 0; (e = element_find(ie, n)); n++) {
 		o->interest |= e->needs;
 		o->labels |= e->labels > 1;
+		o->extras |= e->extra;
 	}
+	o->walk.identifiers =
+		o->interest & (HAS_GRE_KEY | HAS_GTPU | HAS_SEGMENT_ID);
 	return 0;
 }
 
@@ -123,13 +132,16 @@ class_free(struct class *class)
 
 /* How packets with this key tell what is wanted, or NULL. */
 static const struct element *
-way(uint16_t id, uint32_t key)
+way(const struct ie *ie, uint64_t key)
 {
+	uint8_t labels = (uint8_t)(key >> LABELS_SHIFT);
+	uint8_t extras = (uint8_t)(key >> EXTRAS_SHIFT);
 	const struct element *e;
 
-	for (unsigned n = 0; (e = element_find(id, n)); n++)
+	for (unsigned n = 0; (e = element_find(ie, n)); n++)
 		if ((key & e->needs) == e->needs &&
-		    (e->labels < 2 || key >> LABELS_SHIFT >= e->labels))
+		    (e->labels < 2 || labels >= e->labels) &&
+		    (extras & e->extra) == e->extra)
 			return e;
 	return NULL;
 }
@@ -156,7 +168,7 @@ class_fields(const struct observer *o, struct class *class, bool variable,
 {
 	for (unsigned i = 0; i < o->want_count; i++) {
 		const struct want *want = &o->want[i];
-		const struct element *e = way(want->ie->id, class->key);
+		const struct element *e = way(want->ie, class->key);
 		struct extraction *x = &class->extraction[class->count];
 
 		if (!e || is_variable(want) != variable)
@@ -226,7 +238,7 @@ class_buffers(struct class *class)
 }
 
 static struct class *
-class_new(struct observer *o, uint32_t key)
+class_new(struct observer *o, uint64_t key)
 {
 	struct field field[WANTS_MAX];
 	struct class *class = calloc(1, sizeof(*class));
@@ -260,21 +272,25 @@ class_new(struct observer *o, uint32_t key)
 static struct class *
 class_of(struct observer *o, const struct packet *p)
 {
-	uint32_t key = p->has & o->interest;
+	uint64_t key = p->has & o->interest;
 	struct class *class = o->last;
+	size_t at;
 
 	if (o->labels && p->has & HAS_MPLS)
-		key |= (uint32_t)p->mpls_depth << LABELS_SHIFT;
+		key |= (uint64_t)p->mpls_depth << LABELS_SHIFT;
+	if (o->extras)
+		key |= (uint64_t)element_extras(p, o->extras) << EXTRAS_SHIFT;
 	if (class && class->key == key)
 		return class;
-	for (unsigned i = 0; i < o->class_count; i++)
-		if (o->class[i]->key == key)
-			return o->last = o->class[i];
+	at = hash_u64(key, 0) % INDEX_SIZE;
+	for (; (class = o->index[at]); at = (at + 1) % INDEX_SIZE)
+		if (class->key == key)
+			return o->last = class;
 	if (o->class_count == CLASSES_MAX)
 		return NULL;
 	class = class_new(o, key);
 	if (class)
-		o->class[o->class_count++] = o->last = class;
+		o->class[o->class_count++] = o->index[at] = o->last = class;
 	return class;
 }
 
@@ -364,16 +380,29 @@ class_run(struct observer *o, struct class *class)
 
 /* ---- frames -------------------------------------------------------------- */
 
+/* Packet time; before the first packet that of this machine. */
+static uint64_t
+time_now(const struct observer *o)
+{
+	return o->now_ms ? o->now_ms : clock_wall_ms();
+}
+
+static void
+ignored_at(struct observer *o, uint64_t packets, uint64_t ms)
+{
+	if (packets && o->ignored == 0)
+		o->ignored_first_ms = ms;
+	if (packets)
+		o->ignored_last_ms = ms;
+	o->ignored += packets;
+}
+
 static void
 ignore(struct observer *o, const struct packet *p, enum loss loss)
 {
-	uint64_t ms = p->frame->time_ns / 1000000;
-
 	o->stage.ledger.lost[loss]++;
-	if (!o->ignored++)
-		o->ignored_first_ms = ms;
-	o->ignored_last_ms = ms;
 	o->ignored_octets += p->frame->wire_length;
+	ignored_at(o, 1, p->frame->time_ns / 1000000);
 }
 
 /* Is it to be metered? If not, it is counted. */
@@ -439,8 +468,11 @@ observer_frames(struct stage *stage, const struct frame *frames, uint32_t count)
 void
 observer_lost(struct stage *stage, uint64_t kernel, uint64_t interface)
 {
+	struct observer *o = (struct observer *)stage;
+
 	stage->ledger.lost[LOSS_KERNEL_DROP] += kernel;
 	stage->ledger.lost[LOSS_INTERFACE_DROP] += interface;
+	ignored_at(o, kernel + interface, time_now(o));
 }
 
 void
@@ -454,8 +486,8 @@ observer_filtered(struct stage *stage, uint64_t packets)
 
 /*
  * RFC 7011 section 4.2: packets that the Metering Process could not meter, with
- * the times of the first and the last of them. What the kernel dropped has no
- * time and no octets, but counts.
+ * the times of the first and the last of them. What the kernel dropped has the
+ * time when that was noticed, and nobody knows its octets.
  */
 static int
 reliability_shape(struct observer *o)
@@ -480,9 +512,7 @@ reliability_shape(struct observer *o)
 static void
 tell_reliability(struct observer *o)
 {
-	uint64_t ignored =
-		o->ignored + o->stage.ledger.lost[LOSS_KERNEL_DROP] +
-		o->stage.ledger.lost[LOSS_INTERFACE_DROP];
+	uint64_t now = time_now(o);
 	uint8_t record[44];
 	struct batch batch = {
 		.shape = o->reliability,
@@ -490,17 +520,17 @@ tell_reliability(struct observer *o)
 		.base = record,
 		.count = 1,
 		.stride = sizeof(record),
-		.export_ms = o->now_ms,
-		.received_ms = o->now_ms,
+		.export_ms = now,
+		.received_ms = now,
 		.options = OPTIONS_METERING_RELIABILITY,
 	};
 
-	if (ignored == o->told_ignored)
+	if (o->ignored == o->told_ignored)
 		return;
-	o->told_ignored = ignored;
+	o->told_ignored = o->ignored;
 	wire_put32(record, o->scope.domain);
 	wire_put64(record + 4, o->scope.fact[FACT_OBSERVATION_POINT_ID]);
-	wire_put64(record + 12, ignored);
+	wire_put64(record + 12, o->ignored);
 	wire_put64(record + 20, o->ignored_octets);
 	wire_put64(record + 28, o->ignored_first_ms);
 	wire_put64(record + 36, o->ignored_last_ms);
@@ -594,7 +624,8 @@ observer_new(const struct observer_conf *conf, struct ie_registry *registry,
 	o->stage.name = conf->name;
 	o->registry = registry;
 	o->shapes = shapes;
-	o->walk = (struct walk_conf){conf->tunnels, conf->tunnel_depth};
+	o->walk = (struct walk_conf){.tunnels = conf->tunnels,
+				     .tunnel_depth = conf->tunnel_depth};
 	o->non_ip = conf->non_ip;
 	o->scale = conf->scale;
 	o->scope = (struct scope){

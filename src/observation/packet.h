@@ -100,6 +100,8 @@ struct packet {
 struct walk_conf {
 	unsigned tunnels;      /* enum tunnel */
 	unsigned tunnel_depth;
+	bool identifiers; /* HAS_GRE_KEY, HAS_GTPU, HAS_SEGMENT_ID are looked
+			   * for, whether or not tunnels are seen through */
 };
 
 /*

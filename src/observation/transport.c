@@ -41,13 +41,15 @@ enum protocol {
 enum extension_bit {
 	EXTENSION_DESTINATION = 1 << 0,
 	EXTENSION_HOP_BY_HOP = 1 << 1,
-	EXTENSION_UNKNOWN = 1 << 3,
+	EXTENSION_NONE = 1 << 2,
 	EXTENSION_FRAGMENT_FIRST = 1 << 4,
 	EXTENSION_ROUTING = 1 << 5,
 	EXTENSION_FRAGMENT = 1 << 6,
 	EXTENSION_MOBILITY = 1 << 12,
 	EXTENSION_ESP = 1 << 13,
 	EXTENSION_AH = 1 << 14,
+	EXTENSION_HIP = 1 << 16,
+	EXTENSION_SHIM6 = 1 << 17,
 };
 
 static void
@@ -78,6 +80,13 @@ walk_tcp(struct walk *w)
 	return LAYER_END;
 }
 
+/* Numbers of tunnels are noted even if they are not to be seen through. */
+static bool
+looks_inside(const struct walk *w)
+{
+	return w->conf->tunnels || w->conf->identifiers;
+}
+
 static enum layer
 walk_udp(struct walk *w)
 {
@@ -88,7 +97,7 @@ walk_udp(struct walk *w)
 		return walk_truncated(w);
 	p->has |= HAS_UDP;
 	p->payload = w->at + 8;
-	if (!w->conf->tunnels || p->protocol != PROTOCOL_UDP)
+	if (!looks_inside(w) || p->protocol != PROTOCOL_UDP)
 		return LAYER_END;
 	w->at += 8;
 	return walk_tunnel_udp(w, wire_get16(p->port), wire_get16(p->port + 2));
@@ -143,7 +152,7 @@ walk_transport(struct walk *w)
 	case PROTOCOL_IPV4:
 	case PROTOCOL_IPV6:
 	case PROTOCOL_GRE:
-		return w->conf->tunnels ? walk_tunnel_protocol(w) : LAYER_END;
+		return looks_inside(w) ? walk_tunnel_protocol(w) : LAYER_END;
 	default:
 		return LAYER_END;
 	}
@@ -237,8 +246,10 @@ step_header(struct walk *w, bool *cut)
 		ok = step_extension(w, EXTENSION_MOBILITY);
 		break;
 	case PROTOCOL_HIP:
+		ok = step_extension(w, EXTENSION_HIP);
+		break;
 	case PROTOCOL_SHIM6:
-		ok = step_extension(w, EXTENSION_UNKNOWN);
+		ok = step_extension(w, EXTENSION_SHIM6);
 		break;
 	case PROTOCOL_FRAGMENT:
 		ok = step_fragment(w);
@@ -249,6 +260,9 @@ step_header(struct walk *w, bool *cut)
 		break;
 	case PROTOCOL_ESP:
 		w->packet->extensions |= EXTENSION_ESP;
+		return false;
+	case PROTOCOL_NONE:
+		w->packet->extensions |= EXTENSION_NONE;
 		return false;
 	default:
 		return false;

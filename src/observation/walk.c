@@ -284,7 +284,8 @@ packet_walk(struct packet *packet, const struct frame *frame,
 {
 	packet_init(packet, frame);
 	/* A plain packet may have another one in it. */
-	if (frame->link != 1 || conf->tunnels || !walk_plain(packet, frame))
+	if (frame->link != 1 || conf->tunnels || conf->identifiers ||
+	    !walk_plain(packet, frame))
 		walk_all(packet, frame, conf);
 }
 

@@ -11,6 +11,7 @@
 
 #include "conflux/element_file.h"
 #include "conflux/meter_reader.h"
+#include "conflux/observation.h"
 #include "conflux/runtime.h"
 #include "runtime.h"
 
@@ -142,16 +143,13 @@ add_meter_elements(struct ie_registry *registry)
 /*
  * They have no number of their own unless the user has one to give, and the
  * default one is free for all to use in examples (RFC 5612): they must not
- * get into the way where nobody asks for them.
+ * get into the way where nobody asks for them. Elements of packets, likewise.
  */
 static bool
-uses_meter_elements(const struct conf_node *root)
+names_element(const struct conf_node *root, const char *prefix)
 {
 	const struct conf_node *node, *type, *layout, *field;
 
-	conf_each (node, root, "collectingProcess")
-		if (conf_has(node, "meterReader"))
-			return true;
 	conf_each (node, root, "cache")
 		for (type = node->first; type; type = type->next) {
 			layout = conf_child(type, "cacheLayout");
@@ -160,11 +158,29 @@ uses_meter_elements(const struct conf_node *root)
 			conf_each (field, layout, "cacheField") {
 				const char *name = conf_text(field, "ieName");
 
-				if (name && strncmp(name, "rtfm", 4) == 0)
+				if (name && strncmp(name, prefix,
+						    strlen(prefix)) == 0)
 					return true;
 			}
 		}
 	return false;
+}
+
+static bool
+uses_meter_elements(const struct conf_node *root)
+{
+	const struct conf_node *node;
+
+	conf_each (node, root, "collectingProcess")
+		if (conf_has(node, "meterReader"))
+			return true;
+	return names_element(root, "rtfm");
+}
+
+static bool
+uses_packet_elements(const struct conf_node *root)
+{
+	return names_element(root, "fragmentPacketDeltaCount");
 }
 
 /* path, or data if it is NULL. */
@@ -182,6 +198,8 @@ load(const char *path, const void *data, size_t length, struct conf **out,
 	int rc = elements.ctx ? add_meter_elements(elements.ctx) : -ENOMEM;
 
 	*out = NULL;
+	if (rc == 0)
+		rc = observer_elements_add(elements.ctx);
 	if (rc == 0)
 		rc = path ? conf_load_file(out, path, &options, errors)
 			  : conf_load_memory(out, data, length, &options,
@@ -221,7 +239,9 @@ elements_registry(const struct conf *conf, struct ie_registry **out)
 	if (registry)
 		ie_registry_set_learnt_max(registry, learnt);
 	if (!registry ||
-	    (uses_meter_elements(root) && add_meter_elements(registry) < 0)) {
+	    (uses_meter_elements(root) && add_meter_elements(registry) < 0) ||
+	    (uses_packet_elements(root) &&
+	     observer_elements_add(registry) < 0)) {
 		ie_registry_free(registry);
 		return -ENOMEM;
 	}
