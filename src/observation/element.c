@@ -22,6 +22,12 @@
 		.id = IE_##name, .how = EXTRACT_COPY, .width = (octets),       \
 		.needs = (has), .base = MEMBER(header), .offset = (at),        \
 	}
+#define MASKED(name, has, header, at, mask)                                    \
+	{                                                                      \
+		.id = IE_##name, .how = EXTRACT_MASKED, .width = 2,            \
+		.needs = (has), .base = MEMBER(header), .offset = (at),        \
+		.constant = (mask),                                            \
+	}
 /* a member of packet */
 #define PACKET(name, octets, has, member)                                      \
 	{                                                                      \
@@ -199,7 +205,8 @@ static const struct element elements[] = {
 	COPY(tcpDestinationPort, 2, HAS_TCP, transport, 2),
 	COPY(udpSourcePort, 2, HAS_UDP, transport, 0),
 	COPY(udpDestinationPort, 2, HAS_UDP, transport, 2),
-	FUNCTION(tcpControlBits, 2, HAS_TCP, value_tcp_flags),
+	/* Without the data offset (RFC 9565). */
+	MASKED(tcpControlBits, HAS_TCP, transport, 12, 0x0fff),
 	COPY(tcpSequenceNumber, 4, HAS_TCP, transport, 4),
 	COPY(tcpAcknowledgementNumber, 4, HAS_TCP, transport, 8),
 	COPY(tcpWindowSize, 2, HAS_TCP, transport, 14),

@@ -19,6 +19,7 @@ enum extract {
 	EXTRACT_FRAME,    /* a number of struct frame */
 	EXTRACT_CONSTANT,
 	EXTRACT_FUNCTION,
+	EXTRACT_MASKED,   /* COPY of 2 octets, of which some bits count */
 	EXTRACT_BITS,     /* a set of 256 bits */
 	EXTRACT_TIME,     /* when it was observed, in the encoding of the type */
 	EXTRACT_SECTION,  /* octets of the packet */
@@ -60,7 +61,7 @@ struct element {
 	uint16_t base;     /* COPY, PACKET, FRAME: offset of the member */
 	uint16_t offset;   /* COPY: behind the pointer */
 	uint8_t size;      /* PACKET, FRAME: of the member */
-	uint64_t constant;
+	uint64_t constant; /* CONSTANT; MASKED: the bits that count */
 	uint64_t (*function)(const struct packet *packet);
 	void (*section)(const struct packet *packet, struct section *out);
 	void (*bits)(const struct packet *packet, uint8_t *out); /* ors */

@@ -221,13 +221,6 @@ value_multicast(const struct packet *p)
 
 /* ---- TCP ----------------------------------------------------------------- */
 
-/* Without the data offset and the reserved bits before it (RFC 9565). */
-uint64_t
-value_tcp_flags(const struct packet *p)
-{
-	return wire_get16(p->transport + 12) & 0x0fff;
-}
-
 #define FLAG(name, bit)                                                        \
 	uint64_t value_tcp_##name(const struct packet *p)                      \
 	{                                                                      \

@@ -14,7 +14,7 @@ element_value value_octets_squared, value_frame_octets, value_frame_squared,
 	value_frame_size, value_frame_type, value_payload_octets,
 	value_has_payload;
 element_value value_tcp_syn, value_tcp_fin, value_tcp_rst, value_tcp_psh,
-	value_tcp_ack, value_tcp_urg, value_tcp_flags, value_tcp_header_length,
+	value_tcp_ack, value_tcp_urg, value_tcp_header_length,
 	value_tcp_options, value_window_scale;
 element_value value_traffic_class, value_dscp, value_precedence,
 	value_flow_label, value_ip_header_length, value_ihl,

@@ -70,6 +70,16 @@ run_copy(const struct run *run)
 }
 
 static void
+run_masked(const struct run *run)
+{
+	const struct element *e = run->x->element;
+	uint16_t mask = (uint16_t)e->constant;
+
+	EACH_PACKET(run,
+		    wire_put16(d, wire_get16(header_of(p, e)) & mask));
+}
+
+static void
 run_octets(const struct run *run)
 {
 	const uint16_t base = run->x->element->base;
@@ -250,6 +260,9 @@ extraction_run(const struct extraction *x, const struct packet *const *packets,
 		break;
 	case EXTRACT_FUNCTION:
 		run_function(&run);
+		break;
+	case EXTRACT_MASKED:
+		run_masked(&run);
 		break;
 	case EXTRACT_BITS:
 		run_bits(&run);
