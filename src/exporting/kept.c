@@ -118,8 +118,9 @@ static void
 note_put(struct exporting *e, struct kept *k)
 {
 	k->put_ms = e->now_ms;
+	/* One that is down has it in its queue, for its next session. */
 	for (unsigned i = 0; i < e->conf.destination_count; i++)
-		k->epoch[i] = e->sink[i].epoch;
+		k->epoch[i] = e->sink[i].epoch + !e->sink[i].up;
 }
 
 void
