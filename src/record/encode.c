@@ -32,7 +32,7 @@ slot_kind_of(const struct ie *ie, bool calculated)
 	if (ie->type == IE_OCTET_ARRAY || ie->type == IE_STRING ||
 	    (ie->type >= IE_BASIC_LIST &&
 	     ie->type <= IE_SUB_TEMPLATE_MULTI_LIST) ||
-	    ie_type_length(ie->type) > 16)
+	    (ie_type_length(ie->type) > 16 && ie->type != IE_UNSIGNED256))
 		return SLOT_VAR;
 	return calculated && ie->type >= IE_UNSIGNED8 && ie->type <= IE_SIGNED64
 		       ? SLOT_UINT
@@ -149,7 +149,8 @@ put_narrow(uint8_t *d, const struct slot *slot, const uint8_t *s)
 {
 	uint16_t skip = (uint16_t)(slot->width - slot->wire_length);
 
-	if (!signed_type(slot->ie)) {
+	/* Of flags those that there is no room for are left out. */
+	if (!signed_type(slot->ie) && slot->ie->semantics != IE_FLAGS) {
 		wire_put_uint(d,
 			      saturated(wire_get_uint(s, slot->width),
 					slot->wire_length),

@@ -27,6 +27,10 @@ static const struct family families[] = {
 	 {IE_flowEndNanoseconds, IE_flowEndMicroseconds, IE_flowEndMilliseconds,
 	  IE_flowEndSeconds, IE_flowEndDeltaMicroseconds, IE_flowEndSysUpTime,
 	  325, 324, 323, 322}},
+	{{IE_observationTimeSeconds, IE_observationTimeMilliseconds,
+	  IE_observationTimeMicroseconds, IE_observationTimeNanoseconds},
+	 {IE_observationTimeNanoseconds, IE_observationTimeMicroseconds,
+	  IE_observationTimeMilliseconds, IE_observationTimeSeconds}},
 	{{IE_sourceIPv4Address}, {IE_sourceIPv4Prefix}},
 	{{IE_destinationIPv4Address}, {IE_destinationIPv4Prefix}},
 	{{IE_sourceIPv6Address}, {IE_sourceIPv6Prefix}},
@@ -86,6 +90,8 @@ field_usable(const struct field *field, const struct ie *wanted)
 	case IE_SIGNED32:
 	case IE_SIGNED64:
 		return length <= 8;
+	case IE_UNSIGNED256:
+		return length <= 32 && wanted->type == IE_UNSIGNED256;
 	case IE_FLOAT32:
 		return length == 4;
 	case IE_FLOAT64:

@@ -144,7 +144,10 @@ struct bed {
 	uint64_t now;
 };
 
-/* fields: "8! 12!/24 4! 1 2 136": "!" a key, "/n" prefix, "rN" reverse. */
+/*
+ * fields: "8! 12!/24 4! 1 2 6:1": "!" a key, "/n" prefix, ":n" length, "rN"
+ * reverse.
+ */
 static void
 bed_open(struct bed *bed, struct cache_conf conf, const char *fields)
 {
@@ -158,6 +161,7 @@ bed_open(struct bed *bed, struct cache_conf conf, const char *fields)
 	     word = strtok_r(NULL, " ", &save)) {
 		uint32_t pen = *word == 'r' ? IE_PEN_REVERSE : 0;
 		char *prefix = strchr(word, '/');
+		char *length = strchr(word, ':');
 
 		word += pen != 0;
 		field[count] = (struct cache_field){
@@ -165,6 +169,7 @@ bed_open(struct bed *bed, struct cache_conf conf, const char *fields)
 			.key = strchr(word, '!') != NULL,
 			.prefix_length = prefix ? (int16_t)atoi(prefix + 1)
 						: -1,
+			.length = (uint16_t)(length ? atoi(length + 1) : 0),
 			.merge = strchr(word, 'L')   ? MERGE_LAST
 				 : strchr(word, '<') ? MERGE_MIN
 				 : strchr(word, '>') ? MERGE_MAX
@@ -283,6 +288,24 @@ test_merges_by_semantics(void)
 	       "\"minimumIpTotalLength\":20,\"maximumIpTotalLength\":1400,"
 	       "\"ingressInterface\":7,\"deltaFlowCount\":2,"
 	       "\"flowEndReason\":1}\n");
+	bed_close(&bed);
+}
+
+/* Of any width; where a field has less room the upper ones are left out. */
+static void
+test_flags(void)
+{
+	struct bed bed;
+
+	bed_open(&bed, timeout, "8! 6:1 520 515:2");
+	put(bed.cache, "8=192.0.2.1 6=258 520=1 515=65537");
+	put(bed.cache, "8=192.0.2.1 6=16 520=16 515=2");
+	wait_ms(&bed, 16000);
+	EXPECT(&bed,
+	       "{\"sourceIPv4Address\":\"192.0.2.1\",\"tcpControlBits\":18,"
+	       "\"tcpOptionsFull\":\"00000000000000000000000000000000"
+	       "00000000000000000000000000000011\","
+	       "\"ipv6ExtensionHeadersFull\":\"0003\"}\n");
 	bed_close(&bed);
 }
 
@@ -846,6 +869,7 @@ test_bad_configurations(void)
 
 static const struct unit_test tests[] = {
 	{"values merge by their semantics", test_merges_by_semantics},
+	{"flags of all widths", test_flags},
 	{"flows of several shapes live together", test_shapes_live_together},
 	{"idle and active timeouts", test_idle_and_active},
 	{"long timeouts", test_long_timeouts_go_round_the_wheel},
