@@ -1,0 +1,448 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The cache as a meter of packets: their clock, the natural end of their flows,
+ * both directions in one, cuts and coarser keys. A packet is IPv4: source,
+ * destination, ports, octets, TCP flags; what comes out is compared with an
+ * account kept the simple way.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "conflux/cache.h"
+#include "conflux/clock.h"
+#include "conflux/ie.h"
+#include "conflux/wire.h"
+#include "unit.h"
+
+enum { STRIDE = 4 + 4 + 2 + 2 + 8 + 8 + 2, HOSTS = 6 };
+
+static struct ie_registry *registry;
+static struct shape_table *shapes;
+static const struct shape *shape;
+static struct scope scope;
+
+/* What comes out: sums, and the records of the last kinds. */
+struct sink {
+	struct stage stage;
+	bool congested;
+	unsigned flows, biflows, reason[8];
+	uint64_t packets, octets, back_packets, back_octets;
+};
+
+static uint64_t
+field_of(const struct batch *batch, uint32_t i, uint32_t pen, uint16_t id)
+{
+	uint32_t size, length;
+	const uint8_t *record = batch_record(batch, i, &size);
+	const uint8_t *p = shape_field(
+		batch->shape, shape_find(batch->shape, pen, id, 0), record,
+		size, &length);
+
+	return p ? wire_get_uint(p, length) : 0;
+}
+
+static void
+sink_run(struct stage *stage, const struct batch *batch)
+{
+	struct sink *s = (struct sink *)stage;
+
+	for (uint32_t i = 0; i < batch->count; i++) {
+		uint64_t back = field_of(batch, i, IE_PEN_REVERSE,
+					 IE_packetDeltaCount);
+
+		s->flows++;
+		s->biflows += back > 0;
+		s->packets += field_of(batch, i, 0, IE_packetDeltaCount);
+		s->octets += field_of(batch, i, 0, IE_octetDeltaCount);
+		s->back_packets += back;
+		s->back_octets += field_of(batch, i, IE_PEN_REVERSE,
+					   IE_octetDeltaCount);
+		s->reason[field_of(batch, i, 0, IE_flowEndReason) & 7]++;
+	}
+}
+
+static bool
+sink_congested(const struct stage *stage)
+{
+	return ((const struct sink *)stage)->congested;
+}
+
+static void
+sink_free(struct stage *stage)
+{
+}
+
+static const struct stage_ops sink_ops = {
+	.run = sink_run,
+	.congested = sink_congested,
+	.free = sink_free,
+};
+
+static struct stage *
+open_cache(struct cache_conf conf, struct sink *sink)
+{
+	static const struct {
+		uint32_t pen;
+		uint16_t id;
+		bool key, coarse;
+	} list[] = {
+		{0, IE_sourceIPv4Address, true, false},
+		{0, IE_destinationIPv4Address, true, false},
+		{0, IE_sourceTransportPort, true, true},
+		{0, IE_destinationTransportPort, true, true},
+		{0, IE_octetDeltaCount, false, false},
+		{0, IE_packetDeltaCount, false, false},
+		{0, IE_flowEndReason, false, false},
+		{IE_PEN_REVERSE, IE_octetDeltaCount, false, false},
+		{IE_PEN_REVERSE, IE_packetDeltaCount, false, false},
+	};
+	struct cache_field field[9];
+	const char *error = NULL;
+	struct stage *cache = NULL;
+
+	for (int i = 0; i < 9; i++)
+		field[i] = (struct cache_field){
+			.ie = ie_find(registry, list[i].pen, list[i].id),
+			.key = list[i].key,
+			.coarse = list[i].coarse,
+			.prefix_length = -1,
+		};
+	conf.name = "test";
+	conf.fields = field;
+	conf.field_count = conf.biflow ? 9 : 7;
+	CU_ASSERT_EQUAL_FATAL(
+		cache_new(&conf, registry, shapes, &cache, &error), 0);
+	*sink = (struct sink){.stage = {.ops = &sink_ops}};
+	stage_link(cache, &sink->stage);
+	return cache;
+}
+
+struct packet {
+	uint32_t source, target;
+	uint16_t port[2];
+	uint16_t flags;
+	uint32_t octets;
+};
+
+static void
+put(struct stage *cache, const struct packet *p, uint32_t count, uint64_t ms)
+{
+	uint8_t data[BATCH_MAX * STRIDE];
+	struct batch batch = {
+		.shape = shape,
+		.scope = &scope,
+		.base = data,
+		.count = count,
+		.stride = STRIDE,
+		.export_ms = ms,
+		.received_ms = ms,
+	};
+	struct writer w;
+
+	writer_init(&w, data, sizeof(data));
+	for (uint32_t i = 0; i < count; i++) {
+		writer_u32(&w, p[i].source);
+		writer_u32(&w, p[i].target);
+		writer_u16(&w, p[i].port[0]);
+		writer_u16(&w, p[i].port[1]);
+		writer_u64(&w, p[i].octets);
+		writer_u64(&w, 1);
+		writer_u16(&w, p[i].flags);
+	}
+	stage_run(cache, &batch);
+}
+
+static void
+check_ledger(const struct stage *cache)
+{
+	const struct ledger *l = &cache->ledger;
+
+	CU_ASSERT_EQUAL(l->in + l->split, l->exported + l->merged +
+						  l->filtered + l->held +
+						  ledger_lost(l));
+}
+
+static void
+close_cache(struct stage *cache)
+{
+	check_ledger(cache);
+	stage_flush(cache);
+	CU_ASSERT(stage_drained(cache));
+	check_ledger(cache);
+	CU_ASSERT_EQUAL(cache->ledger.held, 0);
+	stage_free(cache);
+}
+
+static const struct cache_conf of_files = {
+	.type = CACHE_TIMEOUT,
+	.max_flows = 10000,
+	.active_timeout_s = 60,
+	.idle_timeout_s = 10,
+	.data_clock = true,
+};
+
+static const struct packet one = {1, 2, {10, 20}, 0, 100};
+static const struct packet back = {2, 1, {20, 10}, 0, 1000};
+
+/* ---- tests ------------------------------------------------------------------ */
+
+static void
+test_time_is_that_of_packets(void)
+{
+	const uint64_t start = 1000000000000;
+	struct stage *cache;
+	struct sink sink;
+
+	cache = open_cache(of_files, &sink);
+	put(cache, &one, 1, start);
+	stage_tick(cache, clock_mono_ms() + 3600000); /* not our clock */
+	CU_ASSERT_EQUAL(sink.flows, 0);
+	put(cache, &one, 1, start + 5000);
+	put(cache, &one, 1, start - 50000); /* never back */
+	CU_ASSERT_EQUAL(sink.flows, 0);
+	put(cache, &back, 1, start + 16000); /* idle since 5000 */
+	CU_ASSERT_EQUAL(sink.flows, 1);
+	CU_ASSERT_EQUAL(sink.packets, 3);
+	CU_ASSERT_EQUAL(sink.reason[1], 1);
+	/* Every second, for more than the active timeout. */
+	for (uint64_t s = 17; s < 80; s++)
+		put(cache, &back, 1, start + s * 1000);
+	CU_ASSERT_EQUAL(sink.flows, 2);
+	CU_ASSERT_EQUAL(sink.reason[2], 1);
+	close_cache(cache);
+	CU_ASSERT_EQUAL(sink.packets, 3 + 1 + 63);
+}
+
+/* A leap of a thousand years costs no more than one of an hour. */
+static void
+test_time_leaps(void)
+{
+	const uint64_t year = UINT64_C(365) * 86400 * 1000;
+	struct stage *cache;
+	struct sink sink;
+
+	cache = open_cache(of_files, &sink);
+	put(cache, &one, 1, 0);
+	put(cache, &back, 1, 1000 * year);
+	CU_ASSERT_EQUAL(sink.flows, 1);
+	put(cache, &one, 1, 1000 * year + 3600000);
+	CU_ASSERT_EQUAL(sink.flows, 2);
+	close_cache(cache);
+	CU_ASSERT_EQUAL(sink.flows, 3);
+}
+
+static void
+test_natural_end_lingers(void)
+{
+	struct cache_conf conf = of_files;
+	struct packet p = one;
+	struct stage *cache;
+	struct sink sink;
+
+	conf.type = CACHE_NATURAL;
+	cache = open_cache(conf, &sink);
+	put(cache, &p, 1, 1000);
+	p.flags = 0x11; /* FIN ACK */
+	put(cache, &p, 1, 1100);
+	CU_ASSERT_EQUAL(sink.flows, 0);
+	p.flags = 0x10;
+	put(cache, &p, 1, 1900); /* still of it */
+	put(cache, &back, 1, 2500);
+	CU_ASSERT_EQUAL(sink.flows, 1);
+	CU_ASSERT_EQUAL(sink.packets, 3);
+	CU_ASSERT_EQUAL(sink.reason[3], 1);
+	put(cache, &p, 1, 2600); /* a new one */
+	CU_ASSERT_EQUAL(cache->ledger.held, 2);
+	close_cache(cache);
+}
+
+static void
+test_biflow_ends_by_both(void)
+{
+	struct cache_conf conf = of_files;
+	struct packet p = one, q = back;
+	struct stage *cache;
+	struct sink sink;
+
+	conf.type = CACHE_NATURAL;
+	conf.biflow = true;
+	cache = open_cache(conf, &sink);
+	p.flags = 0x11;
+	put(cache, &p, 1, 1000);
+	put(cache, &q, 1, 1500);
+	put(cache, &q, 1, 4000); /* half closed: it goes on */
+	CU_ASSERT_EQUAL(sink.flows, 0);
+	q.flags = 0x11;
+	put(cache, &q, 1, 4100);
+	p.flags = 0x10;
+	put(cache, &p, 1, 4200);
+	p.port[0] = 99;
+	put(cache, &p, 1, 6000);
+	CU_ASSERT_EQUAL(sink.flows, 1);
+	CU_ASSERT_EQUAL(sink.biflows, 1);
+	CU_ASSERT_EQUAL(sink.packets, 2);
+	CU_ASSERT_EQUAL(sink.back_packets, 3);
+	CU_ASSERT_EQUAL(sink.back_octets, 3000);
+	close_cache(cache);
+}
+
+/* Random packets between few hosts, against an account by arrays. */
+static void
+test_biflow_oracle(void)
+{
+	static uint64_t count[HOSTS][HOSTS], first[HOSTS][HOSTS];
+	struct cache_conf conf = of_files;
+	struct packet p[BATCH_MAX];
+	uint64_t forward = 0, reverse = 0, n = 0;
+	unsigned flows = 0;
+	struct stage *cache;
+	struct sink sink;
+
+	conf.biflow = true;
+	cache = open_cache(conf, &sink);
+	srand(7);
+	for (int round = 0; round < 50; round++) {
+		uint32_t size = 1 + (uint32_t)rand() % BATCH_MAX;
+
+		for (uint32_t i = 0; i < size; i++) {
+			unsigned a = (unsigned)rand() % HOSTS;
+			unsigned b = (unsigned)rand() % HOSTS;
+
+			p[i] = (struct packet){a, b, {7, 7}, 0, 10};
+			if (!count[a][b]++)
+				first[a][b] = ++n;
+		}
+		put(cache, p, size, 1000);
+	}
+	for (int a = 0; a < HOSTS; a++)
+		for (int b = 0; b <= a; b++) {
+			bool there = count[a][b] || count[b][a];
+			bool swap = a != b && count[b][a] &&
+				    (!count[a][b] || first[b][a] < first[a][b]);
+
+			flows += there;
+			forward += swap ? count[b][a] : count[a][b];
+			reverse += a == b ? 0 : swap ? count[a][b]
+						     : count[b][a];
+		}
+	close_cache(cache);
+	CU_ASSERT_EQUAL(sink.flows, flows);
+	CU_ASSERT_EQUAL(sink.packets, forward);
+	CU_ASSERT_EQUAL(sink.back_packets, reverse);
+	CU_ASSERT_EQUAL(sink.octets + sink.back_octets,
+			10 * (forward + reverse));
+}
+
+/* Nothing is merged across a cut, not even while nobody takes what is old. */
+static void
+test_cut(void)
+{
+	struct packet p[BATCH_MAX];
+	struct stage *cache;
+	struct sink sink;
+
+	cache = open_cache(of_files, &sink);
+	for (uint32_t i = 0; i < BATCH_MAX; i++)
+		p[i] = (struct packet){i, 2, {10, 20}, 0, 100};
+	put(cache, p, BATCH_MAX, 1000);
+	sink.congested = true;
+	stage_cut(cache);
+	CU_ASSERT_EQUAL(sink.flows, 0);
+	put(cache, p, BATCH_MAX, 1100);
+	CU_ASSERT_EQUAL(cache->ledger.held, 2 * BATCH_MAX);
+	CU_ASSERT_EQUAL(cache->ledger.merged, 0);
+	stage_cut(cache); /* twice, and still nobody */
+	put(cache, p, 1, 1200);
+	check_ledger(cache);
+	sink.congested = false;
+	stage_tick(cache, 0);
+	CU_ASSERT_EQUAL(sink.flows, 2 * BATCH_MAX);
+	CU_ASSERT_EQUAL(sink.reason[4], 2 * BATCH_MAX);
+	CU_ASSERT_EQUAL(cache->ledger.held, 1);
+	close_cache(cache);
+	CU_ASSERT_EQUAL(sink.packets, 2 * BATCH_MAX + 1);
+}
+
+/* More cuts than there is room for are exported at once. */
+static void
+test_many_cuts(void)
+{
+	struct stage *cache;
+	struct sink sink;
+
+	cache = open_cache(of_files, &sink);
+	sink.congested = true;
+	for (int i = 0; i < 200; i++) {
+		put(cache, &one, 1, 1000);
+		stage_cut(cache);
+		check_ledger(cache);
+	}
+	CU_ASSERT_EQUAL(cache->ledger.merged, 0);
+	CU_ASSERT_EQUAL(ledger_lost(&cache->ledger), 0);
+	sink.congested = false;
+	close_cache(cache);
+	CU_ASSERT_EQUAL(sink.flows, 200);
+}
+
+static void
+test_coarser_keys(void)
+{
+	struct packet p[BATCH_MAX];
+	struct stage *cache;
+	struct sink sink;
+
+	cache = open_cache(of_files, &sink);
+	for (uint32_t i = 0; i < BATCH_MAX; i++)
+		p[i] = (struct packet){1, 2, {(uint16_t)i, 20}, 0, 100};
+	put(cache, p, BATCH_MAX, 1000);
+	CU_ASSERT_EQUAL(cache_fill(cache), BATCH_MAX * 100 / 10000);
+	cache_set_coarse(cache, true);
+	CU_ASSERT_EQUAL(sink.flows, BATCH_MAX);
+	put(cache, p, BATCH_MAX, 1100);
+	CU_ASSERT_EQUAL(cache->ledger.held, 1);
+	cache_set_coarse(cache, true); /* it is so already */
+	CU_ASSERT_EQUAL(cache->ledger.held, 1);
+	cache_set_coarse(cache, false);
+	CU_ASSERT_EQUAL(sink.flows, BATCH_MAX + 1);
+	put(cache, p, BATCH_MAX, 1200);
+	CU_ASSERT_EQUAL(cache->ledger.held, BATCH_MAX);
+	close_cache(cache);
+	CU_ASSERT_EQUAL(sink.packets, 3 * BATCH_MAX);
+}
+
+int
+main(void)
+{
+	static const uint16_t id[] = {
+		IE_sourceIPv4Address, IE_destinationIPv4Address,
+		IE_sourceTransportPort, IE_destinationTransportPort,
+		IE_octetDeltaCount, IE_packetDeltaCount, IE_tcpControlBits};
+	static const struct unit_test tests[] = {
+		{"time is that of the packets", test_time_is_that_of_packets},
+		{"time leaps", test_time_leaps},
+		{"a natural end lingers", test_natural_end_lingers},
+		{"a biflow ends by both", test_biflow_ends_by_both},
+		{"biflows against an oracle", test_biflow_oracle},
+		{"cut", test_cut},
+		{"many cuts", test_many_cuts},
+		{"coarser keys", test_coarser_keys},
+	};
+	struct field field[7];
+	int failed;
+
+	registry = ie_registry_new(100);
+	shapes = shape_table_new(100);
+	scope = (struct scope){.serial = scope_serial(), .packets = true};
+	for (int i = 0; i < 7; i++) {
+		field[i].ie = ie_find(registry, 0, id[i]);
+		field[i].length = field[i].ie->length;
+	}
+	if (shape_get(shapes, field, 7, 0, &shape) < 0)
+		return 1;
+	failed = unit_run("meter", tests, UNIT_COUNT(tests));
+	shape_release(shape);
+	shape_table_free(shapes);
+	ie_registry_free(registry);
+	return failed;
+}
