@@ -124,6 +124,16 @@ account_gap(struct domain *domain, uint32_t sequence)
 	domain->sflow_sequence = sequence;
 }
 
+static int
+discard(struct session *session, size_t length, const char *why)
+{
+	session->counters.discarded++;
+	complain(session, COMPLAINT_MESSAGE,
+		 "an sFlow datagram of %zu octets is discarded: %s", length,
+		 why);
+	return 0;
+}
+
 int
 sflow_datagram(struct session *session, const uint8_t *p, size_t length)
 {
@@ -131,25 +141,24 @@ sflow_datagram(struct session *session, const uint8_t *p, size_t length)
 	struct sflow_packet packet;
 	struct domain *domain;
 	uint32_t other = 0;
+	bool any;
 
 	session->counters.messages++;
-	domain = sflow_open(&reader, p, length) == 0
-			 ? session_domain(session, reader.sub_agent)
-			 : NULL;
-	if (!domain) {
-		session->counters.discarded++;
-		complain(session, COMPLAINT_MESSAGE,
-			 "an sFlow datagram of %zu octets is discarded: %s",
-			 length,
-			 reader.reason ? reader.reason
-				       : "too many Observation Domains");
-		return 0;
-	}
+	if (sflow_open(&reader, p, length) < 0)
+		return discard(session, length, reader.reason);
+	/* One that has nothing in it is no reason to make a domain. */
+	any = sflow_next(&reader, &packet);
+	if (!any && reader.reason && !reader.counter_samples &&
+	    !reader.other_samples)
+		return discard(session, length, reader.reason);
+	domain = session_domain(session, reader.sub_agent);
+	if (!domain)
+		return discard(session, length, "too many sub-agents");
 	domain->used_ms = session->process->now_ms;
 	domain->messages++;
 	domain->scope.exporter = reader.agent;
 	account_gap(domain, reader.sequence);
-	while (sflow_next(&reader, &packet)) {
+	for (; any; any = sflow_next(&reader, &packet)) {
 		uint16_t section = section_element(packet.protocol);
 
 		if (section)

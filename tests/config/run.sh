@@ -133,7 +133,9 @@ model()
 
 features=ietf-ipfix-psamp:exporter,collector,meter,timeoutCache
 features=$features,naturalCache,permanentCache,immediateCache,udpTransport
-features=$features,tcpTransport,fileWriter,fileReader
+features=$features,tcpTransport,fileWriter,fileReader,psampSampCountBased
+features=$features,psampSampTimeBased,psampSampRandOutOfN,psampSampUniProb
+features=$features,psampFilterMatch,psampFilterHash
 
 generated()
 {

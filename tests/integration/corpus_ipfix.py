@@ -314,6 +314,37 @@ def compare_tshark(records, path, compared):
         compared.records += 1
 
 
+# ---- sFlow -------------------------------------------------------------------
+
+def sflow_samples(node):
+    """(sampling rate, input, output, octets of the frame) of raw headers"""
+    for key, value in node.items():
+        for child in value if isinstance(value, list) else [value]:
+            if not isinstance(child, dict):
+                continue
+            if "sflow.flow_sample.sampling_rate" not in child:
+                yield from sflow_samples(child)
+                continue
+            for name, raw in child.items():
+                for one in raw if isinstance(raw, list) else [raw]:
+                    if name.startswith("Raw packet header"):
+                        yield (int(child["sflow.flow_sample.sampling_rate"]),
+                               int(one["sflow_245.header.frame_length"]) -
+                               int(one["sflow_245.header.payload_stripped"]))
+
+
+def compare_sflow(records, path, compared):
+    if not os.path.exists(path):
+        return
+    wanted = [s for m in json.load(open(path)) for s in sflow_samples(m)]
+    got = [(number(by_name(r)["samplingInterval"][0]),
+            number(by_name(r)["dataLinkFrameSize"][0])) for r in records]
+    if wanted != got:
+        raise Different("samples %r, TShark has %r" % (got, wanted))
+    compared.records += len(got)
+    compared.values += 2 * len(got)
+
+
 # ---- all ---------------------------------------------------------------------
 
 def cases():
@@ -350,12 +381,14 @@ def cases():
                 (None, None)):
             if not name or os.path.exists(name):
                 break
+        if "sflow" in os.path.basename(path):
+            kind, name = "sflow", base + ".tshark.json"
         yield path, [path], kind, name
 
 
 COMPARE = {"netgauze": compare_netgauze, "logstash": compare_logstash,
            "akvorado": compare_akvorado, "telegraf": compare_telegraf,
-           "tshark": compare_tshark}
+           "tshark": compare_tshark, "sflow": compare_sflow}
 
 
 def main():
