@@ -18,6 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -30,6 +32,7 @@ enum {
 	BUFFER_SIZE = 1 << 20,   /* much more than a message */
 	OUT_SIZE = 1 << 16,      /* written when so much has gathered */
 	COMPLAINTS_MAX = 100,    /* printed for each file */
+	PROGRESS_STEP = 1 << 22, /* octets between two looks at the clock */
 };
 
 static const char help[] =
@@ -42,8 +45,12 @@ static const char help[] =
 	"  -t, --templates      prints Templates too (text and json)\n"
 	"  -o, --options        prints Options Data Records too\n"
 	"  -n, --limit COUNT    ends after so many records\n"
-	"  -E, --elements FILE  adds Information Elements of one's own\n"
-	"  -h, --help           this text\n";
+	"  -T, --top COUNT      aggregates the records and prints those with\n"
+	"                       the most octets, and a summary\n"
+	"  -b, --by WHAT        the most octets (default), packets or flows\n"
+	"  -k, --key LIST       of what: elements with commas between them, or\n"
+	"                       srcip, dstip, srcport, dstport, proto (all five)\n"
+	"  -E, --elements FILE  adds Information Elements of one's own\n"	"  -h, --help           this text\n";
 
 void
 read_complain(struct read *read, uint64_t offset, const char *format, ...)
@@ -115,6 +122,43 @@ fill(struct stream *stream)
 	return 0;
 }
 
+/* The magic numbers of pcap and pcapng. */
+static bool
+is_capture(const uint8_t *p, size_t length)
+{
+	uint32_t magic = length >= 4 ? wire_get32(p) : 0;
+
+	if (magic >> 24 != 0xa1)
+		magic = __builtin_bswap32(magic);
+	return magic == 0xa1b2c3d4 || magic == 0xa1b23c4d ||
+	       magic == 0x0a0d0d0a || magic == 0xa1b2cd34;
+}
+
+/*
+ * For a list all is read before anything is printed: who waits at a terminal
+ * is told how far it is, once a second.
+ */
+static void
+show_progress(struct read *read)
+{
+	time_t now;
+
+	if (read->offset - read->shown < PROGRESS_STEP ||
+	    !isatty(STDERR_FILENO))
+		return;
+	read->shown = read->offset;
+	now = time(NULL);
+	if (now == read->shown_time)
+		return;
+	read->shown_time = now;
+	read->progress = true;
+	fprintf(stderr, "\r%s: ", read->name);
+	if (read->size)
+		fprintf(stderr, "%3u %%, ",
+			(unsigned)(read->offset * 100 / read->size));
+	fprintf(stderr, "%" PRIu64 " MB \033[K", read->offset / 1000000);
+}
+
 /* What is left at the end, or cannot be read, is told of. */
 static int
 read_stream(struct read *read, struct stream *stream)
@@ -128,7 +172,13 @@ read_stream(struct read *read, struct stream *stream)
 		length = message_frame(p, have);
 		if (length < 0) {
 			read_complain(read, read->offset,
-				      have && wire_get16(p) == MESSAGE_VERSION
+				      is_capture(p, have)
+					      ? "this is a capture file; "
+						"confluxd meters it, see "
+						"examples/probe.xml and "
+						"cx:captureFile in "
+						"conflux.xml(5)"
+				      : have && wire_get16(p) == MESSAGE_VERSION
 					      ? "message length is less than "
 						"its header's; the rest is "
 						"left out"
@@ -150,6 +200,8 @@ read_stream(struct read *read, struct stream *stream)
 			continue;
 		}
 		read_message(read, p, (size_t)length);
+		if (read->options.top)
+			show_progress(read);
 		read->offset += (unsigned)length;
 		stream->from += (unsigned)length;
 		if (read->out.length >= OUT_SIZE && flush(read) != CLI_OK)
@@ -170,6 +222,7 @@ read_file(struct read *read, const char *name, uint8_t *buffer)
 	struct template_limits limits = {.max_templates = TEMPLATES_MAX};
 	bool standard = strcmp(name, "-") == 0;
 	struct stream stream = {.buffer = buffer};
+	struct stat st;
 	int status;
 
 	stream.fd = standard ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
@@ -179,7 +232,10 @@ read_file(struct read *read, const char *name, uint8_t *buffer)
 		return CLI_OK;
 	}
 	read->name = standard ? "standard input" : name;
-	read->offset = 0;
+	read->offset = read->shown = 0;
+	read->size = fstat(stream.fd, &st) == 0 && S_ISREG(st.st_mode)
+			     ? (uint64_t)st.st_size
+			     : 0;
 	read->complaints = 0;
 	read->templates =
 		template_store_new(&limits, read->registry, read->shapes);
@@ -216,6 +272,12 @@ read_files(struct read *read, char **names)
 	for (; *names && status == CLI_OK && !read_done(read); names++)
 		status = read_file(read, *names, buffer);
 	free(buffer);
+	if (read->progress)
+		fputs("\r\033[K", stderr);
+	if (read->top && status == CLI_OK) {
+		top_print(read->top, read->options.format, &read->out);
+		status = flush(read);
+	}
 	return read->problems ? CLI_FAILED : status;
 }
 
@@ -224,6 +286,9 @@ static const struct option long_options[] = {
 	{"templates", no_argument, NULL, 't'},
 	{"options", no_argument, NULL, 'o'},
 	{"limit", required_argument, NULL, 'n'},
+	{"top", required_argument, NULL, 'T'},
+	{"by", required_argument, NULL, 'b'},
+	{"key", required_argument, NULL, 'k'},
 	{"elements", required_argument, NULL, 'E'},
 	{"help", no_argument, NULL, 'h'},
 	{0},
@@ -234,11 +299,11 @@ static int
 parse_options(struct read *read, int argc, char **argv)
 {
 	struct read_options *o = &read->options;
-	int c, format, status = CLI_OK;
+	int c, by, format, status = CLI_OK;
 	char *end;
 
 	while (status == CLI_OK &&
-	       (c = getopt_long(argc, argv, "f:ton:E:h", long_options,
+	       (c = getopt_long(argc, argv, "f:ton:T:b:k:E:h", long_options,
 				NULL)) != -1) {
 		switch (c) {
 		case 'f':
@@ -264,6 +329,26 @@ parse_options(struct read *read, int argc, char **argv)
 					"read", "--limit: expected a number "
 						"from 1 on");
 			break;
+		case 'T':
+			o->top = strtoul(optarg, &end, 10);
+			if (*end || *optarg < '1' || *optarg > '9' ||
+			    o->top > TOP_MAX)
+				return cli_usage_error("read",
+						       "--top: expected a "
+						       "number from 1 to %d",
+						       TOP_MAX);
+			break;
+		case 'b':
+			by = top_by_parse(optarg);
+			if (by < 0)
+				return cli_usage_error(
+					"read", "--by: expected octets, "
+						"packets or flows");
+			o->by = (enum top_by)by;
+			break;
+		case 'k':
+			o->key = optarg;
+			break;
 		case 'E':
 			status = cli_load_elements(read->registry, optarg);
 			break;
@@ -277,6 +362,8 @@ parse_options(struct read *read, int argc, char **argv)
 	if (status == CLI_OK && o->templates && o->format == FORMAT_CSV)
 		return cli_usage_error("read",
 				       "there are no Templates in CSV");
+	if (status == CLI_OK && (o->key || o->by) && !o->top)
+		return cli_usage_error("read", "--by and --key need --top");
 	return status;
 }
 
@@ -291,6 +378,10 @@ cli_read(int argc, char **argv)
 
 	if (read.registry && read.shapes) {
 		status = parse_options(&read, argc, argv);
+		if (status == CLI_OK && read.options.top)
+			status = top_new(read.registry, read.shapes,
+					 read.options.key, read.options.by,
+					 (unsigned)read.options.top, &read.top);
 		if (status == CLI_OK)
 			status = read_files(&read, argv + optind);
 		else if (status < 0)
@@ -298,6 +389,7 @@ cli_read(int argc, char **argv)
 	} else {
 		fprintf(stderr, "conflux: out of memory\n");
 	}
+	top_free(read.top);
 	shape_release(read.header);
 	text_fini(&read.out);
 	if (read.shapes)

@@ -4,15 +4,21 @@
 #ifndef CONFLUX_CLI_READ_H
 #define CONFLUX_CLI_READ_H
 
+#include <time.h>
+
 #include "conflux/format.h"
 #include "conflux/message.h"
 #include "conflux/template.h"
+#include "top.h"
 
 struct read_options {
 	enum format format;
 	bool templates; /* print Templates too */
 	bool options;   /* and Options Data Records */
 	uint64_t limit; /* records to print, 0: all */
+	unsigned long top; /* lines of the list, 0: print the records */
+	enum top_by by;
+	const char *key; /* of the list, NULL: the usual ones */
 };
 
 struct read {
@@ -22,6 +28,8 @@ struct read {
 	struct text out;             /* not yet written to stdout */
 	const struct shape *header;  /* of the last CSV header, held */
 	uint64_t printed;            /* records */
+	struct top *top;             /* gets the records, or NULL: they are
+				      * printed */
 	uint64_t problems;           /* of all files */
 	uint64_t complaints;         /* of this file, printed or not */
 	/* Of the file that is being read, which is one Transport Session: */
@@ -30,6 +38,11 @@ struct read {
 	uint32_t domain;
 	struct template_store *templates;
 	bool relearn;                /* elements were learnt */
+	uint64_t size;               /* octets, 0: not known */
+	/* Progress, on a terminal: */
+	bool progress;               /* a line of it is there */
+	uint64_t shown;              /* offset then */
+	time_t shown_time;
 };
 
 /* Prints "NAME: offset N: text", up to a bound for each file, and counts. */

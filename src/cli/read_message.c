@@ -186,6 +186,20 @@ options_learn(struct read *read, const struct shape *shape,
 			      "type information of an element: %s", reason);
 }
 
+/* As many records as are of one length; returns their octets. */
+static int
+to_top(struct read *read, const struct shape *shape, const uint8_t *p,
+       uint32_t left)
+{
+	uint32_t length = shape->variable
+				  ? (uint32_t)shape_record_length(shape, p,
+								  left)
+				  : left - left % shape->min_length;
+
+	top_add(read->top, shape, p, length);
+	return (int)length;
+}
+
 /*
  * The records of a Data Set. What is left at its end and is shorter than any
  * record is padding (RFC 7011 section 3.3.1).
@@ -221,7 +235,10 @@ data_set(struct read *read, const struct set *set)
 		}
 		if (shape->scope_count)
 			options_learn(read, shape, p, (uint32_t)length);
-		if (!shape->scope_count || read->options.options)
+		if (read->top) {
+			if (!shape->scope_count)
+				length = to_top(read, shape, p, left);
+		} else if (!shape->scope_count || read->options.options)
 			record_print(read, shape, p, (uint32_t)length);
 		p += length;
 		left -= (uint32_t)length;

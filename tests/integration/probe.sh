@@ -73,6 +73,20 @@ equal "one in ten" $(((all + 9) / 10)) \
 matches "the selector" '"samplingPacketSpace":9' "$T/count.all"
 matches "its counts" "\"selectorIdTotalPktsObserved\":$all" "$T/count.all"
 
+step "the top list"
+greatest=$(sort -t, -k7,7nr "$T/nano.csv" | head -n 5 | cut -d, -f7)
+listed=$("$CONFLUX" read -f json -T 5 "$T/nano.ipfix" |
+	sed 's/.*"octetDeltaCount":\([0-9]*\).*/\1/')
+equal "the greatest by octets" "$greatest" "$listed"
+"$CONFLUX" read -T 3 -b packets -k dstport,proto "$T/nano.ipfix" >"$T/top"
+matches "the sum" "^1600 records, [0-9]* flows, $all packets," "$T/top"
+equal "lines" 7 "$(lines "$T/top")"
+"$CONFLUX" read -T 3 -k nothing "$T/nano.ipfix" 2>"$T/top.log" &&
+	fail "a key that is none"
+matches "said so" "there is no element nothing" "$T/top.log"
+"$CONFLUX" read "$T/nano.pcap" 2>"$T/top.log" && fail "a capture"
+matches "said so" "this is a capture file" "$T/top.log"
+
 step "biflows: nothing is lost by them"
 meter biflow "capture=<cx:captureFile>$T/nano.pcap</cx:captureFile>" \
 	"cache=naturalCache" \
