@@ -75,9 +75,10 @@ struct meter_flow {
 	uint8_t pad[2];
 	uint64_t octets[2]; /* by enum flow_direction, modulo 2^64 */
 	uint64_t pdus[2];
-	uint32_t
-		older; /* index of the next less recent of the rule set, or 0 */
+	/* Index of the next less recent of the rule set, or 0. */
+	uint32_t older;
 	uint32_t newer;
+	uint32_t serial; /* another one each time that the index is used */
 };
 
 struct flow_table;
@@ -202,6 +203,20 @@ int meter_count(struct meter *meter, const struct flow_key *key,
 		enum flow_direction direction, uint64_t octets, uint64_t pdus,
 		uint64_t now_ms);
 
+/* What has become of packets that rule sets were executed for. */
+struct meter_counters {
+	uint64_t packets;   /* or records of flows */
+	uint64_t sampled;   /* left out by an interface's sampling */
+	uint64_t ignored;   /* by each rule set that said so; the same below */
+	uint64_t no_match;
+	uint64_t faults;    /* rules that loop and the like, as no match */
+	uint64_t refused;   /* flood mode, flow table full, no memory */
+	uint64_t counted;
+	uint64_t executed;  /* rule sets for packets; others were remembered */
+};
+
+const struct meter_counters *meter_counters(const struct meter *meter);
+
 /* Adds an interface by its ifIndex. 0, -ENOSPC, -EEXIST. */
 int meter_interface_add(struct meter *meter, uint32_t if_index);
 
@@ -214,6 +229,41 @@ uint32_t meter_interface_rate(const struct meter *meter, uint32_t if_index);
 /* Packets of an interface that were not seen. */
 void meter_interface_lost(struct meter *meter, uint32_t if_index,
 			  uint32_t packets);
+
+/*
+ * Puts a rule set, of rules from a file, into a meter that has no other than
+ * the built-in one, and makes task 1 run it in place of that; standby is what
+ * task 1 falls back to above high_water_mark (per cent; 0: never), or NULL. Its
+ * number is 2, that of standby 3. -EINVAL: a file is wrong, which is logged;
+ * -ENOSPC: too many rules, -ENOMEM, or the errno of a file.
+ */
+struct meter_rule_files {
+	const char *file;
+	const char *name; /* flowRuleInfoName */
+	const char *standby_file;
+	uint32_t high_water_mark;
+};
+int meter_run_files(struct meter *meter, const struct meter_rule_files *files);
+
+/* The stage */
+
+struct ie;
+struct ie_registry;
+struct stage;
+
+/*
+ * A stage that counts what it gets in the flows of a meter: packets of an
+ * Observation Point, or records. layer2: octets of frames, not of IP packets.
+ * All but the meter is used during the call or lives longer. -ENOMEM.
+ */
+int meter_stage_new(const char *name, struct meter *meter, bool layer2,
+		    struct ie_registry *registry, struct stage **stage);
+
+/* Tells each element that it looks at, for observer_want. */
+int meter_stage_wants(const struct ie_registry *registry, bool layer2,
+		      int (*want)(void *arg, const struct ie *ie,
+				  uint16_t length),
+		      void *arg);
 
 /* The agent */
 

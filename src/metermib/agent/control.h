@@ -24,6 +24,8 @@ struct interface_row {
 	uint32_t lost_packets;
 };
 
+struct matcher;
+
 struct reader_row {
 	uint32_t index;	  /* 0: not in use */
 	uint32_t timeout; /* s, 0: never */
@@ -58,6 +60,11 @@ struct meter {
 	uint32_t inactivity_timeout; /* s */
 	bool flood_mode;
 	bool running[RULE_SET_MAX + 1]; /* rule sets, by meter_update */
+	struct matcher *matcher[RULE_SET_MAX + 1]; /* of those; NULL: no memory */
+	uint8_t run[RULE_SET_MAX]; /* their numbers */
+	unsigned run_count;
+	uint64_t random; /* of sampling */
+	struct meter_counters counters;
 	struct interface_row interface[METER_ROWS];
 	struct reader_row reader[METER_ROWS];
 	struct manager_row manager[METER_ROWS];
@@ -70,6 +77,16 @@ struct interface_row *meter_interface(const struct meter *meter,
 
 /* Finds out again which rule sets run: tasks or rule sets have changed. */
 void meter_update(struct meter *meter);
+
+/*
+ * The flow of a key, made if there is none: whoever calls looks at the marks
+ * then. 0, -ENOSPC: the flow table is full or the meter in flood mode, -ENOMEM.
+ */
+int meter_flow_find(struct meter *meter, const struct flow_key *key,
+		    struct meter_flow **flow);
+
+/* Goes into flood mode, and to standby rule sets, as flows have become many. */
+void meter_look_at_marks(struct meter *meter);
 
 /* Whether a task refers to the rule set, running or not. */
 bool meter_refers(const struct meter *meter, uint32_t rule_set);

@@ -259,6 +259,7 @@ flow_table_add(struct flow_table *table, const struct flow_key *key,
 	f = &table->flow[index];
 	*f = (struct meter_flow){.key = *key,
 				 .index = index,
+				 .serial = f->serial + 1,
 				 .first_time = now,
 				 .last_time = now};
 	err = table_add(&table->by_key, key_hash(table, key), f);

@@ -19,7 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conflux/hash.h"
 #include "control.h"
+#include "matcher.h"
 
 enum {
 	FLOOD_MARK = 95,	 /* per cent, RFC 2720 DEFVAL */
@@ -62,6 +64,7 @@ meter_new(const struct meter_config *config, uint64_t now_ms)
 	if (!meter)
 		return NULL;
 	meter->inactivity = config->inactivity;
+	meter->random = hash_seed();
 	meter->rules = rule_store_new(config->max_rules);
 	meter->flows = flow_table_new(config->max_flows, config->all_rule_sets);
 	if (!meter->rules || !meter->flows) {
@@ -77,6 +80,8 @@ meter_free(struct meter *meter)
 {
 	if (!meter)
 		return;
+	for (unsigned i = 0; i <= RULE_SET_MAX; i++)
+		matcher_free(meter->matcher[i]);
 	rule_store_free(meter->rules);
 	flow_table_free(meter->flows);
 	free(meter);
@@ -144,6 +149,7 @@ meter_update(struct meter *meter)
 			meter->running[task_runs(meter, &meter->manager[i])] =
 				true;
 	meter->running[0] = false;
+	matchers_update(meter);
 }
 
 unsigned
@@ -184,8 +190,8 @@ above(const struct meter *meter, uint32_t flows, uint32_t mark)
 		       (uint64_t)flow_table_max(meter->flows) * mark;
 }
 
-static void
-look_at_marks(struct meter *meter)
+void
+meter_look_at_marks(struct meter *meter)
 {
 	uint32_t flows = flow_table_flows(meter->flows, 0);
 
@@ -204,25 +210,35 @@ look_at_marks(struct meter *meter)
 }
 
 int
+meter_flow_find(struct meter *meter, const struct flow_key *key,
+		struct meter_flow **flow)
+{
+	*flow = flow_table_find(meter->flows, key);
+	if (*flow)
+		return 0;
+	if (meter->flood_mode)
+		return -ENOSPC;
+	return flow_table_add(meter->flows, key, (uint32_t)meter->uptime, flow);
+}
+
+int
 meter_count(struct meter *meter, const struct flow_key *key,
 	    enum flow_direction direction, uint64_t octets, uint64_t pdus,
 	    uint64_t now_ms)
 {
 	uint32_t now = meter_advance(meter, now_ms);
 	struct meter_flow *flow;
+	uint32_t flows;
 	int err;
 
 	if (!meter->running[key->rule_set])
 		return -ENOENT;
-	flow = flow_table_find(meter->flows, key);
-	if (!flow) {
-		if (meter->flood_mode)
-			return -ENOSPC;
-		err = flow_table_add(meter->flows, key, now, &flow);
-		if (err)
-			return err;
-		look_at_marks(meter);
-	}
+	flows = flow_table_flows(meter->flows, 0);
+	err = meter_flow_find(meter, key, &flow);
+	if (err)
+		return err;
+	if (flow_table_flows(meter->flows, 0) != flows)
+		meter_look_at_marks(meter);
 	flow_table_count(meter->flows, flow, direction, octets, pdus, now);
 	return 0;
 }
@@ -322,5 +338,5 @@ meter_tick(struct meter *meter, uint64_t now_ms)
 	for (unsigned i = 1; i <= RULE_SET_MAX && done < RECYCLE_AT_ONCE; i++)
 		done += recycle(meter, i, read_before[i],
 				RECYCLE_AT_ONCE - done);
-	look_at_marks(meter);
+	meter_look_at_marks(meter);
 }
