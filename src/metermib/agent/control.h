@@ -24,6 +24,7 @@ struct interface_row {
 	uint32_t lost_packets;
 };
 
+struct answers;
 struct matcher;
 
 struct reader_row {
@@ -61,6 +62,7 @@ struct meter {
 	bool flood_mode;
 	bool running[RULE_SET_MAX + 1]; /* rule sets, by meter_update */
 	struct matcher *matcher[RULE_SET_MAX + 1]; /* of those; NULL: no memory */
+	struct answers *answers;
 	uint8_t run[RULE_SET_MAX]; /* their numbers */
 	unsigned run_count;
 	uint64_t random; /* of sampling */

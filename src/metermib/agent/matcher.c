@@ -28,8 +28,9 @@
 #include "conflux/hash.h"
 
 enum {
-	REMEMBERED_MIN = 256,
-	REMEMBERED_MAX = 16384, /* answers, of 80 octets each */
+	/* Answers of 80 octets, two for each flow as far as that goes. */
+	ANSWERS_MIN = 256,
+	ANSWERS_MAX = 1 << 20,
 	LOOK_WORDS = 2 * sizeof(struct pme_end) / sizeof(uint64_t),
 };
 
@@ -45,38 +46,48 @@ struct answer {
 	uint64_t bits[LOOK_WORDS]; /* that were looked at */
 	uint32_t flow;
 	uint32_t serial; /* of the flow */
+	uint32_t epoch;	 /* of the matcher: so it tells the rule set too */
 	uint8_t kind;
 	uint8_t direction; /* enum flow_direction */
-	uint32_t epoch;
+};
+
+/* Of all rule sets, in pairs: that with the hash, and its neighbour. */
+struct answers {
+	uint64_t seed;
+	uint32_t mask;
+	uint32_t epochs; /* given out; 0 is none's */
+	uint32_t turn;
+	struct answer answer[];
 };
 
 struct matcher {
 	struct pme *pme;
 	uint64_t looks_at[LOOK_WORDS];
-	uint64_t seed;
 	uint32_t epoch; /* answers of others are void */
-	uint32_t mask;
-	struct answer answer[];
 };
 
 /* ---- rule sets that run ------------------------------------------------------ */
 
-static uint32_t
-remembered(const struct meter *meter)
+struct answers *
+answers_new(uint32_t max_flows)
 {
-	uint32_t flows = flow_table_max(meter->flows), n = REMEMBERED_MIN;
+	struct answers *answers;
+	uint32_t n = ANSWERS_MIN;
 
-	while (n < flows && n < REMEMBERED_MAX)
+	while (n < 2 * max_flows && n < ANSWERS_MAX)
 		n *= 2;
-	return n;
+	answers = calloc(1, sizeof(*answers) + n * sizeof(struct answer));
+	if (answers) {
+		answers->seed = hash_seed();
+		answers->mask = n - 1;
+	}
+	return answers;
 }
 
 static struct matcher *
-matcher_new(const struct meter *meter, const struct rule *rules, uint32_t count)
+matcher_new(struct meter *meter, const struct rule *rules, uint32_t count)
 {
-	uint32_t n = remembered(meter);
-	struct matcher *matcher =
-		calloc(1, sizeof(*matcher) + n * sizeof(struct answer));
+	struct matcher *matcher = calloc(1, sizeof(*matcher));
 
 	if (!matcher)
 		return NULL;
@@ -86,8 +97,7 @@ matcher_new(const struct meter *meter, const struct rule *rules, uint32_t count)
 	}
 	memcpy(matcher->looks_at, pme_looks_at(matcher->pme),
 	       sizeof(matcher->looks_at));
-	matcher->seed = hash_seed();
-	matcher->mask = n - 1;
+	matcher->epoch = ++meter->answers->epochs;
 	return matcher;
 }
 
@@ -181,7 +191,7 @@ backward(struct meter *meter, struct matcher *matcher,
 	/* Packets that counted backwards there have this flow from now on. */
 	exchange(key, &other);
 	if (flow_table_find(meter->flows, &other))
-		matcher->epoch++;
+		matcher->epoch = ++meter->answers->epochs;
 	return 0;
 }
 
@@ -213,6 +223,7 @@ execute(struct meter *meter, struct matcher *matcher, uint8_t number,
 	meter->counters.executed++;
 	result = pme_match(matcher->pme, packet, PME_S_TO_D, &key);
 	answer->kind = answer_of(result);
+	answer->epoch = matcher->epoch;
 	if (result == PME_IGNORE)
 		return 0;
 	if (result == PME_SUCCESS) {
@@ -238,16 +249,18 @@ execute(struct meter *meter, struct matcher *matcher, uint8_t number,
 /* ---- packets ---------------------------------------------------------------- */
 
 static bool
-still_good(const struct meter *meter, const struct matcher *matcher,
-	   const struct answer *answer)
+is_good(const struct meter *meter, const struct matcher *matcher,
+	const uint64_t bits[LOOK_WORDS], const struct answer *answer)
 {
 	const struct meter_flow *flow;
 
+	if (answer->kind == ANSWER_NONE || answer->epoch != matcher->epoch ||
+	    memcmp(answer->bits, bits, sizeof(answer->bits)) != 0)
+		return false;
 	if (answer->kind != ANSWER_COUNT)
-		return answer->kind != ANSWER_NONE;
+		return true;
 	flow = flow_table_at(meter->flows, answer->flow);
-	return flow && flow->serial == answer->serial &&
-	       answer->epoch == matcher->epoch;
+	return flow && flow->serial == answer->serial;
 }
 
 /*
@@ -259,8 +272,10 @@ ask(struct meter *meter, uint8_t number, const struct pme_packet *packet,
     enum meter_fate *fate)
 {
 	struct matcher *matcher = meter->matcher[number];
+	struct answers *answers = meter->answers;
 	uint64_t bits[LOOK_WORDS];
 	struct answer *answer;
+	uint32_t at;
 	int err;
 
 	*fate = METER_NO_MEMORY;
@@ -269,12 +284,14 @@ ask(struct meter *meter, uint8_t number, const struct pme_packet *packet,
 	memcpy(bits, packet->end, sizeof(bits));
 	for (unsigned i = 0; i < LOOK_WORDS; i++)
 		bits[i] &= matcher->looks_at[i];
-	answer = &matcher->answer[hash_words(bits, sizeof(bits),
-					     matcher->seed) &
-				  matcher->mask];
-	if (memcmp(answer->bits, bits, sizeof(bits)) == 0 &&
-	    still_good(meter, matcher, answer))
-		return answer;
+	at = hash_words(bits, sizeof(bits), answers->seed ^ number) &
+	     answers->mask;
+	if (is_good(meter, matcher, bits, &answers->answer[at]))
+		return &answers->answer[at];
+	if (is_good(meter, matcher, bits, &answers->answer[at ^ 1]))
+		return &answers->answer[at ^ 1];
+	/* One of the two is forgotten, in turn. */
+	answer = &answers->answer[at ^ (answers->turn++ & 1)];
 	err = execute(meter, matcher, number, packet, answer);
 	if (err) {
 		answer->kind = ANSWER_NONE;

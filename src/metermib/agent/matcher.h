@@ -10,7 +10,8 @@
 #include "control.h"
 #include "pme.h"
 
-struct matcher;
+/* What is remembered of the packets of a meter with so many flows. */
+struct answers *answers_new(uint32_t max_flows);
 
 void matcher_free(struct matcher *matcher);
 

@@ -67,7 +67,8 @@ meter_new(const struct meter_config *config, uint64_t now_ms)
 	meter->random = hash_seed();
 	meter->rules = rule_store_new(config->max_rules);
 	meter->flows = flow_table_new(config->max_flows, config->all_rule_sets);
-	if (!meter->rules || !meter->flows) {
+	meter->answers = answers_new(config->max_flows);
+	if (!meter->rules || !meter->flows || !meter->answers) {
 		meter_free(meter);
 		return NULL;
 	}
@@ -82,6 +83,7 @@ meter_free(struct meter *meter)
 		return;
 	for (unsigned i = 0; i <= RULE_SET_MAX; i++)
 		matcher_free(meter->matcher[i]);
+	free(meter->answers);
 	rule_store_free(meter->rules);
 	flow_table_free(meter->flows);
 	free(meter);
