@@ -93,6 +93,17 @@ struct meter_secret {
 };
 
 /*
+ * The secret: *out is malloc'ed, or NULL if it is not set. Of a file it is the
+ * first line. Logs what is wrong, never the secret. -EINVAL, -ENOMEM, or the
+ * errno of the file.
+ */
+int secret_read(const struct meter_secret *secret, const char *what,
+		char **out);
+
+/* Overwrites a secret and frees it. NULL is legal. */
+void secret_free(char *secret);
+
+/*
  * The manager's part. Active if rule_set_file is set: the rule set is loaded
  * under rule_set_name, run, watched, and loaded again when the meter lost it.
  * The form of the file is described in src/metermib/meter_rules.h.
@@ -186,6 +197,11 @@ int meter_elements_add(struct ie_registry *registry, uint32_t pen);
 
 /* -ENOMEM. The base must outlive the engine. */
 int meter_engine_new(struct event_base *base, struct meter_engine **out);
+/*
+ * The process has an agent as well, made before and freed after the engine: it
+ * begins and ends the use of Net-SNMP.
+ */
+void meter_engine_share(struct meter_engine *engine);
 /* After its readers; waits for state files that are being written. */
 void meter_engine_free(struct meter_engine *engine);
 

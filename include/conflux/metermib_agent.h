@@ -81,7 +81,7 @@ struct meter_flow {
 	uint32_t serial; /* another one each time that the index is used */
 };
 
-struct flow_table;
+struct meter_table;
 
 /* Why a flow leaves the table. */
 enum flow_end_reason {
@@ -93,77 +93,77 @@ enum flow_end_reason {
 typedef void (*flow_removed)(void *arg, const struct meter_flow *flow,
 			     enum flow_end_reason reason);
 
-#define FLOW_TABLE_MAX ((1u << 24) - 1)
+#define METER_TABLE_MAX ((1u << 24) - 1)
 
 /*
- * A table for 1 to FLOW_TABLE_MAX flows; memory is reserved at once and touched
- * as it is used. With all_rule_sets it can also be searched over all rule sets
- * (rule set 0 below), as RFC 2064 has it. NULL: no memory.
+ * A table for 1 to METER_TABLE_MAX flows; memory is reserved at once and
+ * touched as it is used. With all_rule_sets it can also be searched over all
+ * rule sets (rule set 0 below), as RFC 2064 has it. NULL: no memory.
  */
-struct flow_table *flow_table_new(uint32_t max_flows, bool all_rule_sets);
-void flow_table_free(struct flow_table *table);
+struct meter_table *meter_table_new(uint32_t max_flows, bool all_rule_sets);
+void meter_table_free(struct meter_table *table);
 
 /* removed is called for each flow just before it is gone. */
-void flow_table_on_removal(struct flow_table *table, flow_removed removed,
-			   void *arg);
+void meter_table_on_removal(struct meter_table *table, flow_removed removed,
+			    void *arg);
 
 /* The flow of a key, or NULL. */
-struct meter_flow *flow_table_find(const struct flow_table *table,
-				   const struct flow_key *key);
+struct meter_flow *meter_table_find(const struct meter_table *table,
+				    const struct flow_key *key);
 
 /*
  * Adds the flow of a key that is not there; now is the Uptime. 0 and the flow,
  * -ENOSPC if the table is full, -EINVAL if the rule set is 0, -ENOMEM.
  */
-int flow_table_add(struct flow_table *table, const struct flow_key *key,
-		   uint32_t now, struct meter_flow **flow);
+int meter_table_add(struct meter_table *table, const struct flow_key *key,
+		    uint32_t now, struct meter_flow **flow);
 
 /* Counts into a flow; now is not before what was given earlier. */
-void flow_table_count(struct flow_table *table, struct meter_flow *flow,
-		      enum flow_direction direction, uint64_t octets,
-		      uint64_t pdus, uint32_t now);
+void meter_table_count(struct meter_table *table, struct meter_flow *flow,
+		       enum flow_direction direction, uint64_t octets,
+		       uint64_t pdus, uint32_t now);
 
-void flow_table_remove(struct flow_table *table, struct meter_flow *flow,
-		       enum flow_end_reason reason);
+void meter_table_remove(struct meter_table *table, struct meter_flow *flow,
+			enum flow_end_reason reason);
 
 /* Removes all flows of a rule set; 0: all there are. */
-void flow_table_clear(struct flow_table *table, uint8_t rule_set,
-		      enum flow_end_reason reason);
+void meter_table_clear(struct meter_table *table, uint8_t rule_set,
+		       enum flow_end_reason reason);
 
 /* The flow with that index, or NULL. */
-struct meter_flow *flow_table_at(const struct flow_table *table,
-				 uint32_t index);
+struct meter_flow *meter_table_at(const struct meter_table *table,
+				  uint32_t index);
 
 /*
  * The flow with the least index above after that belongs to the rule set and
  * was active at time or later (the TimeFilter of RFC 4502), or NULL. Takes
  * logarithmic time. Rule set 0 needs all_rule_sets.
  */
-struct meter_flow *flow_table_next(const struct flow_table *table,
-				   uint8_t rule_set, uint32_t time,
-				   uint32_t after);
+struct meter_flow *meter_table_next(const struct meter_table *table,
+				    uint8_t rule_set, uint32_t time,
+				    uint32_t after);
 
 /* The flow of a rule set that was not active for the longest time, or NULL. */
-struct meter_flow *flow_table_oldest(const struct flow_table *table,
-				     uint8_t rule_set);
+struct meter_flow *meter_table_oldest(const struct meter_table *table,
+				      uint8_t rule_set);
 
 /* When the latest flow of a rule set was active; 0: it has no flow. */
-uint32_t flow_table_latest(const struct flow_table *table, uint8_t rule_set);
+uint32_t meter_table_latest(const struct meter_table *table, uint8_t rule_set);
 
 /* Flows of a rule set, of all of them (0), and how many there may be. */
-uint32_t flow_table_flows(const struct flow_table *table, uint8_t rule_set);
-uint32_t flow_table_max(const struct flow_table *table);
+uint32_t meter_table_flows(const struct meter_table *table, uint8_t rule_set);
+uint32_t meter_table_max(const struct meter_table *table);
 
 /* The meter */
 
 struct meter;
 
 struct meter_config {
-	uint32_t max_flows;  /* 1 to FLOW_TABLE_MAX */
+	uint32_t max_flows;  /* 1 to METER_TABLE_MAX */
 	uint32_t max_rules;  /* in all rule sets together */
 	uint32_t inactivity; /* s, flowInactivityTimeout to start with */
 	uint32_t uptime;     /* centiseconds to start with; 0 is taken as 1 */
-	bool all_rule_sets;  /* as for flow_table_new */
+	bool all_rule_sets;  /* as for meter_table_new */
 };
 
 #define METER_INACTIVITY 600 /* s, the default of RFC 2720 */
@@ -178,7 +178,7 @@ void meter_free(struct meter *meter);
 /* As after a power cut: no flows, no rows, no rule sets but 1, a new Uptime. */
 void meter_restart(struct meter *meter, uint64_t now_ms);
 
-struct flow_table *meter_flows(struct meter *meter);
+struct meter_table *meter_flows(struct meter *meter);
 
 /* Moves the Uptime on and returns it. Flows are lost when it wraps. */
 uint32_t meter_advance(struct meter *meter, uint64_t now_ms);
@@ -204,18 +204,18 @@ int meter_count(struct meter *meter, const struct flow_key *key,
 		uint64_t now_ms);
 
 /* What has become of packets that rule sets were executed for. */
-struct meter_counters {
-	uint64_t packets;   /* or records of flows */
-	uint64_t sampled;   /* left out by an interface's sampling */
-	uint64_t ignored;   /* by each rule set that said so; the same below */
+struct meter_totals {
+	uint64_t packets; /* or records of flows */
+	uint64_t sampled; /* left out by an interface's sampling */
+	uint64_t ignored; /* by each rule set that said so; the same below */
 	uint64_t no_match;
-	uint64_t faults;    /* rules that loop and the like, as no match */
-	uint64_t refused;   /* flood mode, flow table full, no memory */
+	uint64_t faults;  /* rules that loop and the like, as no match */
+	uint64_t refused; /* flood mode, flow table full, no memory */
 	uint64_t counted;
-	uint64_t executed;  /* rule sets for packets; others were remembered */
+	uint64_t executed; /* rule sets for packets; others were remembered */
 };
 
-const struct meter_counters *meter_counters(const struct meter *meter);
+const struct meter_totals *meter_totals(const struct meter *meter);
 
 /* Adds an interface by its ifIndex. 0, -ENOSPC, -EEXIST. */
 int meter_interface_add(struct meter *meter, uint32_t if_index);

@@ -259,7 +259,8 @@ check_process(struct graph *g, const struct conf_node *process)
 	if (!mark_targets(g, process))
 		warn(g, process,
 		     "what it collects goes nowhere, expected "
-		     "exportingProcess, cx:cache or cx:observationPoint");
+		     "exportingProcess, cx:cache, cx:observationPoint or "
+		     "cx:meterAgent");
 }
 
 static void
@@ -315,6 +316,12 @@ check_used(struct graph *g)
 			     "nothing feeds it, expected a "
 			     "collectingProcess with its name in cx:cache, or "
 			     "a selectionProcess with it in cache");
+	conf_each (n, g->conf->root, "meterAgent")
+		if (!marked(&g->used, n))
+			warn(g, n,
+			     "nothing feeds it, expected a selectionProcess or "
+			     "collectingProcess with its name in "
+			     "cx:meterAgent");
 	conf_each (n, g->conf->root, "exportingProcess")
 		if (!marked(&g->used, n))
 			warn(g, n,
@@ -428,7 +435,8 @@ conf_check_graph(const struct conf *conf, struct conf_errors *errors)
 	conf_each (n, conf->root, "selectionProcess")
 		if (!mark_targets(&g, n))
 			warn(&g, n,
-			     "what it takes goes nowhere, expected cache");
+			     "what it takes goes nowhere, expected cache or "
+			     "cx:meterAgent");
 	conf_each (n, conf->root, "cache")
 		if (!mark_targets(&g, n))
 			warn(&g, n,

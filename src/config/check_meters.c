@@ -208,6 +208,77 @@ check_meter(const struct conf_node *meter, struct conf_errors *errors)
 	check_enterprise(meter, errors);
 }
 
+/* ---- agents -------------------------------------------------------------- */
+
+static void
+check_user(const struct conf_node *user, struct conf_errors *errors)
+{
+	bool auth = conf_has(user, "authPassphrase") ||
+		    conf_has(user, "authPassphraseFile");
+	bool priv = conf_has(user, "privPassphrase") ||
+		    conf_has(user, "privPassphraseFile");
+
+	if (priv && !auth)
+		conf_error(errors, user->line, "cx:user",
+			   "SNMP v3 does not encrypt without authentication, "
+			   "expected cx:authPassphrase or "
+			   "cx:authPassphraseFile, too");
+}
+
+static void
+check_access(const struct conf_node *agent, struct conf_errors *errors)
+{
+	static const char *const own[] = {
+		"listenAddress",  "community",		"communityFile",
+		"writeCommunity", "writeCommunityFile", "user",
+		"engineId"};
+	const struct conf_node *user, *leaf;
+	char shown[CONF_SHOWN_SIZE];
+	bool any = false;
+
+	conf_each (user, agent, "user")
+		check_user(user, errors);
+	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++) {
+		leaf = conf_child(agent, own[i]);
+		any |= leaf && i > 0 && i < 6;
+		if (leaf && conf_has(agent, "agentX"))
+			conf_error(errors, leaf->line,
+				   conf_row_shown(leaf->row, shown),
+				   "with cx:agentX the master listens and "
+				   "knows who may ask, expected one or the "
+				   "other");
+	}
+	if (!any && !conf_has(agent, "agentX"))
+		conf_error(errors, agent->line, "cx:meterAgent",
+			   "nobody could read it, expected cx:community, "
+			   "cx:writeCommunity, cx:user or cx:agentX");
+}
+
+static void
+check_agents(const struct conf *conf, struct conf_errors *errors)
+{
+	const struct conf_node *agent, *first = NULL, *id;
+
+	conf_each (agent, conf->root, "meterAgent") {
+		if (first)
+			conf_error(errors, agent->line, "cx:meterAgent",
+				   "there is one in line %u, expected one at "
+				   "most",
+				   first->line);
+		else
+			first = agent;
+		check_access(agent, errors);
+		id = conf_child(agent, "engineId");
+		if (id && id->text &&
+		    (strspn(id->text, "0123456789abcdefABCDEF") !=
+			     strlen(id->text) ||
+		     strlen(id->text) % 2))
+			conf_error(errors, id->line, "cx:engineId",
+				   "it is no octet string, expected 10 to 64 "
+				   "hexadecimal digits, two for each octet");
+	}
+}
+
 int
 conf_check_meters(const struct conf *conf, struct conf_errors *errors)
 {
@@ -216,6 +287,7 @@ conf_check_meters(const struct conf *conf, struct conf_errors *errors)
 	struct conf_node *node;
 	int ret = 0;
 
+	check_agents(conf, errors);
 	conf_each (process, conf->root, "collectingProcess") {
 		for (node = process->first; node; node = node->next) {
 			if (strcmp(node->name, "meterReader") != 0)

@@ -96,6 +96,7 @@ extern const struct conf_row conf_rows_selection[];
 extern const struct conf_row conf_rows_cache[];
 extern const struct conf_row conf_rows_exporting[];
 extern const struct conf_row conf_rows_meter[]; /* cx:meterReader */
+extern const struct conf_row conf_rows_agent[]; /* cx:meterAgent */
 extern const struct conf_row conf_rows_tls[];
 extern const struct conf_row conf_rows_session[];  /* transportSession */
 extern const struct conf_row conf_rows_template[]; /* template */

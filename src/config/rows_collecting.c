@@ -122,6 +122,10 @@ const struct conf_row conf_rows_collecting[] = {
 		 .help = "Cache that gets the records to merge, in place of "
 			 "or beside exportingProcess: this makes a "
 			 "concentrator."),
+	CONF_ROW(LEAF, "meterAgent", .cx = true, .type = CONF_REF,
+		 .ref = "meterAgent",
+		 .help = "Meter that counts the records by its rules, to be "
+			 "read by SNMP."),
 	CONF_LAST,
 };
 
@@ -189,6 +193,10 @@ static const struct conf_row ipfix_rows[] = {
 		 .help = "Merges records to Flows."),
 	CONF_ROW(LIST, "exportingProcess", .rows = conf_rows_exporting,
 		 .help = "Sends records to destinations."),
+	CONF_ROW(LIST, "meterAgent", .cx = true, .rows = conf_rows_agent,
+		 .help = "Meters by rule sets and is read by SNMP as a traffic "
+			 "flow meter (RFC 2722, RFC 2720); there is one at "
+			 "most."),
 	CONF_LAST,
 };
 

@@ -272,5 +272,9 @@ const struct conf_row conf_rows_selection[] = {
 			 "exportingProcess (selectionSequence)."),
 	CONF_ROW(LEAF, "cache", .type = CONF_REF, .ref = "cache",
 		 .help = "Cache that gets the packets taken."),
+	CONF_ROW(LEAF, "meterAgent", .cx = true, .type = CONF_REF,
+		 .ref = "meterAgent",
+		 .help = "Meter that counts the packets taken by its rules, to "
+			 "be read by SNMP; in place of or beside the cache."),
 	CONF_LAST,
 };

@@ -45,6 +45,7 @@ struct job {
 struct meter_engine {
 	struct event_base *base;
 	struct event *turn; /* ends a turn */
+	bool shared;	    /* Net-SNMP, with an agent */
 	uint64_t turn_start_ns;
 	struct key *keys;
 	unsigned key_count;
@@ -254,6 +255,12 @@ meter_engine_new(struct event_base *base, struct meter_engine **out)
 }
 
 void
+meter_engine_share(struct meter_engine *engine)
+{
+	engine->shared = true;
+}
+
+void
 meter_engine_free(struct meter_engine *engine)
 {
 	struct key *key;
@@ -274,7 +281,8 @@ meter_engine_free(struct meter_engine *engine)
 	event_free(engine->turn);
 	pthread_cond_destroy(&engine->wake);
 	pthread_mutex_destroy(&engine->mutex);
-	snmp_shutdown("conflux");
+	if (!engine->shared)
+		snmp_shutdown("conflux");
 	free(engine);
 }
 

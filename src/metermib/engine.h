@@ -50,15 +50,4 @@ int meter_engine_write(struct meter_engine *engine, const char *path,
 /* Waits a moment for the writer: for who must not go before it is done. */
 void meter_engine_wait(struct meter_engine *engine);
 
-/* Overwrites a secret and frees it. NULL is legal. */
-void secret_free(char *secret);
-
-/*
- * The secret: *out is malloc'ed, or NULL if it is not set. Of a file it is the
- * first line. Logs what is wrong, never the secret. -EINVAL, -ENOMEM, or the
- * errno of the file.
- */
-int secret_read(const struct meter_secret *secret, const char *what,
-		char **out);
-
 #endif

@@ -145,20 +145,23 @@ build_points(struct worker *worker, char **error)
 }
 
 static bool
-is_cache(const struct target *target)
+is_a(const struct target *target, const char *name)
 {
-	return strcmp(target->node->name, "cache") == 0;
+	return strcmp(target->node->name, name) == 0;
 }
 
 static int
 build_target(struct worker *worker, const struct target *target, char **error)
 {
-	bool cache = is_cache(target);
+	bool cache = is_a(target, "cache");
 	struct unit *unit;
 
 	if (worker->index > 0 &&
 	    (!cache || !cache_merges_twice(target->node, worker->registry)))
 		return 0;
+	if (is_a(target, "meterAgent"))
+		return build_agent(add_unit(worker, UNIT_AGENT, target->node),
+				   error);
 	unit = add_unit(worker, cache ? UNIT_CACHE : UNIT_EXPORTING,
 			target->node);
 	unit->domain = target->domain;
@@ -271,7 +274,7 @@ link_remotes(struct unit *unit, const struct conf_node *from)
 	return rc;
 }
 
-/* A Selection Process to its cache. */
+/* A Selection Process to its cache, and to the agent. */
 static int
 link_selection(struct unit *point, struct unit *unit)
 {
@@ -282,7 +285,7 @@ link_selection(struct unit *point, struct unit *unit)
 
 	if (rc == 0 && cache)
 		rc = stage_link(unit->stage, cache->stage);
-	return rc;
+	return rc < 0 ? rc : link_refs(unit, unit->node, "meterAgent");
 }
 
 /* The Selection Processes of an Observation Point stand right behind it. */
@@ -327,6 +330,7 @@ link_unit(struct unit *unit)
 	case UNIT_REMOTE:
 	case UNIT_HANDOVER:
 	case UNIT_EXPORTING:
+	case UNIT_AGENT:
 		return 0;
 	}
 	rc = link_remotes(unit, from);
@@ -334,6 +338,8 @@ link_unit(struct unit *unit)
 		rc = link_refs(unit, from, "cache");
 	if (rc == 0)
 		rc = link_refs(unit, from, "exportingProcess");
+	if (rc == 0)
+		rc = link_refs(unit, from, "meterAgent");
 	return rc;
 }
 
@@ -361,7 +367,10 @@ build_worker(struct worker *worker, char **error)
 	worker->unit = calloc(worker->unit_size, sizeof(*worker->unit));
 	if (!worker->unit)
 		return -ENOMEM;
-	rc = build_sources(worker, error);
+	/* The first use of Net-SNMP must be the agent's. */
+	rc = worker->index == 0 ? agent_open(worker->runtime, error) : 0;
+	if (rc == 0)
+		rc = build_sources(worker, error);
 	if (rc == 0)
 		rc = build_points(worker, error);
 	if (rc == 0)

@@ -217,9 +217,14 @@ message_size(const struct conf_node *node, uint32_t preset)
 static int
 start_engine(struct runtime *runtime)
 {
+	int rc;
+
 	if (runtime->meters)
 		return 0;
-	return meter_engine_new(runtime->base, &runtime->meters);
+	rc = meter_engine_new(runtime->base, &runtime->meters);
+	if (rc == 0 && runtime->agent)
+		meter_engine_share(runtime->meters);
+	return rc;
 }
 
 int

@@ -141,6 +141,9 @@ build_wants(struct unit *point, struct unit *selection, char **error)
 			rc = want_fields(point, &conf);
 		free(fields);
 	}
+	ref = conf_child(selection->node, "meterAgent");
+	if (rc == 0 && ref)
+		rc = agent_wants(ref->target, point, want);
 	if (rc == 0)
 		rc = selection_wants(selection->stage, want, point);
 	if (rc < 0 && rc != -ENOMEM)

@@ -137,6 +137,21 @@ check_meter(struct check *check, const struct conf_node *node)
 	return rc;
 }
 
+static void
+check_agent(struct check *check, const struct conf_node *node)
+{
+	const struct conf_node *user;
+
+	check_file(check, node, "communityFile");
+	check_file(check, node, "writeCommunityFile");
+	check_rules(check, node, "ruleSetFile");
+	check_rules(check, node, "standbyRuleSetFile");
+	conf_each (user, node, "user") {
+		check_file(check, user, "authPassphraseFile");
+		check_file(check, user, "privPassphraseFile");
+	}
+}
+
 /* ---- packets ---------------------------------------------------------------- */
 
 static int
@@ -265,6 +280,8 @@ check_conf(const struct conf *conf, struct conf_errors *errors)
 			rc = check_selection(&check, node);
 	conf_each (node, root, "observationPoint")
 		check_point(&check, node);
+	conf_each (node, root, "meterAgent")
+		check_agent(&check, node);
 	conf_each (node, root, "cache")
 		if (rc == 0)
 			check_fields(&check, conf, node);

@@ -183,11 +183,15 @@ targets_of(const struct conf *conf, unsigned *count)
 
 	conf_each (node, conf_root(conf), "exportingProcess")
 		most++;
+	conf_each (node, conf_root(conf), "meterAgent")
+		most++;
 	list = calloc(most + 1, sizeof(*list));
 	if (!list)
 		return NULL;
 	n = add_caches(conf, list);
 	conf_each (node, conf_root(conf), "exportingProcess")
+		list[n++] = (struct target){node, 0};
+	conf_each (node, conf_root(conf), "meterAgent")
 		list[n++] = (struct target){node, 0};
 	*count = n;
 	return list;

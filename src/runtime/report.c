@@ -257,6 +257,8 @@ runtime_log_ledger(struct runtime *runtime)
 		log_process(runtime, node);
 	conf_each (node, root, "exportingProcess")
 		log_exporter(runtime, node);
+	conf_each (node, root, "meterAgent")
+		log_process(runtime, node);
 	if (copied)
 		snprintf(more, sizeof(more), "all (copied %" PRIu64 ")",
 			 copied);
@@ -352,6 +354,8 @@ report_stage(const struct unit *unit, struct report *report)
 			    conf_name(unit->point));
 	if (unit->stage->ops->report)
 		unit->stage->ops->report(unit->stage, report);
+	if (unit->kind == UNIT_AGENT)
+		agent_report(unit->worker->runtime->agent, report);
 	if (unit->capture_count) {
 		report_list(report, "cx:capture");
 		for (unsigned i = 0; i < unit->capture_count; i++) {
@@ -404,6 +408,7 @@ runtime_report(struct runtime *runtime, const char *section,
 		{"selectionProcess", UNIT_SELECTION},
 		{"cache", UNIT_CACHE},
 		{"exportingProcess", UNIT_EXPORTING},
+		{"cx:meterAgent", UNIT_AGENT},
 	};
 	bool any = false;
 

@@ -126,6 +126,9 @@ stop_sources(struct runtime *runtime)
 static bool
 all_finished(const struct runtime *runtime)
 {
+	/* Readers have not come for the last time when the last packet has. */
+	if (runtime->agent)
+		return false;
 	for (unsigned w = 1; w < runtime->worker_count; w++)
 		if (!runtime->worker[w].finished)
 			return false;
@@ -414,6 +417,7 @@ runtime_free(struct runtime *runtime)
 	for (unsigned i = workers; i-- > 0;)
 		worker_fini(&runtime->worker[i]);
 	meter_engine_free(runtime->meters);
+	agent_close(runtime->agent);
 	if (runtime->advance)
 		event_free(runtime->advance);
 	free(runtime->worker);

@@ -22,6 +22,7 @@
 #include "conflux/shape.h"
 #include "conflux/stage.h"
 
+struct agent;
 struct event;
 struct event_base;
 struct handover_port;
@@ -41,6 +42,7 @@ enum unit_kind {
 	UNIT_CACHE,
 	UNIT_HANDOVER, /* for a cache or exporting process, to worker 0 */
 	UNIT_EXPORTING,
+	UNIT_AGENT, /* the meter that is read by SNMP */
 };
 
 struct unit {
@@ -58,6 +60,7 @@ struct unit {
 	unsigned capture_count;
 	unsigned captures_ended;
 	uint64_t measured_ms, cpu_ms; /* of a selection: see measure */
+	uint64_t told_lost;    /* of an Observation Point: see agent_tick */
 	bool finished;         /* a source that will bring no more */
 	bool drained;          /* a meter reader that has ended */
 };
@@ -114,6 +117,7 @@ struct runtime {
 	struct worker *worker;
 	unsigned worker_count;
 	struct meter_engine *meters;
+	struct agent *agent;     /* or NULL */
 	struct manage *manage;
 	uint16_t *port;          /* bound, of each collector in order */
 	struct target *target;   /* caches and exporters by their number */
@@ -201,6 +205,21 @@ int build_collecting(struct unit *unit, unsigned *collector,
 		     unsigned *file, char **error);
 int build_meter(struct unit *unit, char **error);
 
+/*
+ * The agent, before any other use of Net-SNMP, if the configuration has one.
+ * Its stage is the unit's.
+ */
+int agent_open(struct runtime *runtime, char **error);
+int build_agent(struct unit *unit, char **error);
+/* What the stage of the agent wants of packets. */
+int agent_wants(const struct conf_node *node, struct unit *point,
+		int (*want)(void *arg, const struct ie *ie, uint16_t length));
+/* Tells the meter what the kernel has dropped. */
+void agent_tick(struct runtime *runtime);
+void agent_report(const struct agent *agent, struct report *report);
+/* After all other use of Net-SNMP. NULL is legal. */
+void agent_close(struct agent *agent);
+
 /* The cache's configuration in this worker; *fields is to be freed. */
 int cache_conf_of(const struct conf_node *node, unsigned worker,
 		  const struct ie_registry *registry, struct cache_conf *conf,
@@ -257,12 +276,15 @@ void worker_capture_finished(void *unit);
 void worker_source_finished(void *unit);
 struct unit *worker_find(struct worker *worker, const struct conf_node *node,
 			 uint32_t domain);
-/* That of a cache or an exporting process, by its number. */
+/* That of a cache, an exporting process or an agent, by its number. */
 struct target {
 	const struct conf_node *node;
 	uint32_t domain;
 };
-/* Caches by domain first, then exporting processes; to be freed, or NULL. */
+/*
+ * Caches by domain first, then exporting processes, then the agent; to be
+ * freed, or NULL.
+ */
 struct target *targets_of(const struct conf *conf, unsigned *count);
 
 /* ---- report.c ------------------------------------------------------------ */

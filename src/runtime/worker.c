@@ -39,6 +39,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	worker->ticked_ms = now;
 	for (unsigned i = 0; i < worker->unit_count; i++)
 		stage_tick(worker->unit[i].stage, now);
+	if (worker->index == 0)
+		agent_tick(worker->runtime);
 }
 
 /* ---- sources ------------------------------------------------------------- */

@@ -86,7 +86,7 @@ static uint64_t
 digest(const struct meter *meter)
 {
 	uint64_t sum = meter->flood_mark + meter->inactivity_timeout +
-		       meter->flood_mode + flow_table_flows(meter->flows, 0);
+		       meter->flood_mode + meter_table_flows(meter->flows, 0);
 
 	for (unsigned t = 0; t < CONTROL_TABLES; t++) {
 		struct control_row row = {0, 0};
@@ -142,8 +142,8 @@ check(const struct meter *meter)
 	uint32_t flows = 0;
 
 	for (unsigned i = 1; i <= RULE_SET_MAX; i++)
-		flows += flow_table_flows(meter->flows, (uint8_t)i);
-	assert(flows == flow_table_flows(meter->flows, 0));
+		flows += meter_table_flows(meter->flows, (uint8_t)i);
+	assert(flows == meter_table_flows(meter->flows, 0));
 	assert(flows <= MAX_FLOWS);
 	assert(rule_store_room(meter->rules) <= MAX_RULES);
 	assert(rule_store_find(meter->rules, RULE_SET_DEFAULT));

@@ -275,7 +275,7 @@ get_rule_set(const struct meter *meter, uint32_t number, unsigned sub_id,
 		break;
 	default:
 		value_number(value, INT,
-			     flow_table_flows(meter->flows, (uint8_t)number));
+			     meter_table_flows(meter->flows, (uint8_t)number));
 	}
 }
 
@@ -347,10 +347,10 @@ get_scalar(const struct meter *meter, unsigned sub_id, struct value *value)
 		value_number(value, INT, meter->inactivity_timeout);
 		break;
 	case 7:
-		value_number(value, INT, flow_table_flows(meter->flows, 0));
+		value_number(value, INT, meter_table_flows(meter->flows, 0));
 		break;
 	case 8:
-		value_number(value, INT, flow_table_max(meter->flows));
+		value_number(value, INT, meter_table_max(meter->flows));
 		break;
 	default:
 		value_number(value, INT, truth(meter->flood_mode));

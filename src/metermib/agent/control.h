@@ -51,7 +51,7 @@ struct manager_row {
 };
 
 struct meter {
-	struct flow_table *flows;
+	struct meter_table *flows;
 	struct rule_store *rules;
 	uint32_t inactivity; /* s, after a restart */
 	uint64_t start_ms;   /* of Uptime 0, modulo 2^64 */
@@ -66,7 +66,7 @@ struct meter {
 	uint8_t run[RULE_SET_MAX]; /* their numbers */
 	unsigned run_count;
 	uint64_t random; /* of sampling */
-	struct meter_counters counters;
+	struct meter_totals counters;
 	struct interface_row interface[METER_ROWS];
 	struct reader_row reader[METER_ROWS];
 	struct manager_row manager[METER_ROWS];

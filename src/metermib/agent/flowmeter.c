@@ -252,11 +252,11 @@ number_option(struct flowmeter *f, int option, const char *text)
 
 	switch (option) {
 	case OPT_FLOWS:
-		err = get_number("--flows", text, 0, FLOW_TABLE_MAX / 4, &n);
+		err = get_number("--flows", text, 0, METER_TABLE_MAX / 4, &n);
 		g->flows = (uint32_t)n;
 		return err;
 	case OPT_MAX_FLOWS:
-		err = get_number("--max-flows", text, 1, FLOW_TABLE_MAX, &n);
+		err = get_number("--max-flows", text, 1, METER_TABLE_MAX, &n);
 		f->meter_config.max_flows = (uint32_t)n;
 		return err;
 	case OPT_SEED:
@@ -479,7 +479,7 @@ start(struct flowmeter *f)
 	f->meter = meter_new(&f->meter_config, f->start_ms);
 	if (!f->base || !f->meter)
 		return -ENOMEM;
-	flow_table_on_removal(meter_flows(f->meter), flow_left, f);
+	meter_table_on_removal(meter_flows(f->meter), flow_left, f);
 	f->event[0] = evsignal_new(f->base, SIGTERM, on_signal, f);
 	f->event[1] = evsignal_new(f->base, SIGINT, on_signal, f);
 	f->event[2] = event_new(f->base, -1, EV_PERSIST, on_time, f);
@@ -512,7 +512,7 @@ finish(struct flowmeter *f)
 	const struct generator_counters *g = generator_counters(f->generator);
 	const struct metermib_agent_counters *a =
 		metermib_agent_counters(f->agent);
-	struct flow_table *flows = meter_flows(f->meter);
+	struct meter_table *flows = meter_flows(f->meter);
 	int err = 0;
 
 	log_notice("%" PRIu64 " counts, %" PRIu64 " octets, %" PRIu64
@@ -523,8 +523,8 @@ finish(struct flowmeter *f)
 		   a->packages, a->refused);
 	if (!f->truth)
 		return 0;
-	for (uint32_t i = 1; i <= flow_table_max(flows); i++) {
-		const struct meter_flow *flow = flow_table_at(flows, i);
+	for (uint32_t i = 1; i <= meter_table_max(flows); i++) {
+		const struct meter_flow *flow = meter_table_at(flows, i);
 
 		if (flow)
 			truth_flow(f->truth, flow, "live");

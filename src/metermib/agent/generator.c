@@ -223,7 +223,7 @@ static void
 count(struct generator *g, struct flow_key *key, enum flow_direction direction,
       uint64_t octets, uint64_t pdus, unsigned octet_scale, uint64_t now_ms)
 {
-	struct flow_table *flows = meter_flows(g->meter);
+	struct meter_table *flows = meter_flows(g->meter);
 	uint32_t rate =
 		meter_interface_rate(g->meter, key->end[direction].interface);
 	uint8_t running[256];
@@ -245,7 +245,7 @@ count(struct generator *g, struct flow_key *key, enum flow_direction direction,
 		g->counters.octets += octets;
 		g->counters.pdus += pdus;
 		if (octet_scale)
-			flow_table_find(flows, key)->octet_scale =
+			meter_table_find(flows, key)->octet_scale =
 				(uint8_t)octet_scale;
 	}
 	key->rule_set = 0;

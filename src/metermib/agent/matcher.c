@@ -11,8 +11,8 @@
  * What a rule set makes of a packet depends on the bits of it that the rules
  * look at, and on the flows that there are. So the last answers are remembered
  * by these bits: most packets need no rule to be executed. An answer that names
- * a flow is void when the flow is gone (its serial tells), or when the exchanged
- * key of a flow gets a flow of its own.
+ * a flow is void when the flow is gone (its serial tells), or when the
+ * exchanged key of a flow gets a flow of its own.
  *
  * flowInterfaceSampleRate: one packet in so many is counted, by chance, as RFC
  * 2720 wants variance. Counters are those of the packets counted, not scaled,
@@ -66,7 +66,7 @@ struct matcher {
 	uint32_t epoch; /* answers of others are void */
 };
 
-/* ---- rule sets that run ------------------------------------------------------ */
+/* ---- rule sets that run -------------------------------------------------- */
 
 struct answers *
 answers_new(uint32_t max_flows)
@@ -122,9 +122,8 @@ matcher_update(struct meter *meter, unsigned number)
 	    pme_made_of((*matcher)->pme, rules, set->size))
 		return;
 	matcher_free(*matcher);
-	*matcher = meter->running[number]
-			   ? matcher_new(meter, rules, set->size)
-			   : NULL;
+	*matcher = meter->running[number] ? matcher_new(meter, rules, set->size)
+					  : NULL;
 }
 
 void
@@ -139,7 +138,7 @@ matchers_update(struct meter *meter)
 	}
 }
 
-/* ---- directions ---------------------------------------------------------------- */
+/* ---- directions ---------------------------------------------------------- */
 
 static void
 exchange(const struct flow_key *key, struct flow_key *to)
@@ -162,12 +161,12 @@ forward(struct meter *meter, const struct flow_key *key,
 {
 	struct flow_key other;
 
-	*flow = flow_table_find(meter->flows, key);
+	*flow = meter_table_find(meter->flows, key);
 	answer->direction = FLOW_TO;
 	if (*flow)
 		return 0;
 	exchange(key, &other);
-	*flow = flow_table_find(meter->flows, &other);
+	*flow = meter_table_find(meter->flows, &other);
 	if (*flow) {
 		answer->direction = FLOW_FROM;
 		return 0;
@@ -181,16 +180,16 @@ backward(struct meter *meter, struct matcher *matcher,
 	 const struct flow_key *key, struct meter_flow **flow,
 	 struct answer *answer)
 {
-	uint32_t flows = flow_table_flows(meter->flows, 0);
+	uint32_t flows = meter_table_flows(meter->flows, 0);
 	int err = meter_flow_find(meter, key, flow);
 	struct flow_key other;
 
 	answer->direction = FLOW_FROM;
-	if (err || flow_table_flows(meter->flows, 0) == flows)
+	if (err || meter_table_flows(meter->flows, 0) == flows)
 		return err;
 	/* Packets that counted backwards there have this flow from now on. */
 	exchange(key, &other);
-	if (flow_table_find(meter->flows, &other))
+	if (meter_table_find(meter->flows, &other))
 		matcher->epoch = ++meter->answers->epochs;
 	return 0;
 }
@@ -246,7 +245,7 @@ execute(struct meter *meter, struct matcher *matcher, uint8_t number,
 	return 0;
 }
 
-/* ---- packets ---------------------------------------------------------------- */
+/* ---- packets ------------------------------------------------------------- */
 
 static bool
 is_good(const struct meter *meter, const struct matcher *matcher,
@@ -259,7 +258,7 @@ is_good(const struct meter *meter, const struct matcher *matcher,
 		return false;
 	if (answer->kind != ANSWER_COUNT)
 		return true;
-	flow = flow_table_at(meter->flows, answer->flow);
+	flow = meter_table_at(meter->flows, answer->flow);
 	return flow && flow->serial == answer->serial;
 }
 
@@ -305,7 +304,7 @@ ask(struct meter *meter, uint8_t number, const struct pme_packet *packet,
 static enum meter_fate
 match(struct meter *meter, uint8_t number, const struct pme_packet *packet)
 {
-	struct meter_counters *c = &meter->counters;
+	struct meter_totals *c = &meter->counters;
 	enum meter_fate fate;
 	const struct answer *answer = ask(meter, number, packet, &fate);
 
@@ -315,11 +314,11 @@ match(struct meter *meter, uint8_t number, const struct pme_packet *packet)
 	}
 	switch (answer->kind) {
 	case ANSWER_COUNT:
-		flow_table_count(meter->flows,
-				 flow_table_at(meter->flows, answer->flow),
-				 (enum flow_direction)answer->direction,
-				 packet->octets, packet->pdus,
-				 (uint32_t)meter->uptime);
+		meter_table_count(meter->flows,
+				  meter_table_at(meter->flows, answer->flow),
+				  (enum flow_direction)answer->direction,
+				  packet->octets, packet->pdus,
+				  (uint32_t)meter->uptime);
 		c->counted++;
 		return METER_COUNTED;
 	case ANSWER_IGNORE:
@@ -340,9 +339,8 @@ sampled(struct meter *meter, const struct pme_packet *packet)
 {
 	const uint8_t *octets = packet->end[FLOW_SOURCE].interface;
 	const struct interface_row *row;
-	uint32_t index = (uint32_t)octets[0] << 24 |
-			 (uint32_t)octets[1] << 16 | (uint32_t)octets[2] << 8 |
-			 octets[3];
+	uint32_t index = (uint32_t)octets[0] << 24 | (uint32_t)octets[1] << 16 |
+			 (uint32_t)octets[2] << 8 | octets[3];
 
 	if (index == 0)
 		return true;
@@ -358,7 +356,7 @@ sampled(struct meter *meter, const struct pme_packet *packet)
 enum meter_fate
 meter_packet(struct meter *meter, const struct pme_packet *packet, bool sample)
 {
-	uint32_t flows = flow_table_flows(meter->flows, 0);
+	uint32_t flows = meter_table_flows(meter->flows, 0);
 	enum meter_fate best = METER_IGNORED;
 
 	meter->counters.packets++;
@@ -373,13 +371,13 @@ meter_packet(struct meter *meter, const struct pme_packet *packet, bool sample)
 			best = fate;
 	}
 	/* Not earlier: rule sets may cease to run by it. */
-	if (flow_table_flows(meter->flows, 0) != flows)
+	if (meter_table_flows(meter->flows, 0) != flows)
 		meter_look_at_marks(meter);
 	return best;
 }
 
-const struct meter_counters *
-meter_counters(const struct meter *meter)
+const struct meter_totals *
+meter_totals(const struct meter *meter)
 {
 	return &meter->counters;
 }

@@ -66,7 +66,8 @@ meter_new(const struct meter_config *config, uint64_t now_ms)
 	meter->inactivity = config->inactivity;
 	meter->random = hash_seed();
 	meter->rules = rule_store_new(config->max_rules);
-	meter->flows = flow_table_new(config->max_flows, config->all_rule_sets);
+	meter->flows =
+		meter_table_new(config->max_flows, config->all_rule_sets);
 	meter->answers = answers_new(config->max_flows);
 	if (!meter->rules || !meter->flows || !meter->answers) {
 		meter_free(meter);
@@ -85,7 +86,7 @@ meter_free(struct meter *meter)
 		matcher_free(meter->matcher[i]);
 	free(meter->answers);
 	rule_store_free(meter->rules);
-	flow_table_free(meter->flows);
+	meter_table_free(meter->flows);
 	free(meter);
 }
 
@@ -94,13 +95,13 @@ meter_restart(struct meter *meter, uint64_t now_ms)
 {
 	uint32_t number = RULE_SET_DEFAULT;
 
-	flow_table_clear(meter->flows, 0, FLOW_END_RESTART);
+	meter_table_clear(meter->flows, 0, FLOW_END_RESTART);
 	while ((number = rule_store_next(meter->rules, number)))
 		rule_store_remove(meter->rules, number);
 	start(meter, 0, now_ms);
 }
 
-struct flow_table *
+struct meter_table *
 meter_flows(struct meter *meter)
 {
 	return meter->flows;
@@ -119,7 +120,7 @@ meter_advance(struct meter *meter, uint64_t now_ms)
 	 * TimeFilter). 0 is skipped, it stands for never.
 	 */
 	if (uptime >> 32 != meter->uptime >> 32) {
-		flow_table_clear(meter->flows, 0, FLOW_END_RESTART);
+		meter_table_clear(meter->flows, 0, FLOW_END_RESTART);
 		for (unsigned i = 0; i < METER_ROWS; i++) {
 			meter->reader[i].last_time = 0;
 			meter->reader[i].previous_time = 0;
@@ -179,7 +180,7 @@ meter_refers(const struct meter *meter, uint32_t rule_set)
 void
 meter_rule_set_remove(struct meter *meter, uint32_t rule_set)
 {
-	flow_table_clear(meter->flows, (uint8_t)rule_set, FLOW_END_DESTROYED);
+	meter_table_clear(meter->flows, (uint8_t)rule_set, FLOW_END_DESTROYED);
 	rule_store_remove(meter->rules, rule_set);
 }
 
@@ -189,13 +190,13 @@ above(const struct meter *meter, uint32_t flows, uint32_t mark)
 {
 	return mark > 0 && mark < 100 &&
 	       (uint64_t)flows * 100 >
-		       (uint64_t)flow_table_max(meter->flows) * mark;
+		       (uint64_t)meter_table_max(meter->flows) * mark;
 }
 
 void
 meter_look_at_marks(struct meter *meter)
 {
-	uint32_t flows = flow_table_flows(meter->flows, 0);
+	uint32_t flows = meter_table_flows(meter->flows, 0);
 
 	if (above(meter, flows, meter->flood_mark))
 		meter->flood_mode = true;
@@ -215,12 +216,13 @@ int
 meter_flow_find(struct meter *meter, const struct flow_key *key,
 		struct meter_flow **flow)
 {
-	*flow = flow_table_find(meter->flows, key);
+	*flow = meter_table_find(meter->flows, key);
 	if (*flow)
 		return 0;
 	if (meter->flood_mode)
 		return -ENOSPC;
-	return flow_table_add(meter->flows, key, (uint32_t)meter->uptime, flow);
+	return meter_table_add(meter->flows, key, (uint32_t)meter->uptime,
+			       flow);
 }
 
 int
@@ -235,13 +237,13 @@ meter_count(struct meter *meter, const struct flow_key *key,
 
 	if (!meter->running[key->rule_set])
 		return -ENOENT;
-	flows = flow_table_flows(meter->flows, 0);
+	flows = meter_table_flows(meter->flows, 0);
 	err = meter_flow_find(meter, key, &flow);
 	if (err)
 		return err;
-	if (flow_table_flows(meter->flows, 0) != flows)
+	if (meter_table_flows(meter->flows, 0) != flows)
 		meter_look_at_marks(meter);
-	flow_table_count(meter->flows, flow, direction, octets, pdus, now);
+	meter_table_count(meter->flows, flow, direction, octets, pdus, now);
 	return 0;
 }
 
@@ -308,9 +310,9 @@ recycle(struct meter *meter, unsigned rule_set, uint32_t read_before,
 	unsigned count = 0;
 
 	while (count < limit &&
-	       (flow = flow_table_oldest(meter->flows, (uint8_t)rule_set)) &&
+	       (flow = meter_table_oldest(meter->flows, (uint8_t)rule_set)) &&
 	       now - flow->last_time >= idle && flow->last_time < read_before) {
-		flow_table_remove(meter->flows, flow, FLOW_END_RECYCLED);
+		meter_table_remove(meter->flows, flow, FLOW_END_RECYCLED);
 		count++;
 	}
 	return count;

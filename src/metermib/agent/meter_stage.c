@@ -42,7 +42,7 @@ struct plan {
 	struct decoder *decoder;
 	bool mac;
 	bool icmp;
-	bool counts;       /* it tells packets; else one record is one */
+	bool counts;	   /* it tells packets; else one record is one */
 	uint8_t peer_type; /* 0: no addresses */
 };
 
@@ -56,7 +56,7 @@ struct meter_stage {
 	struct row row[BATCH_MAX];
 };
 
-#define END(at, member)                                                        \
+#define END(at, member) \
 	FLOW_##at * sizeof(struct pme_end) + offsetof(struct pme_end, member)
 #define COUNTER(member) offsetof(struct row, packet.member)
 
@@ -93,7 +93,7 @@ static const struct wish {
 
 enum { WISHES = sizeof(wishes) / sizeof(wishes[0]) };
 
-/* ---- plans ------------------------------------------------------------------ */
+/* ---- plans --------------------------------------------------------------- */
 
 static void
 plan_free(struct plan *plan)
@@ -211,7 +211,7 @@ plan_of(struct meter_stage *ms, const struct batch *batch)
 	return plan;
 }
 
-/* ---- records ----------------------------------------------------------------- */
+/* ---- records ------------------------------------------------------------- */
 
 static void
 finish_row(const struct plan *plan, struct row *row)
@@ -298,14 +298,14 @@ meter_stage_run(struct stage *stage, const struct batch *batch)
 	}
 }
 
-/* ---- the stage ---------------------------------------------------------------- */
+/* ---- the stage ----------------------------------------------------------- */
 
 static void
 meter_stage_report(struct stage *stage, struct report *report)
 {
 	const struct meter_stage *ms = (struct meter_stage *)stage;
 	const struct meter *meter = ms->meter;
-	const struct meter_counters *c = &meter->counters;
+	const struct meter_totals *c = &meter->counters;
 	unsigned readers = 0, managers = 0;
 
 	for (unsigned i = 0; i < METER_ROWS; i++) {
@@ -313,8 +313,8 @@ meter_stage_report(struct stage *stage, struct report *report)
 		managers += meter->manager[i].index != 0;
 	}
 	report_uint(report, "uptime", meter->uptime);
-	report_uint(report, "activeFlows", flow_table_flows(meter->flows, 0));
-	report_uint(report, "maxFlows", flow_table_max(meter->flows));
+	report_uint(report, "activeFlows", meter_table_flows(meter->flows, 0));
+	report_uint(report, "maxFlows", meter_table_max(meter->flows));
 	report_bool(report, "floodMode", meter->flood_mode);
 	report_uint(report, "readers", readers);
 	report_uint(report, "managers", managers);
@@ -323,7 +323,7 @@ meter_stage_report(struct stage *stage, struct report *report)
 		report_item(report);
 		report_uint(report, "number", meter->run[i]);
 		report_uint(report, "flows",
-			    flow_table_flows(meter->flows, meter->run[i]));
+			    meter_table_flows(meter->flows, meter->run[i]));
 		report_close(report);
 	}
 	report_end_list(report);

@@ -41,13 +41,13 @@ struct position {
 
 /* The least in order of last active time and index; looks at all flows. */
 static struct meter_flow *
-next_literal(const struct flow_table *flows, uint8_t set,
+next_literal(const struct meter_table *flows, uint8_t set,
 	     const struct position *at)
 {
 	struct meter_flow *flow = NULL, *least = NULL;
 	uint32_t after = 0;
 
-	while ((flow = flow_table_next(flows, set, at->time, after))) {
+	while ((flow = meter_table_next(flows, set, at->time, after))) {
 		after = flow->index;
 		if (flow->last_time == at->time && flow->index <= at->index)
 			continue;
@@ -61,7 +61,7 @@ next_literal(const struct flow_table *flows, uint8_t set,
 static struct meter_flow *
 next_flow(const struct mib *mib, struct position *at)
 {
-	const struct flow_table *flows = mib->meter->flows;
+	const struct meter_table *flows = mib->meter->flows;
 	unsigned last = mib->rfc2064 ? 0 : RULE_SET_MAX;
 	struct meter_flow *flow;
 
@@ -72,12 +72,12 @@ next_flow(const struct mib *mib, struct position *at)
 			flow = next_literal(flows, set, at);
 			at->time = flow ? flow->last_time : 0;
 		} else {
-			flow = flow_table_next(flows, set, at->time, at->index);
+			flow = meter_table_next(flows, set, at->time, at->index);
 		}
 		if (!flow && mib->time_filter == METERMIB_PLUS_ONE &&
-		    at->time < flow_table_latest(flows, set)) {
+		    at->time < meter_table_latest(flows, set)) {
 			at->time++;
-			flow = flow_table_next(flows, set, at->time, 0);
+			flow = meter_table_next(flows, set, at->time, 0);
 		}
 		if (flow) {
 			at->index = flow->index;
@@ -93,7 +93,7 @@ next_flow(const struct mib *mib, struct position *at)
 static struct meter_flow *
 flow_at(const struct mib *mib, const struct position *at)
 {
-	struct meter_flow *flow = flow_table_at(mib->meter->flows, at->index);
+	struct meter_flow *flow = meter_table_at(mib->meter->flows, at->index);
 
 	if (!flow || flow->last_time < at->time ||
 	    (!mib->rfc2064 && flow->key.rule_set != at->rule_set))

@@ -72,10 +72,10 @@ struct place {
 	uint8_t width; /* 0: packets do not tell it */
 };
 
-#define PLACE(member)                                                          \
-	{                                                                      \
-		offsetof(struct pme_end, member),                              \
-			sizeof(((struct pme_end *)0)->member)                  \
+#define PLACE(member)                                         \
+	{                                                     \
+		offsetof(struct pme_end, member),             \
+			sizeof(((struct pme_end *)0)->member) \
 	}
 
 static const struct place places[ENDS] = {
@@ -186,7 +186,7 @@ test_run(const struct test *test, const struct pme_packet *packet,
 	       ((octets[1] & test->mask[1]) ^ test->value[1]) == 0;
 }
 
-/* ---- making ---------------------------------------------------------------- */
+/* ---- making -------------------------------------------------------------- */
 
 /* What a rule looks at when its attribute is this one. */
 static void
@@ -282,7 +282,7 @@ pme_looks_at(const struct pme *pme)
 	return pme->looks_at;
 }
 
-/* ---- the flow key ---------------------------------------------------------- */
+/* ---- the flow key -------------------------------------------------------- */
 
 /* What was pushed: the attribute of a rule, with its value or the packet's. */
 struct pushed {
@@ -449,7 +449,7 @@ key_push(const struct pme *pme, const struct pushed *pushed,
 		address_length(pushed, rule, source, from));
 }
 
-/* ---- running ---------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------- */
 
 struct run {
 	const struct pme *pme;

@@ -63,23 +63,23 @@ count(struct meter *meter)
 static void
 check_flows(struct meter *meter, unsigned counted)
 {
-	const struct flow_table *flows = meter_flows(meter);
+	const struct meter_table *flows = meter_flows(meter);
 	struct mib_oid oid = {.length = 4, .id = {2, 1, 1, 28}};
 	struct mib mib = {.meter = meter};
 	const struct meter_flow *flow = NULL;
 	unsigned there = 0, next = 0, objects = 0;
 	struct value value;
 
-	for (uint32_t i = 1; i <= flow_table_max(flows); i++)
-		there += flow_table_at(flows, i) != NULL;
-	while ((flow = flow_table_next(flows, 1, 0, flow ? flow->index : 0)))
+	for (uint32_t i = 1; i <= meter_table_max(flows); i++)
+		there += meter_table_at(flows, i) != NULL;
+	while ((flow = meter_table_next(flows, 1, 0, flow ? flow->index : 0)))
 		next++;
 	while (mib_next(&mib, &oid, false, &value) && oid.id[3] == 28)
 		objects++;
 	CU_ASSERT_EQUAL(there, counted);
 	CU_ASSERT_EQUAL(next, counted);
 	CU_ASSERT_EQUAL(objects, counted);
-	CU_ASSERT_EQUAL(flow_table_flows(flows, 1), counted);
+	CU_ASSERT_EQUAL(meter_table_flows(flows, 1), counted);
 }
 
 static void
@@ -132,7 +132,7 @@ test_counting_takes_none(void)
 		CU_ASSERT_EQUAL(count(meter), FLOWS);
 	/* Nor does reading, nor do flows that take the place of others. */
 	check_flows(meter, FLOWS);
-	flow_table_clear(meter_flows(meter), 0, FLOW_END_RECYCLED);
+	meter_table_clear(meter_flows(meter), 0, FLOW_END_RECYCLED);
 	CU_ASSERT_EQUAL(count(meter), FLOWS);
 	CU_ASSERT_EQUAL(nomem_calls, 0);
 	meter_free(meter);

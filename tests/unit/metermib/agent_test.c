@@ -29,13 +29,13 @@ key_of(uint8_t rule_set, uint32_t n)
 
 /* Flow table */
 
-/* What flow_table_next must find, the slow way. */
+/* What meter_table_next must find, the slow way. */
 static const struct meter_flow *
-slow_next(const struct flow_table *table, uint8_t rule_set, uint32_t time,
+slow_next(const struct meter_table *table, uint8_t rule_set, uint32_t time,
 	  uint32_t after)
 {
-	for (uint32_t i = after + 1; i <= flow_table_max(table); i++) {
-		const struct meter_flow *flow = flow_table_at(table, i);
+	for (uint32_t i = after + 1; i <= meter_table_max(table); i++) {
+		const struct meter_flow *flow = meter_table_at(table, i);
 
 		if (flow && flow->last_time >= time &&
 		    (!rule_set || flow->key.rule_set == rule_set))
@@ -45,9 +45,9 @@ slow_next(const struct flow_table *table, uint8_t rule_set, uint32_t time,
 }
 
 static void
-check_next(const struct flow_table *table, uint32_t now)
+check_next(const struct meter_table *table, uint32_t now)
 {
-	uint32_t max = flow_table_max(table);
+	uint32_t max = meter_table_max(table);
 	bool same = true;
 
 	for (unsigned i = 0; i < 200; i++) {
@@ -55,7 +55,7 @@ check_next(const struct flow_table *table, uint32_t now)
 		uint32_t time = (uint32_t)rand() % (now + 2);
 		uint32_t after = (uint32_t)rand() % (max + 2);
 
-		same &= flow_table_next(table, rule_set, time, after) ==
+		same &= meter_table_next(table, rule_set, time, after) ==
 			slow_next(table, rule_set, time, after);
 	}
 	CU_ASSERT(same);
@@ -64,24 +64,24 @@ check_next(const struct flow_table *table, uint32_t now)
 static void
 table_at_random(uint32_t max)
 {
-	struct flow_table *table = flow_table_new(max, true);
+	struct meter_table *table = meter_table_new(max, true);
 	uint32_t now = 1;
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(table);
 	for (unsigned step = 0; step < 20000; step++) {
 		struct flow_key key = key_of((uint8_t)(1 + rand() % 3),
 					     (uint32_t)rand() % (max * 2));
-		struct meter_flow *flow = flow_table_find(table, &key);
+		struct meter_flow *flow = meter_table_find(table, &key);
 		int err;
 
 		now += rand() % 3 == 0;
 		if (!flow) {
-			err = flow_table_add(table, &key, now, &flow);
+			err = meter_table_add(table, &key, now, &flow);
 			CU_ASSERT_EQUAL(err, flow ? 0 : -ENOSPC);
 		} else if (rand() % 4 == 0) {
-			flow_table_remove(table, flow, FLOW_END_RECYCLED);
+			meter_table_remove(table, flow, FLOW_END_RECYCLED);
 		} else {
-			flow_table_count(table, flow, FLOW_TO, 10, 1, now);
+			meter_table_count(table, flow, FLOW_TO, 10, 1, now);
 		}
 		if (step % 1000 == 999)
 			check_next(table, now);
@@ -99,17 +99,17 @@ table_at_random(uint32_t max)
 			if (flow->last_time > latest)
 				latest = flow->last_time;
 		}
-		CU_ASSERT_EQUAL(flow_table_latest(table, (uint8_t)rule_set),
+		CU_ASSERT_EQUAL(meter_table_latest(table, (uint8_t)rule_set),
 				latest);
 	}
-	flow_table_clear(table, 0, FLOW_END_RESTART);
-	CU_ASSERT_EQUAL(flow_table_flows(table, 0), 0);
-	CU_ASSERT_PTR_NULL(flow_table_next(table, 0, 0, 0));
-	flow_table_free(table);
+	meter_table_clear(table, 0, FLOW_END_RESTART);
+	CU_ASSERT_EQUAL(meter_table_flows(table, 0), 0);
+	CU_ASSERT_PTR_NULL(meter_table_next(table, 0, 0, 0));
+	meter_table_free(table);
 }
 
 static void
-test_flow_table_at_random(void)
+test_meter_table_at_random(void)
 {
 	/* Both sides of each level of the time tree. */
 	static const uint32_t max[] = {1, 2, 62, 63, 64, 65, 4094, 4095, 4096};
@@ -117,33 +117,33 @@ test_flow_table_at_random(void)
 	srand(1);
 	for (unsigned i = 0; i < sizeof(max) / sizeof(max[0]); i++)
 		table_at_random(max[i]);
-	CU_ASSERT_PTR_NULL(flow_table_new(0, false));
-	CU_ASSERT_PTR_NULL(flow_table_new(FLOW_TABLE_MAX + 1, false));
+	CU_ASSERT_PTR_NULL(meter_table_new(0, false));
+	CU_ASSERT_PTR_NULL(meter_table_new(METER_TABLE_MAX + 1, false));
 }
 
 static void
 test_oldest_goes_by_last_time(void)
 {
-	struct flow_table *table = flow_table_new(100, false);
+	struct meter_table *table = meter_table_new(100, false);
 	struct meter_flow *flow[3];
 	struct flow_key key;
 
 	for (uint32_t i = 0; i < 3; i++) {
 		key = key_of(7, i);
-		CU_ASSERT_EQUAL(flow_table_add(table, &key, 10 + i, &flow[i]),
+		CU_ASSERT_EQUAL(meter_table_add(table, &key, 10 + i, &flow[i]),
 				0);
 	}
-	CU_ASSERT_PTR_EQUAL(flow_table_oldest(table, 7), flow[0]);
-	flow_table_count(table, flow[0], FLOW_FROM, 1, 1, 20);
-	CU_ASSERT_PTR_EQUAL(flow_table_oldest(table, 7), flow[1]);
-	flow_table_count(table, flow[1], FLOW_FROM, 1, 1, 20);
-	CU_ASSERT_PTR_EQUAL(flow_table_oldest(table, 7), flow[2]);
-	flow_table_remove(table, flow[2], FLOW_END_RECYCLED);
-	CU_ASSERT_PTR_EQUAL(flow_table_oldest(table, 7), flow[0]);
-	CU_ASSERT_PTR_NULL(flow_table_oldest(table, 8));
+	CU_ASSERT_PTR_EQUAL(meter_table_oldest(table, 7), flow[0]);
+	meter_table_count(table, flow[0], FLOW_FROM, 1, 1, 20);
+	CU_ASSERT_PTR_EQUAL(meter_table_oldest(table, 7), flow[1]);
+	meter_table_count(table, flow[1], FLOW_FROM, 1, 1, 20);
+	CU_ASSERT_PTR_EQUAL(meter_table_oldest(table, 7), flow[2]);
+	meter_table_remove(table, flow[2], FLOW_END_RECYCLED);
+	CU_ASSERT_PTR_EQUAL(meter_table_oldest(table, 7), flow[0]);
+	CU_ASSERT_PTR_NULL(meter_table_oldest(table, 8));
 	key = key_of(0, 1);
-	CU_ASSERT_EQUAL(flow_table_add(table, &key, 20, &flow[2]), -EINVAL);
-	flow_table_free(table);
+	CU_ASSERT_EQUAL(meter_table_add(table, &key, 20, &flow[2]), -EINVAL);
+	meter_table_free(table);
 }
 
 static void
@@ -159,27 +159,27 @@ on_removal(void *arg, const struct meter_flow *flow, enum flow_end_reason why)
 static void
 test_index_is_used_again(void)
 {
-	struct flow_table *table = flow_table_new(3, false);
+	struct meter_table *table = meter_table_new(3, false);
 	struct flow_key key = key_of(1, 0);
 	struct meter_flow *flow;
 	unsigned gone = 0;
 
-	flow_table_on_removal(table, on_removal, &gone);
+	meter_table_on_removal(table, on_removal, &gone);
 	for (uint32_t i = 0; i < 3; i++) {
 		key = key_of(1, i);
-		CU_ASSERT_EQUAL(flow_table_add(table, &key, 1, &flow), 0);
+		CU_ASSERT_EQUAL(meter_table_add(table, &key, 1, &flow), 0);
 		CU_ASSERT_EQUAL(flow->index, i + 1);
 	}
 	key = key_of(1, 9);
-	CU_ASSERT_EQUAL(flow_table_add(table, &key, 2, &flow), -ENOSPC);
-	flow_table_remove(table, flow_table_at(table, 2), FLOW_END_DESTROYED);
-	CU_ASSERT_PTR_NULL(flow_table_at(table, 2));
-	CU_ASSERT_EQUAL(flow_table_add(table, &key, 2, &flow), 0);
+	CU_ASSERT_EQUAL(meter_table_add(table, &key, 2, &flow), -ENOSPC);
+	meter_table_remove(table, meter_table_at(table, 2), FLOW_END_DESTROYED);
+	CU_ASSERT_PTR_NULL(meter_table_at(table, 2));
+	CU_ASSERT_EQUAL(meter_table_add(table, &key, 2, &flow), 0);
 	CU_ASSERT_EQUAL(flow->index, 2);
 	CU_ASSERT_EQUAL(flow->first_time, 2);
-	flow_table_clear(table, 1, FLOW_END_DESTROYED);
+	meter_table_clear(table, 1, FLOW_END_DESTROYED);
 	CU_ASSERT_EQUAL(gone, 4);
-	flow_table_free(table);
+	meter_table_free(table);
 }
 
 /* Rule store */
@@ -552,7 +552,7 @@ static void
 test_flows_wait_for_all_readers(void)
 {
 	struct meter *meter = meter_for_test();
-	struct flow_table *flows = meter_flows(meter);
+	struct meter_table *flows = meter_flows(meter);
 	struct flow_key key = key_of(1, 1);
 	uint64_t now = 1000000;
 	static const struct set other[] = {
@@ -565,21 +565,21 @@ test_flows_wait_for_all_readers(void)
 	CU_ASSERT_EQUAL(set_all(meter, SETS(other)), 0);
 	/* Idle for long (10 s), but not read. */
 	meter_tick(meter, now += 20000);
-	CU_ASSERT_EQUAL(flow_table_flows(flows, 1), 1);
+	CU_ASSERT_EQUAL(meter_table_flows(flows, 1), 1);
 	/* A first pass has begun, but who knows whether it was finished. */
 	set_number(meter, RD, 4, 3, 0);
 	meter_tick(meter, now += 1000);
-	CU_ASSERT_EQUAL(flow_table_flows(flows, 1), 1);
+	CU_ASSERT_EQUAL(meter_table_flows(flows, 1), 1);
 	/* Reader 3 has finished it, reader 4 has not begun. */
 	set_number(meter, RD, 4, 3, 0);
 	meter_tick(meter, now += 1000);
-	CU_ASSERT_EQUAL(flow_table_flows(flows, 1), 1);
+	CU_ASSERT_EQUAL(meter_table_flows(flows, 1), 1);
 	set_number(meter, RD, 4, 4, 0);
 	meter_tick(meter, now += 1000);
-	CU_ASSERT_EQUAL(flow_table_flows(flows, 1), 1);
+	CU_ASSERT_EQUAL(meter_table_flows(flows, 1), 1);
 	set_number(meter, RD, 4, 4, 0);
 	meter_tick(meter, now += 1000);
-	CU_ASSERT_EQUAL(flow_table_flows(flows, 1), 0);
+	CU_ASSERT_EQUAL(meter_table_flows(flows, 1), 0);
 	meter_free(meter);
 }
 
@@ -588,7 +588,7 @@ static void
 test_same_tick_is_not_read(void)
 {
 	struct meter *meter = meter_for_test();
-	struct flow_table *flows = meter_flows(meter);
+	struct meter_table *flows = meter_flows(meter);
 	struct flow_key key = key_of(1, 1);
 	uint64_t now = 1005000;
 
@@ -600,11 +600,11 @@ test_same_tick_is_not_read(void)
 	meter_advance(meter, now += 1000);
 	set_number(meter, RD, 4, 3, 0);
 	meter_tick(meter, now);
-	CU_ASSERT_EQUAL(flow_table_flows(flows, 1), 1);
+	CU_ASSERT_EQUAL(meter_table_flows(flows, 1), 1);
 	meter_advance(meter, now += 1000);
 	set_number(meter, RD, 4, 3, 0);
 	meter_tick(meter, now);
-	CU_ASSERT_EQUAL(flow_table_flows(flows, 1), 0);
+	CU_ASSERT_EQUAL(meter_table_flows(flows, 1), 0);
 	meter_free(meter);
 }
 
@@ -653,7 +653,7 @@ test_marks(void)
 		key = key_of(1, n);
 		err = meter_count(meter, &key, FLOW_TO, 1, 1, now);
 	}
-	CU_ASSERT_EQUAL(flow_table_flows(meter_flows(meter), 0), 100);
+	CU_ASSERT_EQUAL(meter_table_flows(meter_flows(meter), 0), 100);
 	meter_free(meter);
 }
 
@@ -668,10 +668,10 @@ test_uptime(void)
 	CU_ASSERT_EQUAL(meter_advance(meter, 7), UINT32_MAX - 10);
 	CU_ASSERT_EQUAL(meter_count(meter, &key, FLOW_TO, 1, 1, 8), 0);
 	CU_ASSERT_EQUAL(meter_advance(meter, 7 + 100), UINT32_MAX);
-	CU_ASSERT_EQUAL(flow_table_flows(meter_flows(meter), 0), 1);
+	CU_ASSERT_EQUAL(meter_table_flows(meter_flows(meter), 0), 1);
 	CU_ASSERT_EQUAL(meter_advance(meter, 7 + 110), 1);
 	CU_ASSERT_EQUAL(meter_advance(meter, 7 + 130), 2);
-	CU_ASSERT_EQUAL(flow_table_flows(meter_flows(meter), 0), 0);
+	CU_ASSERT_EQUAL(meter_table_flows(meter_flows(meter), 0), 0);
 	meter_restart(meter, 500);
 	CU_ASSERT_EQUAL(meter_advance(meter, 510), 2);
 	meter_free(meter);
@@ -931,7 +931,7 @@ test_next_at_random(void)
 }
 
 static const struct unit_test tests[] = {
-	{"flow table at random", test_flow_table_at_random},
+	{"flow table at random", test_meter_table_at_random},
 	{"oldest goes by last time", test_oldest_goes_by_last_time},
 	{"index is used again", test_index_is_used_again},
 	{"rules are checked", test_rules_are_checked},

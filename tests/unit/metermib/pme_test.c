@@ -15,7 +15,7 @@
 
 enum { RULES = 40 };
 
-/* ---- rules and packets --------------------------------------------------------- */
+/* ---- rules and packets --------------------------------------------------- */
 
 struct rules {
 	uint32_t count;
@@ -97,11 +97,11 @@ match(const struct rules *rules, struct flow_key *key)
 	return match_as(rules, &packet, PME_S_TO_D, key);
 }
 
-#define NULL_RULE(rules, action, parameter)                                    \
+#define NULL_RULE(rules, action, parameter) \
 	rule(rules, ATTRIBUTE_NULL, "", "", action, parameter)
 #define FLOW_KIND(n) ATTRIBUTE_FLOW_KIND, "ff", n
 
-/* ---- opcodes ---------------------------------------------------------------- */
+/* ---- opcodes ------------------------------------------------------------- */
 
 static void
 test_endings(void)
@@ -170,11 +170,11 @@ test_indicator(void)
 		enum rule_action action;
 		bool tests; /* the next rule */
 	} all[] = {
-		{RULE_GOTO, true},	  {RULE_GOTO_ACT, false},
+		{RULE_GOTO, true},	   {RULE_GOTO_ACT, false},
 		{RULE_PUSH_RULE_TO, true}, {RULE_PUSH_RULE_TO_ACT, false},
-		{RULE_PUSH_PKT_TO, true}, {RULE_PUSH_PKT_TO_ACT, false},
-		{RULE_POP_TO, true},	  {RULE_POP_TO_ACT, false},
-		{RULE_GOSUB, true},	  {RULE_GOSUB_ACT, false},
+		{RULE_PUSH_PKT_TO, true},  {RULE_PUSH_PKT_TO_ACT, false},
+		{RULE_POP_TO, true},	   {RULE_POP_TO_ACT, false},
+		{RULE_GOSUB, true},	   {RULE_GOSUB_ACT, false},
 	};
 	struct flow_key key;
 
@@ -184,8 +184,8 @@ test_indicator(void)
 		NULL_RULE(&r, all[i].action, 3);
 		NULL_RULE(&r, RULE_IGNORE, 0);
 		rule(&r, ATTRIBUTE_SOURCE_PEER_TYPE, "ff", "02", RULE_COUNT, 0);
-		CU_ASSERT_EQUAL(match(&r, &key), all[i].tests ? PME_NO_MATCH
-							      : PME_SUCCESS);
+		CU_ASSERT_EQUAL(match(&r, &key),
+				all[i].tests ? PME_NO_MATCH : PME_SUCCESS);
 	}
 	for (unsigned i = 0; i < 2; i++) {
 		struct rules r = {0};
@@ -233,7 +233,7 @@ test_subroutines(void)
 	 * address it classifies. Called for the source, then the destination.
 	 */
 	rule(&r, ATTRIBUTE_V1, "", "09", RULE_ASSIGN_ACT, 2);
-	NULL_RULE(&r, RULE_GOSUB, 8); /* classify */
+	NULL_RULE(&r, RULE_GOSUB, 8);  /* classify */
 	NULL_RULE(&r, RULE_IGNORE, 0); /* 1: unknown */
 	rule(&r, ATTRIBUTE_SOURCE_KIND, "ff", "0a", RULE_PUSH_RULE_TO, 6);
 	rule(&r, ATTRIBUTE_SOURCE_KIND, "ff", "14", RULE_PUSH_RULE_TO, 6);
@@ -304,8 +304,10 @@ test_interfaces(void)
 		uint32_t interface;
 		bool is;
 	} all[] = {
-		{"ff", "01", 1, true},	     {"ff", "01", 257, false},
-		{"ffff", "0001", 1, true},   {"ffff", "0101", 257, true},
+		{"ff", "01", 1, true},
+		{"ff", "01", 257, false},
+		{"ffff", "0001", 1, true},
+		{"ffff", "0101", 257, true},
 		{"ffff", "0001", 65537, false},
 		{"ffffffff", "00010001", 65537, true},
 		{"", "", 65537, true},
@@ -363,7 +365,7 @@ test_hostile(void)
 	CU_ASSERT_EQUAL(match(&r, &key), PME_NO_MATCH);
 }
 
-/* ---- the slow interpreter --------------------------------------------------------- */
+/* ---- the slow interpreter ------------------------------------------------ */
 
 /* A packet, or a flow: an attribute has a length and octets at the front. */
 struct plain {
@@ -395,8 +397,7 @@ plain_packet(const struct pme_packet *packet, bool exchanged)
 		plain_set(&plain, n + 5, &e->adjacent_type, 1);
 		plain_set(&plain, n + 6, e->adjacent, e->has_adjacent ? 6 : 0);
 		plain_set(&plain, n + 8, &e->peer_type, 1);
-		plain_set(&plain, n + 9, e->peer,
-			  peer_type_size(e->peer_type));
+		plain_set(&plain, n + 9, e->peer, peer_type_size(e->peer_type));
 		plain_set(&plain, n + 11, &e->trans_type, 1);
 		plain_set(&plain, n + 12, e->port, 2);
 	}
@@ -617,7 +618,7 @@ plain_key(const struct plain *flow)
 	return key;
 }
 
-/* ---- at random ---------------------------------------------------------------- */
+/* ---- at random ----------------------------------------------------------- */
 
 static unsigned
 dice(unsigned sides)
@@ -661,8 +662,7 @@ random_rules(struct rules *rules)
 			*r = (struct rule){
 				.selector = (uint8_t)random_attribute(true),
 				.action = (uint8_t)(1 + dice(17)),
-				.parameter =
-					(uint16_t)(1 + dice(rules->count)),
+				.parameter = (uint16_t)(1 + dice(rules->count)),
 			};
 			random_octets(r->mask, &r->mask_length, true);
 			random_octets(r->value, &r->value_length, false);
@@ -730,9 +730,9 @@ test_random(void)
 			bool back = n % 2;
 			enum pme_result result, slow;
 
-			result = pme_match(pme, &packet,
-					   back ? PME_D_TO_S : PME_S_TO_D,
-					   &key);
+			result =
+				pme_match(pme, &packet,
+					  back ? PME_D_TO_S : PME_S_TO_D, &key);
 			slow = slow_match(&r, &packet, back, &flow);
 			expected = plain_key(&flow);
 			seen[result]++;
@@ -747,18 +747,16 @@ test_random(void)
 		CU_ASSERT(seen[i] > 1000);
 }
 
-/* ---- the meter ---------------------------------------------------------------- */
+/* ---- the meter ----------------------------------------------------------- */
 
 static struct meter *
 meter_with(const struct rules *rules, uint32_t max_flows)
 {
-	struct meter_config config = {.max_flows = max_flows,
-				      .max_rules = 1000,
-				      .inactivity = 600};
+	struct meter_config config = {
+		.max_flows = max_flows, .max_rules = 1000, .inactivity = 600};
 	struct meter *meter = meter_new(&config, 1000);
-	struct rule_set row = {.status = ROW_ACTIVE,
-			       .owner_set = true,
-			       .size = rules->count};
+	struct rule_set row = {
+		.status = ROW_ACTIVE, .owner_set = true, .size = rules->count};
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(meter);
 	CU_ASSERT_EQUAL_FATAL(rule_store_put(meter->rules, 2, &row), 0);
@@ -817,15 +815,15 @@ test_meter_directions(void)
 	for (unsigned i = 0; i < 2; i++)
 		CU_ASSERT_EQUAL(meter_packet(meter, &back, true),
 				METER_COUNTED);
-	CU_ASSERT_EQUAL(flow_table_flows(meter->flows, 0), 1);
-	flow = flow_table_oldest(meter->flows, 2);
+	CU_ASSERT_EQUAL(meter_table_flows(meter->flows, 0), 1);
+	flow = meter_table_oldest(meter->flows, 2);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(flow);
 	CU_ASSERT_EQUAL(flow->pdus[FLOW_TO], 3);
 	CU_ASSERT_EQUAL(flow->octets[FLOW_TO], 300);
 	CU_ASSERT_EQUAL(flow->pdus[FLOW_FROM], 2);
 	CU_ASSERT_EQUAL(flow->octets[FLOW_FROM], 80);
 	/* Two of five packets had rules executed. */
-	CU_ASSERT_EQUAL(meter_counters(meter)->executed, 2);
+	CU_ASSERT_EQUAL(meter_totals(meter)->executed, 2);
 	meter_free(meter);
 
 	/* The rules say who is the source: here it has port 80. */
@@ -837,7 +835,7 @@ test_meter_directions(void)
 	meter = meter_with(&r, 100);
 	CU_ASSERT_EQUAL(meter_packet(meter, &packet, true), METER_COUNTED);
 	CU_ASSERT_EQUAL(meter_packet(meter, &back, true), METER_COUNTED);
-	flow = flow_table_oldest(meter->flows, 2);
+	flow = meter_table_oldest(meter->flows, 2);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(flow);
 	CU_ASSERT_EQUAL(flow->octets[FLOW_TO], 40);
 	CU_ASSERT_EQUAL(flow->octets[FLOW_FROM], 100);
@@ -860,8 +858,8 @@ test_meter_full(void)
 				i < 4 ? METER_COUNTED : METER_FULL);
 	}
 	/* Room again: a flow of another packet takes the place of one. */
-	flow_table_remove(meter->flows, flow_table_oldest(meter->flows, 2),
-			  FLOW_END_RECYCLED);
+	meter_table_remove(meter->flows, meter_table_oldest(meter->flows, 2),
+			   FLOW_END_RECYCLED);
 	CU_ASSERT_EQUAL(meter_packet(meter, &packet, true), METER_COUNTED);
 	packet.end[0].port[1] = 0;
 	CU_ASSERT_EQUAL(meter_packet(meter, &packet, true), METER_FULL);
@@ -892,7 +890,7 @@ test_meter_sampling(void)
 	for (unsigned i = 0; i < 100000; i++)
 		counted += meter_packet(meter, &packet, true) == METER_COUNTED;
 	CU_ASSERT(counted > 9500 && counted < 10500);
-	CU_ASSERT_EQUAL(meter_counters(meter)->sampled, 100001 - counted);
+	CU_ASSERT_EQUAL(meter_totals(meter)->sampled, 100001 - counted);
 	meter_free(meter);
 }
 
@@ -991,13 +989,13 @@ test_meter_random(void)
 			meter_packet(meter, &packet, true);
 			plain_count(m, &r, &packet);
 		}
-		wrong += flow_table_flows(meter->flows, 2) != m->flows;
+		wrong += meter_table_flows(meter->flows, 2) != m->flows;
 		for (unsigned n = 0; n < m->flows; n++) {
 			struct flow_key key = m->at[n].key;
 			const struct meter_flow *f;
 
 			key.rule_set = 2;
-			f = flow_table_find(meter->flows, &key);
+			f = meter_table_find(meter->flows, &key);
 			wrong += !f || f->octets[0] != m->at[n].octets[0] ||
 				 f->octets[1] != m->at[n].octets[1];
 		}

@@ -37,7 +37,7 @@ struct strand {
 	uint32_t newest;
 };
 
-struct flow_table {
+struct meter_table {
 	struct meter_flow *flow; /* max + 1 of them, 0 is not used */
 	uint32_t *free_index;
 	uint32_t free_count;
@@ -52,13 +52,13 @@ struct flow_table {
 	void *removed_arg;
 };
 
-struct flow_table *
-flow_table_new(uint32_t max_flows, bool all_rule_sets)
+struct meter_table *
+meter_table_new(uint32_t max_flows, bool all_rule_sets)
 {
-	struct flow_table *table;
+	struct meter_table *table;
 	uint32_t size = max_flows + 1;
 
-	if (max_flows < 1 || max_flows > FLOW_TABLE_MAX)
+	if (max_flows < 1 || max_flows > METER_TABLE_MAX)
 		return NULL;
 	table = calloc(1, sizeof(*table));
 	if (!table)
@@ -66,7 +66,7 @@ flow_table_new(uint32_t max_flows, bool all_rule_sets)
 	table->flow = calloc(size, sizeof(*table->flow));
 	table->free_index = calloc(size, sizeof(*table->free_index));
 	if (!table->flow || !table->free_index) {
-		flow_table_free(table);
+		meter_table_free(table);
 		return NULL;
 	}
 	table->max = max_flows;
@@ -84,7 +84,7 @@ flow_table_new(uint32_t max_flows, bool all_rule_sets)
 }
 
 void
-flow_table_free(struct flow_table *table)
+meter_table_free(struct meter_table *table)
 {
 	if (!table)
 		return;
@@ -97,14 +97,15 @@ flow_table_free(struct flow_table *table)
 }
 
 void
-flow_table_on_removal(struct flow_table *table, flow_removed removed, void *arg)
+meter_table_on_removal(struct meter_table *table, flow_removed removed,
+		       void *arg)
 {
 	table->removed = removed;
 	table->removed_arg = arg;
 }
 
 static uint32_t
-key_hash(const struct flow_table *table, const struct flow_key *key)
+key_hash(const struct meter_table *table, const struct flow_key *key)
 {
 	_Static_assert(sizeof(*key) % 8 == 0, "hash_words needs whole words");
 
@@ -120,13 +121,13 @@ key_equal(const void *item, const void *key)
 }
 
 struct meter_flow *
-flow_table_find(const struct flow_table *table, const struct flow_key *key)
+meter_table_find(const struct meter_table *table, const struct flow_key *key)
 {
 	return table_find(&table->by_key, key_hash(table, key), key_equal, key);
 }
 
 static int
-strand_open(const struct flow_table *table, struct strand *strand)
+strand_open(const struct meter_table *table, struct strand *strand)
 {
 	size_t entries = 0;
 	uint32_t *tree;
@@ -147,7 +148,7 @@ strand_open(const struct flow_table *table, struct strand *strand)
 
 /* The time of an index has grown. */
 static void
-tree_raise(const struct flow_table *table, struct strand *strand,
+tree_raise(const struct meter_table *table, struct strand *strand,
 	   uint32_t index, uint32_t time)
 {
 	for (unsigned i = 0; i < table->levels; i++) {
@@ -159,7 +160,7 @@ tree_raise(const struct flow_table *table, struct strand *strand,
 }
 
 static void
-tree_clear(const struct flow_table *table, struct strand *strand,
+tree_clear(const struct meter_table *table, struct strand *strand,
 	   uint32_t index)
 {
 	strand->level[0][index] = 0;
@@ -183,7 +184,7 @@ tree_clear(const struct flow_table *table, struct strand *strand,
 
 /* The least index of from or above with that time or a later one, or 0. */
 static uint32_t
-tree_next(const struct flow_table *table, const struct strand *strand,
+tree_next(const struct meter_table *table, const struct strand *strand,
 	  uint32_t from, uint32_t time)
 {
 	unsigned level = 0;
@@ -211,7 +212,7 @@ tree_next(const struct flow_table *table, const struct strand *strand,
 }
 
 static void
-chain_take(struct flow_table *table, struct strand *strand,
+chain_take(struct meter_table *table, struct strand *strand,
 	   struct meter_flow *flow)
 {
 	if (flow->older)
@@ -225,7 +226,7 @@ chain_take(struct flow_table *table, struct strand *strand,
 }
 
 static void
-chain_put(struct flow_table *table, struct strand *strand,
+chain_put(struct meter_table *table, struct strand *strand,
 	  struct meter_flow *flow)
 {
 	flow->older = strand->newest;
@@ -238,8 +239,8 @@ chain_put(struct flow_table *table, struct strand *strand,
 }
 
 int
-flow_table_add(struct flow_table *table, const struct flow_key *key,
-	       uint32_t now, struct meter_flow **flow)
+meter_table_add(struct meter_table *table, const struct flow_key *key,
+		uint32_t now, struct meter_flow **flow)
 {
 	struct strand *strand = &table->strand[key->rule_set];
 	struct meter_flow *f;
@@ -278,9 +279,9 @@ flow_table_add(struct flow_table *table, const struct flow_key *key,
 }
 
 void
-flow_table_count(struct flow_table *table, struct meter_flow *flow,
-		 enum flow_direction direction, uint64_t octets, uint64_t pdus,
-		 uint32_t now)
+meter_table_count(struct meter_table *table, struct meter_flow *flow,
+		  enum flow_direction direction, uint64_t octets, uint64_t pdus,
+		  uint32_t now)
 {
 	struct strand *strand = &table->strand[flow->key.rule_set];
 
@@ -300,8 +301,8 @@ flow_table_count(struct flow_table *table, struct meter_flow *flow,
 }
 
 void
-flow_table_remove(struct flow_table *table, struct meter_flow *flow,
-		  enum flow_end_reason reason)
+meter_table_remove(struct meter_table *table, struct meter_flow *flow,
+		   enum flow_end_reason reason)
 {
 	struct strand *strand = &table->strand[flow->key.rule_set];
 	uint32_t index = flow->index;
@@ -319,21 +320,21 @@ flow_table_remove(struct flow_table *table, struct meter_flow *flow,
 }
 
 void
-flow_table_clear(struct flow_table *table, uint8_t rule_set,
-		 enum flow_end_reason reason)
+meter_table_clear(struct meter_table *table, uint8_t rule_set,
+		  enum flow_end_reason reason)
 {
 	unsigned first = rule_set ? rule_set : 1;
 	unsigned last = rule_set ? rule_set : 255;
 
 	for (unsigned i = first; i <= last; i++)
 		while (table->strand[i].oldest)
-			flow_table_remove(table,
-					  &table->flow[table->strand[i].oldest],
-					  reason);
+			meter_table_remove(
+				table, &table->flow[table->strand[i].oldest],
+				reason);
 }
 
 struct meter_flow *
-flow_table_at(const struct flow_table *table, uint32_t index)
+meter_table_at(const struct meter_table *table, uint32_t index)
 {
 	if (index == 0 || index > table->max || table->flow[index].index == 0)
 		return NULL;
@@ -341,8 +342,8 @@ flow_table_at(const struct flow_table *table, uint32_t index)
 }
 
 struct meter_flow *
-flow_table_next(const struct flow_table *table, uint8_t rule_set, uint32_t time,
-		uint32_t after)
+meter_table_next(const struct meter_table *table, uint8_t rule_set,
+		 uint32_t time, uint32_t after)
 {
 	const struct strand *strand = &table->strand[rule_set];
 	uint32_t index;
@@ -354,7 +355,7 @@ flow_table_next(const struct flow_table *table, uint8_t rule_set, uint32_t time,
 }
 
 struct meter_flow *
-flow_table_oldest(const struct flow_table *table, uint8_t rule_set)
+meter_table_oldest(const struct meter_table *table, uint8_t rule_set)
 {
 	uint32_t index = table->strand[rule_set].oldest;
 
@@ -362,7 +363,7 @@ flow_table_oldest(const struct flow_table *table, uint8_t rule_set)
 }
 
 uint32_t
-flow_table_latest(const struct flow_table *table, uint8_t rule_set)
+meter_table_latest(const struct meter_table *table, uint8_t rule_set)
 {
 	const struct strand *strand = &table->strand[rule_set];
 	unsigned top = table->levels - 1;
@@ -377,14 +378,14 @@ flow_table_latest(const struct flow_table *table, uint8_t rule_set)
 }
 
 uint32_t
-flow_table_flows(const struct flow_table *table, uint8_t rule_set)
+meter_table_flows(const struct meter_table *table, uint8_t rule_set)
 {
 	return rule_set ? table->strand[rule_set].flows
 			: table->max - table->free_count;
 }
 
 uint32_t
-flow_table_max(const struct flow_table *table)
+meter_table_max(const struct meter_table *table)
 {
 	return table->max;
 }
