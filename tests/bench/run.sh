@@ -8,6 +8,7 @@
 # both. Nothing here passes or fails.
 #
 #	SRC=. BUILD=.build sh tests/bench/run.sh [file] [workers] [udp] [meters]
+#		[probe] [live]
 #
 # The load generator and the ceilings are in the folder that LOAD_TOOLS names
 # (ipfixgen.c, ipfixsink.c, ceiling.c, fixbufsum.c); without it there is nothing
@@ -17,7 +18,7 @@ set -u
 : "${SRC:=$(pwd)}" "${BUILD:=$SRC/.build}" "${RUNS:=3}" "${RECORDS:=10000000}"
 : "${LOAD_TOOLS:=$SRC/../shared/tools}"
 confluxd=$BUILD/src/daemon/confluxd
-[ $# -gt 0 ] || set -- file workers udp meters
+[ $# -gt 0 ] || set -- file workers udp meters probe live
 if [ ! -f "$LOAD_TOOLS/ipfixgen.c" ]; then
 	echo "bench: no load generator in $LOAD_TOOLS (set LOAD_TOOLS)"
 	exit 77
@@ -172,6 +173,166 @@ bench_workers()
 		"$(calc '%.2f' "$(median w1 2) / $(median w2 2)") times as fast"
 }
 
+# 5-tuple flows of packets: $1 of the observationPoint, $2 destination
+probe_config()
+{
+	cat <<-END
+	<ipfix xmlns="urn:ietf:params:xml:ns:yang:ietf-ipfix-psamp"
+	    xmlns:cx="urn:conflux:config:1">
+	<cx:workers>${workers:-1}</cx:workers>
+	<cx:controlSocket>$work/sock</cx:controlSocket>
+	<observationPoint><name>p</name>
+	<observationDomainId>1</observationDomainId>$1
+	<selectionProcess>s</selectionProcess></observationPoint>
+	<selectionProcess><name>s</name><selector><name>all</name><selectAll/>
+	</selector><cache>c</cache></selectionProcess>
+	<cache><name>c</name><timeoutCache><maxFlows>4000000</maxFlows>
+	<activeTimeout>0</activeTimeout><idleTimeout>0</idleTimeout><cacheLayout>
+	$(for f in sourceIPv4Address destinationIPv4Address sourceTransportPort \
+		destinationTransportPort protocolIdentifier; do
+		field "$f" '<isFlowKey/>'
+	done
+	for f in octetDeltaCount packetDeltaCount flowStartMilliseconds \
+		flowEndMilliseconds tcpControlBits; do
+		field "$f"
+	done)
+	</cacheLayout></timeoutCache><exportingProcess>out</exportingProcess></cache>
+	<exportingProcess><name>out</name><destination><name>d</name>$2</destination>
+	</exportingProcess></ipfix>
+	END
+}
+
+# ratio PEER NAME: what the peer takes, if it was measured
+ratio()
+{
+	[ -s "$work/$1-$2" ] || return 0
+	peer=$(median "$1-$2" 1)
+	say "probe: $flows flows: $1 takes" \
+		"$(calc '%.1f' "$peer * 1e9 / $RECORDS") ns a packet," \
+		"$(calc '%.2f' "$peer / $cpu") times ours"
+}
+
+# One turn of all that meter a capture file.
+probe_turn()
+{
+	cost "conflux-$1" "$confluxd" -c "$work/$1.xml" || return
+	[ ! -x "$tools/pcapread" ] ||
+		cost "libpcap-$1" "$tools/pcapread" dispatch "$work/$1.pcap"
+	[ ! -x "$tools/pcapread" ] ||
+		cost "mapped-$1" "$tools/pcapread" mmap "$work/$1.pcap"
+	! command -v yaf >/dev/null ||
+		cost "yaf-$1" yaf --in "$work/$1.pcap" --out "$work/yaf.ipfix" \
+			--idle-timeout 3600 --active-timeout 3600
+	! command -v softflowd >/dev/null ||
+		cost "softflowd-$1" softflowd -r "$work/$1.pcap" \
+			-n 127.0.0.1:9 -v 10 -d -m 4000000
+	rm -rf "$work/nf"
+	mkdir "$work/nf"
+	! command -v nfpcapd >/dev/null ||
+		cost "nfpcapd-$1" nfpcapd -r "$work/$1.pcap" -l "$work/nf"
+}
+
+# A capture file in, 5-tuple flows with octets, packets, times and flags out as
+# an IPFIX file, against other meters and against reading alone.
+bench_probe()
+{
+	make -s -C "$tools" pcapgen >/dev/null || return
+	make -s -C "$tools" pcapread >/dev/null 2>&1 ||
+		say "bench: no libpcap-dev: its ceiling is left out"
+	for size in 10000:p4 1000000:p6; do
+		flows=${size%:*} name=${size#*:}
+		"$tools/pcapgen" --packets "$RECORDS" --flows "$flows" \
+			--size 82 --out "$work/$name.pcap" >/dev/null
+		probe_config "<cx:captureFile>$work/$name.pcap</cx:captureFile>" \
+			"$(writer "$work/out.ipfix")" >"$work/$name.xml"
+		i=0
+		while [ $i -lt "$RUNS" ]; do
+			probe_turn "$name" || return
+			i=$((i + 1))
+		done
+		cpu=$(median "conflux-$name" 1)
+		rss=$(median "conflux-$name" 3)
+		say "probe: $RECORDS packets, $flows flows:" \
+			"$(calc '%.1f' "$cpu * 1e9 / $RECORDS") ns a packet," \
+			"$rss KiB resident"
+		for peer_name in libpcap mapped yaf softflowd nfpcapd; do
+			ratio $peer_name "$name"
+		done
+		rm -f "$work/$name.pcap"
+	done
+	small=$(median conflux-p4 3)
+	say "probe: octets for each flow more:" \
+		"$(calc '%.1f' "($rss - $small) * 1024 / 990000")"
+}
+
+# loss PPS COMMAND...: starts it in the namespace, sends a million packets at
+# that rate, and prints how many of them were not counted, or nothing
+live_try()
+{
+	rate=$1
+	shift
+	ip netns exec "$ns" "$@" >"$work/live.out" 2>"$work/live.err" &
+	pid=$!
+	sleep 1
+	ip netns exec "$ns" tcpreplay -q -K --pps="$rate" --limit=1000000 \
+		-i cxb "$work/live.pcap" >"$work/replay.out" 2>&1
+	sleep 1
+	kill -INT "$pid"
+	wait "$pid"
+}
+
+# live NAME SUFFIX COMMAND...: the highest rate without a loss
+live_rate()
+{
+	who=$1
+	pattern=$2
+	shift 2
+	best=0
+	for pps in 100000 200000 300000 400000 600000 800000 1000000 1500000; do
+		live_try $pps "$@"
+		seen=$(sed -n "$pattern" "$work/live.err" | tail -n 1)
+		sent=$(sed -n 's/^Actual: \([0-9]*\) packets.*/\1/p' \
+			"$work/replay.out")
+		real=$(sed -n 's/^Rated: .*, \([0-9.]*\) pps.*/\1/p' \
+			"$work/replay.out")
+		[ "${seen:-0}" -ge "${sent:-1}" ] || break
+		best=$real
+		# The sender has reached its own limit.
+		[ "$(calc '%d' "$real < $pps * 0.9")" = 0 ] || break
+	done
+	say "live: $who: no loss up to $best packets/s"
+}
+
+# An interface in a namespace of its own, packets at a rising rate.
+bench_live()
+{
+	command -v tcpreplay >/dev/null && [ "$(id -u)" -eq 0 ] || {
+		say "live: needs root and tcpreplay"
+		return
+	}
+	ns=cxbench$$
+	ip netns add "$ns" && ip -n "$ns" link add cxa type veth peer name cxb &&
+		ip -n "$ns" link set cxa up && ip -n "$ns" link set cxb up ||
+		return
+	make -s -C "$tools" pcapgen >/dev/null
+	"$tools/pcapgen" --packets 1000000 --flows 10000 --size 82 \
+		--out "$work/live.pcap" >/dev/null
+	for workers in 1 2; do
+		probe_config "<ifName>cxa</ifName><cx:filter>ip</cx:filter>" \
+			"$(writer "$work/out.ipfix")" >"$work/live$workers.xml"
+	done
+	live_rate "confluxd, one worker" \
+		's/.*observationPoint p: in \([0-9]*\).*/\1/p' \
+		"$confluxd" -c "$work/live1.xml"
+	live_rate "confluxd, two workers" \
+		's/.*observationPoint p: in \([0-9]*\).*/\1/p' \
+		"$confluxd" -c "$work/live2.xml"
+	live_rate "tcpdump -w /dev/null" 's/^\([0-9]*\) packets captured/\1/p' \
+		tcpdump -i cxa -B 16384 -s 512 -w /dev/null ip
+	workers=1
+	ip netns del "$ns"
+}
+
 drops()
 {
 	awk -v port="$(printf ':%04X' "$1")" \
@@ -278,7 +439,7 @@ bench_meters()
 [ -x "$confluxd" ] || { say "bench: no $confluxd"; exit 1; }
 for part; do
 	case $part in
-	file | workers | udp | meters) "bench_$part" ;;
-	*) say "bench: no part '$part' (file, workers, udp, meters)" ;;
+	file | workers | udp | meters | probe | live) "bench_$part" ;;
+	*) say "bench: no part '$part' (file, workers, udp, meters, probe, live)" ;;
 	esac
 done
