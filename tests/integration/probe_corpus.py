@@ -8,6 +8,8 @@ zeek         its connection logs: packets and IP octets of each direction; Zeek
              tells of a tunnel and of what is in it, so each connection must be
              what we see with or without looking into tunnels
 ipfixprobe   its biflows of one capture: packets, octets, flags
+packets      TShark, packet by packet: time, size, addresses of the outermost IP
+             header; all captures are merged into one of all link types
 """
 import collections
 import csv
@@ -183,6 +185,71 @@ def ipfixprobe(folder):
     print(f"{sum(want.values())} biflows are equal")
 
 
+# Between IP and the wire, and not known to us.
+UNKNOWN_LINKS = {"arcnet", "avsp", "cfp", "ipoib", "macsec", "nflog", "nsh",
+                 "pktap", "ppi", "vntag"}
+
+
+def tshark_packets(merged):
+    fields = ("frame.time_epoch frame.len frame.protocols ip.version "
+              "ip.hdr_len ip.len ip.src ip.dst ipv6.version ipv6.src "
+              "ipv6.dst").split()
+    options = "ip.defragment:FALSE ipv6.defragment:FALSE".split()
+    command = ["tshark", "-r", merged, "-T", "fields", "-E", "occurrence=f"]
+    command += [a for o in options for a in ("-o", o)]
+    command += [a for f in fields for a in ("-e", f)]
+    lines = subprocess.run(command, capture_output=True,
+                           text=True).stdout.splitlines()
+    for line in lines:
+        r = dict(zip(fields, line.split("\t")))
+        layers = r["frame.protocols"].split(":")
+        if UNKNOWN_LINKS & set(layers):
+            continue
+        six = "ipv6" in layers and (
+            "ip" not in layers or layers.index("ipv6") < layers.index("ip"))
+        end = r["ipv6.dst" if six else "ip.dst"]
+        # An IP header that ends too soon, or has lengths that can't be.
+        if not end or (not six and (
+                r["ip.version"] != "4" or int(r["ip.hdr_len"] or 0) < 20 or
+                0 < int(r["ip.len"] or 0) < int(r["ip.hdr_len"]))):
+            continue
+        yield (r["frame.time_epoch"], min(int(r["frame.len"]), 65535),
+               r["ipv6.src" if six else "ip.src"], end)
+
+
+def packets(folder):
+    merged, conf = T + "/merged.pcapng", T + "/packets.xml"
+    good = [f for f in captures(folder) if subprocess.run(
+        ["capinfos", "-c", f], capture_output=True).returncode == 0]
+    subprocess.run(["mergecap", "-a", "-F", "pcapng", "-w", merged] + good,
+                   check=True, capture_output=True)
+    probe.conf(conf, T + "/packets.ipfix", [
+        f"capture=<cx:captureFile>{merged}</cx:captureFile>",
+        "cache=immediateCache", "head=", "keys=",
+        "fields=observationTimeNanoseconds dataLinkFrameSize "
+        "sourceIPv4Address destinationIPv4Address sourceIPv6Address "
+        "destinationIPv6Address"])
+    confluxd(conf)
+    lines = subprocess.check_output(
+        [os.environ["CONFLUX"], "read", "-f", "json", T + "/packets.ipfix"],
+        text=True)
+    got = collections.Counter()
+    for d in map(json.loads, lines.splitlines()):
+        got[d["dataLinkFrameSize"],
+            d.get("sourceIPv4Address") or d.get("sourceIPv6Address"),
+            d.get("destinationIPv4Address") or
+            d.get("destinationIPv6Address")] += 1
+    want = collections.Counter(p[1:] for p in tshark_packets(merged))
+    missing = want - got
+    for key, n in list(missing.items())[:20]:
+        print(f"{n} packets that we do not have: {key}")
+    print(f"{sum(want.values())} IP packets, {sum(missing.values())} of them "
+          "we do not see so")
+    # Some have a header that is wrong in a way TShark looks over.
+    if sum(missing.values()) > 5 or sum(want.values()) < 19000:
+        sys.exit("packets differ")
+
+
 if __name__ == "__main__":
-    {"counts": counts, "zeek": zeek,
+    {"counts": counts, "zeek": zeek, "packets": packets,
      "ipfixprobe": ipfixprobe}[sys.argv[2]](os.path.normpath(sys.argv[1]))

@@ -9,7 +9,10 @@
 corpus=$SRC/../shared/corpus/pcap
 [ -d "$corpus" ] || skip "no captures of others"
 need python3 capinfos
-for part in counts zeek ipfixprobe; do
+parts="counts zeek ipfixprobe"
+! command -v tshark >/dev/null || ! command -v mergecap >/dev/null ||
+	parts="$parts packets"
+for part in $parts; do
 	step "$part"
 	T=$T CONFLUX=$CONFLUX CONFLUXD=$CONFLUXD \
 		python3 "$SRC/tests/integration/probe_corpus.py" "$corpus" \
