@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Shows the main job of Conflux on this machine, in less than a minute after
-# the build: a meter that is read by SNMP and a router that sends IPFIX are
-# merged into one view of the traffic and sent on as IPFIX. Installs what is
+# the build: packets are metered, the meter is read by SNMP, a router sends
+# IPFIX, and both are merged into one view of the traffic and sent on as IPFIX.
+# The packets are made up, so that what they are is known. Installs what is
 # missing to build it (Debian 12 or 13, as root or with sudo), and nothing else;
 # all runs on the loopback interface, on free ports, in a folder of its own, and
 # ends by itself.
@@ -127,24 +128,6 @@ settle()
 		"$SRC/examples/$1" >"$T/$1"
 }
 
-# What the meter will count, in both directions: "ms,source,destination,
-# protocol,ports,octets,packets,direction", fifty a second.
-meter_script()
-{
-	awk -v seconds="$traffic" 'BEGIN {
-		srand(2720)
-		for (ms = 0; ms < seconds * 1000; ms += 20) {
-			n = int(rand() * 64)
-			packets = 1 + int(rand() * 20)
-			printf("%d,10.0.0.%d,198.51.100.%d,%d,%d,%d,%d,%d,%s\n",
-				ms, n, 1 + n % 200, n % 3 ? 6 : 17, 2000 + n,
-				n % 3 ? 443 : 53,
-				packets * (40 + int(rand() * 1400)), packets,
-				rand() < 0.5 ? "to" : "from")
-		}
-	}'
-}
-
 # Records as a table. JSON lines come in, one record each.
 table()
 {
@@ -206,15 +189,20 @@ router_port=$(free_port)
 collector_port=$(free_port)
 settle quickstart.xml
 settle quickstart-collector.xml
-meter_script >"$T/script"
+settle quickstart-probe.xml
+cp "$SRC/examples/quickstart.rules" "$T" || exit 1
 
 start collector "$CONFLUXD" -c "$T/quickstart-collector.xml"
 collector=$PID
 wait_port tcp "$collector_port"
-echo quickstart >"$T/community"
-start meter "$FLOWMETER" -p "$meter_port" -w "@$T/community" --flows 0 \
-	--script "$T/script" --truth "$T/meter.csv"
-meter=$PID
+# Two networks with some two hundred conversations, as they would be seen on a
+# wire: the probe gets each packet when its time has come.
+mkfifo "$T/wire" || exit 1
+start packets sh -c "exec '$MKPCAP' -r 500 -n $((traffic * 450)) -f 200 \
+	-H 64 -t '$T/truth' -o - >'$T/wire'"
+packets=$PID
+start_in probe "$T/wire" "$CONFLUXD" -c "$T/quickstart-probe.xml"
+probe=$PID
 wait_port udp "$meter_port"
 start conflux "$CONFLUXD" -c "$T/quickstart.xml"
 conflux=$PID
@@ -225,9 +213,9 @@ router=$PID
 
 cat <<END
 
-  meter  127.0.0.1:$meter_port (SNMP) <-- asks --.
-                                              confluxd --> collector (TCP)
-  router 127.0.0.1:$router_port (UDP) -- sends -->'         127.0.0.1:$collector_port
+  packets --> probe  127.0.0.1:$meter_port (SNMP) <-- asks --.
+                                                      confluxd --> collector
+              router 127.0.0.1:$router_port (UDP) -- sends -->'      127.0.0.1:$collector_port
 
 Merged flows as the collector gets them, for about $((traffic + 10)) seconds:
 
@@ -252,18 +240,14 @@ show()
 		"$(number held <"$T/ledger")"
 }
 
-counted()
-{
-	grep -q '^counted' "$T/meter.out"
-}
-
-while running "$router" || ! counted; do
+while running "$router" || running "$packets"; do
 	running "$conflux" || fail "confluxd has ended"
+	running "$probe" || fail "the probe has ended"
 	[ "$shows" -le $((traffic + 20)) ] || fail "the traffic does not end"
 	sleep 1
 	show
 done
-# The meter is asked every two seconds: twice more, to be sure.
+# The probe is asked every two seconds: twice more, to be sure.
 for second in 1 2 3 4 5; do
 	sleep 1
 	show
@@ -278,16 +262,16 @@ sleep 1
 show
 stop "$collector"
 [ $STATUS -eq 0 ] || fail "the collector ended with status $STATUS"
-stop "$meter"
+stop "$probe"
+[ $STATUS -eq 0 ] || fail "the probe ended with status $STATUS"
 wait_exit "$router" 5
 
-meter_sum()
+truth_sum()
 {
-	awk -F, -v a="$1" -v b="$2" 'NR > 1 { s += $a + $b }
-		END { printf("%.0f", s) }' "$T/meter.csv"
+	awk -F, -v n="$1" '{ s += $n } END { printf("%.0f", s) }' "$T/truth"
 }
-meter_octets=$(meter_sum 14 16)
-meter_packets=$(meter_sum 15 17)
+meter_packets=$(truth_sum 6)
+meter_octets=$(truth_sum 7)
 router_octets=$(sed 's/.*"octets":\([0-9]*\).*/\1/' "$T/router.out")
 router_packets=$(sed 's/.*"packets":\([0-9]*\).*/\1/' "$T/router.out")
 router_records=$(sed 's/.*"records":\([0-9]*\).*/\1/' "$T/router.out")
@@ -303,7 +287,7 @@ row()
 {
 	printf '%-26s %14s %14s %14s\n' "$@"
 }
-row "in: counted by the meter" - "$meter_packets" "$meter_octets"
+row "in: packets on the wire" - "$meter_packets" "$meter_octets"
 row "in: sent by the router" "$router_records" "$router_packets" \
 	"$router_octets"
 row "in, together" "$out_flows" "$in_packets" "$in_octets"

@@ -8,11 +8,11 @@
  *	[LABEL:] ATTRIBUTE MASK VALUE ACTION [PARAMETER]
  *
  *	# TCP and UDP between hosts, the rest is not counted
- *	        SourcePeerType  255             1    PushPktTo  next
- *	next:   SourceTransType 255             6    PushPktTo  ports
- *	        SourceTransType 255             17   PushPktTo  ports
- *	        Null            0               0    Ignore     0
- *	ports:  SourcePeerAddress 255.255.255.0 0    PushPktTo  dest
+ *	        SourcePeerType  255             1    PushPktTo    next
+ *	next:   SourceTransType 255             6    PushPktToAct ports
+ *	        SourceTransType 255             17   PushPktToAct ports
+ *	        Null            0               0    Ignore       0
+ *	ports:  SourcePeerAddress 255.255.255.0 0    PushPktToAct dest
  *	...
  *
  * ATTRIBUTE: a name of RFC 2722 ("SourcePeerType", "V1") or its number.

@@ -6,11 +6,12 @@
  * both directions. The same arguments make the same octets.
  *
  *	mkpcap [-n PACKETS] [-f CONVERSATIONS] [-o FILE] [-t TRUTH] [-F FORMAT]
- *		[-s SEED] [-d SECONDS] [-r RATE]
+ *		[-s SEED] [-d SECONDS] [-r RATE] [-H HOSTS]
  *
  * FORMAT is micro, nano, swapped (the other byte order) or ng (pcapng with two
  * interfaces). -o - is standard output; -r: so many packets a second are
- * written, with the present time. TRUTH gets one line a direction:
+ * written, with the present time. -H: conversations of so many hosts in each of
+ * two networks, those of mkipfix, and not of hosts anywhere. TRUTH gets one line a direction:
  * "source,destination,sport,dport,protocol,packets,octets,first,last,flags",
  * octets of IP packets, times in nanoseconds since 1970.
  */
@@ -44,6 +45,7 @@ struct talk {
 
 static uint64_t state;
 static enum format format;
+static uint32_t hosts; /* 0: anywhere */
 static FILE *out;
 
 static uint32_t
@@ -143,7 +145,14 @@ make_talk(struct talk *t, uint32_t i)
 	t->protocol = kind < 9 ? 6 : kind < 15 ? 17 : t->six ? 58 : 1;
 	for (int d = 0; d < 2; d++) {
 		t->port[d] = (uint16_t)(d ? 1 + next() % 1023 : 1024 + i % 60000);
-		if (t->six) {
+		if (hosts && t->six) {
+			put32(t->address[d], 0x20010db8);
+			put32(t->address[d] + 4, d ? 0xf0000 : 0xa);
+			put32(t->address[d] + 12, 1 + next() % hosts);
+		} else if (hosts) {
+			put32(t->address[d], (d ? 0xc6336400 : 0x0a000000) +
+						     next() % hosts);
+		} else if (t->six) {
 			put32(t->address[d], 0x20010db8);
 			put32(t->address[d] + 12, next());
 		} else {
@@ -298,7 +307,7 @@ usage(void)
 {
 	fputs("usage: mkpcap [-n PACKETS] [-f CONVERSATIONS] [-o FILE] "
 	      "[-t TRUTH] [-F micro|nano|swapped|ng] [-s SEED] [-d SECONDS] "
-	      "[-r RATE]\n",
+	      "[-r RATE] [-H HOSTS]\n",
 	      stderr);
 	return 2;
 }
@@ -325,7 +334,7 @@ main(int argc, char **argv)
 	int c, i;
 
 	state = 1;
-	while ((c = getopt(argc, argv, "n:f:o:t:F:s:d:r:")) != -1) {
+	while ((c = getopt(argc, argv, "n:f:o:t:F:s:d:r:H:")) != -1) {
 		switch (c) {
 		case 'n':
 			packets = (uint32_t)strtoul(optarg, NULL, 10);
@@ -353,6 +362,9 @@ main(int argc, char **argv)
 			break;
 		case 'r':
 			rate = (uint32_t)strtoul(optarg, NULL, 10);
+			break;
+		case 'H':
+			hosts = (uint32_t)strtoul(optarg, NULL, 10);
 			break;
 		default:
 			return usage();
