@@ -29,21 +29,6 @@ static const struct {
 	{"teredo", TUNNEL_TEREDO},
 };
 
-/* The place of an Observation Point in the document, from 1 on. */
-static uint32_t
-point_number(const struct conf_node *point)
-{
-	const struct conf_node *node;
-	uint32_t n = 1;
-
-	conf_each (node, point->parent, "observationPoint") {
-		if (node == point)
-			break;
-		n++;
-	}
-	return n;
-}
-
 static unsigned
 tunnel_set(const struct conf_node *point)
 {

@@ -176,20 +176,6 @@ sequence_id(const struct unit *unit)
 	return 0;
 }
 
-static uint64_t
-point_id(const struct unit *unit)
-{
-	const struct conf_node *node;
-	uint64_t n = 1;
-
-	conf_each (node, unit->point->parent, "observationPoint") {
-		if (node == unit->point)
-			break;
-		n++;
-	}
-	return n;
-}
-
 /* ---- overload -------------------------------------------------------------- */
 
 static struct unit *
@@ -293,7 +279,7 @@ build_selection(struct unit *unit, char **error)
 				   &lists);
 
 	conf.sequence_id = sequence_id(unit);
-	conf.point_id = point_id(unit);
+	conf.point_id = point_number(unit->point);
 	conf.domain =
 		(uint32_t)conf_uint(unit->point, "observationDomainId", 0);
 	fill_overload(&conf.overload, unit);

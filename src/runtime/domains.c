@@ -83,6 +83,20 @@ cache_domains(const struct conf *conf, const struct conf_node *cache,
 	return list.count;
 }
 
+uint32_t
+point_number(const struct conf_node *point)
+{
+	const struct conf_node *node;
+	uint32_t n = 1;
+
+	conf_each (node, point->parent, "observationPoint") {
+		if (node == point)
+			break;
+		n++;
+	}
+	return n;
+}
+
 bool
 point_is_live(const struct conf_node *point)
 {

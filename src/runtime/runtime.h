@@ -162,6 +162,8 @@ bool cache_has_data_clock(const struct conf *conf,
 			  const struct conf_node *cache);
 /* An Observation Point feeds it. */
 bool cache_gets_packets(const struct conf *conf, const struct conf_node *cache);
+/* observationPointId: its place in the document, from 1 on. */
+uint32_t point_number(const struct conf_node *point);
 /* The Observation Point gets its packets from an interface of this machine. */
 bool point_is_live(const struct conf_node *point);
 
