@@ -9,6 +9,11 @@
 . "${SRC:-.}/tests/integration/lib.sh"
 need snmpbulkwalk snmpset
 
+# Tools without configuration, and without a trace in the system.
+HOME=$T SNMPCONFPATH=$T SNMP_PERSISTENT_DIR=$T/snmp MIBS=
+mkdir -p "$T/snmp/cert_indexes"
+export HOME SNMPCONFPATH SNMP_PERSISTENT_DIR MIBS
+
 F=.1.3.6.1.2.1.40
 agent_port=$(free_port)
 udp_port=$(free_port)
@@ -342,4 +347,44 @@ done
 wait_for 15 has_counted 2 "$packets $octets"
 stop "$four"
 equal "status" 0 "$STATUS"
+
+step "as a part of snmpd's agent, and asked by way of it"
+SNMPD=${SNMPD:-$(PATH=$PATH:/usr/sbin command -v snmpd)}
+if [ -z "$SNMPD" ]; then
+	echo "there is no snmpd: AgentX was not tried"
+	exit 0
+fi
+cat >"$T/snmpd.conf" <<END
+agentaddress udp:127.0.0.1:$agent_port
+rocommunity readers 127.0.0.1
+rwcommunity managers 127.0.0.1
+master agentx
+agentXSocket $T/agentx
+END
+start master "$SNMPD" -f -Le -C -c "$T/snmpd.conf" -I -smux -p "$T/snmpd.pid"
+master=$PID
+wait_port udp "$agent_port"
+head_of sub >"$T/head"
+cat >"$T/agent" <<END
+  <cx:meterAgent>
+    <cx:name>meter</cx:name>
+    <cx:agentX>$T/agentx</cx:agentX>
+    <cx:ruleSetFile>rules</cx:ruleSetFile>
+  </cx:meterAgent>
+END
+make sub "$T/head" "$T/probe" "$T/agent"
+start sub "$CONFLUXD" -c "$T/sub.xml"
+sub=$PID
+wait_for 20 has_counted 2 "$all"
+head_of three >"$T/head"
+reader "$v2c" >"$T/reader"
+make three "$T/head" "$T/reader"
+start three "$CONFLUXD" -c "$T/three.xml"
+three=$PID
+wait_for 15 has_exported three "$all"
+stop "$three"
+equal "status" 0 "$STATUS"
+stop "$sub"
+equal "status" 0 "$STATUS"
+stop "$master"
 exit 0

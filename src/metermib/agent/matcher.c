@@ -262,6 +262,22 @@ is_good(const struct meter *meter, const struct matcher *matcher,
 	return flow && flow->serial == answer->serial;
 }
 
+/* The bits of a packet that a rule set looks at, and where its answer is. */
+static uint32_t
+look(const struct meter *meter, uint8_t number, const struct pme_packet *packet,
+     uint64_t bits[LOOK_WORDS])
+{
+	const struct matcher *matcher = meter->matcher[number];
+	const struct answers *answers = meter->answers;
+
+	memcpy(bits, packet->end, LOOK_WORDS * sizeof(*bits));
+	for (unsigned i = 0; i < LOOK_WORDS; i++)
+		bits[i] &= matcher->looks_at[i];
+	return hash_words(bits, LOOK_WORDS * sizeof(*bits),
+			  answers->seed ^ number) &
+	       answers->mask;
+}
+
 /*
  * The answer for a packet, remembered or found. NULL: *fate says why there is
  * none.
@@ -280,11 +296,7 @@ ask(struct meter *meter, uint8_t number, const struct pme_packet *packet,
 	*fate = METER_NO_MEMORY;
 	if (!matcher)
 		return NULL;
-	memcpy(bits, packet->end, sizeof(bits));
-	for (unsigned i = 0; i < LOOK_WORDS; i++)
-		bits[i] &= matcher->looks_at[i];
-	at = hash_words(bits, sizeof(bits), answers->seed ^ number) &
-	     answers->mask;
+	at = look(meter, number, packet, bits);
 	if (is_good(meter, matcher, bits, &answers->answer[at]))
 		return &answers->answer[at];
 	if (is_good(meter, matcher, bits, &answers->answer[at ^ 1]))
@@ -351,6 +363,20 @@ sampled(struct meter *meter, const struct pme_packet *packet)
 		return false;
 	meter->random = hash_u64(meter->random, index);
 	return meter->random % row->sample_rate == 0;
+}
+
+void
+meter_prefetch(const struct meter *meter, const struct pme_packet *packet)
+{
+	uint64_t bits[LOOK_WORDS];
+	const struct answer *answer;
+
+	if (meter->run_count == 0 || !meter->matcher[meter->run[0]])
+		return;
+	answer = &meter->answers
+			  ->answer[look(meter, meter->run[0], packet, bits)];
+	__builtin_prefetch(answer);
+	__builtin_prefetch(&answer->kind);
 }
 
 enum meter_fate

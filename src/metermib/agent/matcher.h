@@ -34,4 +34,7 @@ enum meter_fate {
 enum meter_fate meter_packet(struct meter *meter,
 			     const struct pme_packet *packet, bool sample);
 
+/* What is remembered of such packets will be wanted soon. */
+void meter_prefetch(const struct meter *meter, const struct pme_packet *packet);
+
 #endif

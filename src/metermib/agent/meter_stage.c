@@ -294,8 +294,10 @@ meter_stage_run(struct stage *stage, const struct batch *batch)
 		    sizeof(ms->row[0]), bad);
 	for (uint32_t i = 0; i < batch->count; i++) {
 		finish_row(plan, &ms->row[i]);
-		count_row(ms, &ms->row[i], batch->scope->packets);
+		meter_prefetch(ms->meter, &ms->row[i].packet);
 	}
+	for (uint32_t i = 0; i < batch->count; i++)
+		count_row(ms, &ms->row[i], batch->scope->packets);
 }
 
 /* ---- the stage ----------------------------------------------------------- */
