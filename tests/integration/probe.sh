@@ -106,6 +106,42 @@ meter headers "capture=<cx:captureFile>$T/nano.pcap</cx:captureFile>" \
 meter remote2 "process=<collectingProcess><name>in</name><fileReader><name>f</name><file>file://$T/headers.ipfix</file></fileReader><cx:observationPoint>point</cx:observationPoint></collectingProcess>"
 $probe flows "$T/remote2.json" "$T/nano.csv" || fail "remote, IP sections"
 
+step "sampling is told in the records, and scaled where it was done before"
+meter facts "capture=<cx:captureFile>$T/nano.pcap</cx:captureFile>" \
+	"selector=<sampRandOutOfN><size>1</size><population>4</population></sampRandOutOfN>" \
+	"cache=immediateCache" "head=" "keys=" \
+	"fields=observationTimeNanoseconds dataLinkFrameSize samplingInterval samplingSize samplingPopulation selectionSequenceId observationPointId dataLinkFrameSection"
+equal "all tell it" "$(lines "$T/facts.json")" "$(grep -c \
+	'"samplingInterval":4,"samplingSize":1,"samplingPopulation":4,"selectionSequenceId":1,"observationPointId":1' \
+	"$T/facts.json")"
+source="process=<collectingProcess><name>in</name><fileReader><name>f</name><file>file://$T/facts.ipfix</file></fileReader><cx:observationPoint>point</cx:observationPoint></collectingProcess>"
+meter unscaled "$source" "fields=octetDeltaCount packetDeltaCount samplingInterval"
+meter scaled "$source" "capture=<cx:scale>true</cx:scale>"
+equal "rate carried" "$(lines "$T/unscaled.json")" \
+	"$(grep -c '"samplingInterval":4' "$T/unscaled.json")"
+equal "scaled" "$($probe sum "$T/unscaled.json" |
+	awk '{ print 4 * $1, 4 * $2 }')" "$($probe sum "$T/scaled.json")"
+
+step "a permanent cache, by the time of the packets"
+meter permanent "capture=<cx:captureFile>$T/nano.pcap</cx:captureFile>" \
+	"cache=permanentCache" "keys=protocolIdentifier ipVersion" \
+	"head=<exportInterval>10</exportInterval>" \
+	"fields=packetDeltaCount octetDeltaCount"
+equal "sums" "$($probe sum "$T/nano.json")" "$($probe sum "$T/permanent.json")"
+# A minute in steps of ten seconds, four or five kinds of packets.
+[ "$(lines "$T/permanent.json")" -ge 24 ] || fail "no intervals"
+
+step "two caches with keys of their own, timeouts by the packets' clock"
+meter timeouts "capture=<cx:captureFile>$T/nano.pcap</cx:captureFile><selectionProcess>other</selectionProcess>" \
+	"head=<activeTimeout>20</activeTimeout><idleTimeout>5</idleTimeout>" \
+	"root=<selectionProcess><name>other</name><selector><name>o</name><selectAll/></selector><cache>other</cache></selectionProcess><cache><name>other</name><timeoutCache><activeTimeout>0</activeTimeout><idleTimeout>0</idleTimeout><cacheLayout><cacheField><name>v</name><ieName>ipVersion</ieName><isFlowKey/></cacheField><cacheField><name>p</name><ieName>packetTotalCount</ieName></cacheField></cacheLayout></timeoutCache><exportingProcess>out</exportingProcess></cache>"
+equal "all packets by version" "$all" "$(sed -n \
+	's/.*"packetTotalCount":\([0-9]*\).*/\1/p' "$T/timeouts.json" |
+	awk '{ n += $1 } END { print n }')"
+equal "sums" "$($probe sum "$T/nano.json")" "$($probe sum "$T/timeouts.json")"
+[ "$(lines "$T/timeouts.json")" -gt "$(lines "$T/nano.json")" ] ||
+	fail "no flow has ended by its timeouts"
+
 # ---- others ------------------------------------------------------------------
 
 # dump FILE ELEMENT: the sum of an element over ipfixDump's records
@@ -128,43 +164,36 @@ if command -v tshark >/dev/null; then
 	$probe conf "$T/send.xml" - \
 		"capture=<cx:captureFile>$T/nano.pcap</cx:captureFile>" \
 		"options=selectionSequence selectionStatistics meteringReliability" \
-		"destination=<tcpExporter><destinationPort>$port</destinationPort><destinationIPAddress>127.0.0.1</destinationIPAddress></tcpExporter>"
-	start_sink=$(mktemp "$T/sink.XXXXXX")
-	python3 - "$port" "$start_sink" <<'PY' &
-import socket, sys
-s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-c = s.accept()[0]
-with open(sys.argv[2], "wb") as f:
-    while True:
-        d = c.recv(65536)
-        if not d:
-            break
-        f.write(d)
-PY
-	sink=$!
-	wait_port tcp "$port"
-	"$CONFLUXD" -c "$T/send.xml" 2>"$T/send.err" || fail "send"
-	wait "$sink"
-	python3 - "$start_sink" "$T/wire.pcap" <<'PY'
-import struct, sys
-d = open(sys.argv[1], "rb").read()
+		"destination=<udpExporter><destinationPort>$port</destinationPort><destinationIPAddress>127.0.0.1</destinationIPAddress></udpExporter>"
+	# A capture of what comes, ended by a silence.
+	cat >"$T/sink.py" <<'PY'
+import socket, struct, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+s.bind(("127.0.0.1", int(sys.argv[1])))
+s.settimeout(20)
 out = open(sys.argv[2], "wb")
 out.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 228))
-at = 0
-while at < len(d):
-    n = struct.unpack(">H", d[at + 2:at + 4])[0]
-    m = d[at:at + n]
-    at += n
-    udp = struct.pack(">HHHH", 4444, 4739, 8 + n, 0) + m
+while True:
+    try:
+        m = s.recv(65536)
+    except socket.timeout:
+        break
+    s.settimeout(2)
+    udp = struct.pack(">HHHH", 4444, 4739, 8 + len(m), 0) + m
     ip = struct.pack(">BBHHHBBHII", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0,
                      0x7f000001, 0x7f000001) + udp
-    if len(ip) > 65535:
-        continue
     out.write(struct.pack("<IIII", 0, 0, len(ip), len(ip)) + ip)
 PY
+	start sink python3 "$T/sink.py" "$port" "$T/wire.pcap"
+	wait_port udp "$port"
+	"$CONFLUXD" -c "$T/send.xml" 2>"$T/send.err" || fail "send"
+	wait_exit "$PID" 10
 	tshark -r "$T/wire.pcap" -d udp.port==4739,cflow -V >"$T/wire.txt" \
 		2>/dev/null
 	grep -i 'malformed\|expert info (error' "$T/wire.txt" | head -n 3
+	[ "$(grep -c '^ *Flow [0-9]*$' "$T/wire.txt")" -ge \
+		"$(lines "$T/nano.json")" ] || fail "tshark sees not all records"
 	! grep -qi 'malformed\|expert info (error' "$T/wire.txt" ||
 		fail "tshark complains"
 fi
