@@ -10,6 +10,7 @@
 
 #include "conflux/metermib_agent.h"
 #include "control.h"
+#include "matcher.h"
 #include "mib.h"
 #include "nomem.h"
 #include "unit.h"
@@ -55,6 +56,24 @@ count(struct meter *meter)
 		err = meter_count(meter, &key, FLOW_TO, 10, 1, START_MS + 10);
 		CU_ASSERT(err == 0 || err == -ENOMEM);
 		counted += err == 0;
+	}
+	return counted;
+}
+
+/* Rule set 1 has one flow for all packets, or could not be made ready. */
+static unsigned
+packets(struct meter *meter)
+{
+	struct pme_packet packet = {.octets = 10, .pdus = 1};
+	unsigned counted = 0;
+
+	for (unsigned i = 0; i < FLOWS; i++) {
+		enum meter_fate fate;
+
+		packet.end[FLOW_SOURCE].port[1] = (uint8_t)i;
+		fate = meter_packet(meter, &packet, true);
+		CU_ASSERT(fate == METER_COUNTED || fate == METER_NO_MEMORY);
+		counted += fate == METER_COUNTED;
 	}
 	return counted;
 }
@@ -107,6 +126,7 @@ run(void)
 	CU_ASSERT_EQUAL(control_row_exists(meter, CONTROL_READER, row), made);
 	meter_restart(meter, START_MS + 1000);
 	check_flows(meter, 0);
+	check_flows(meter, packets(meter) > 0);
 	meter_free(meter);
 }
 
@@ -134,6 +154,7 @@ test_counting_takes_none(void)
 	check_flows(meter, FLOWS);
 	meter_table_clear(meter_flows(meter), 0, FLOW_END_RECYCLED);
 	CU_ASSERT_EQUAL(count(meter), FLOWS);
+	CU_ASSERT_EQUAL(packets(meter), FLOWS);
 	CU_ASSERT_EQUAL(nomem_calls, 0);
 	meter_free(meter);
 }
