@@ -190,6 +190,36 @@ open_snmp(struct agent *agent, struct event_base *base, char **error)
 	return rc;
 }
 
+static bool
+feeds_agent(const struct conf_node *point)
+{
+	const struct conf_node *ref;
+
+	conf_each(ref, point,
+		  "selectionProcess") if (conf_has(ref->target,
+						   "meterAgent")) return true;
+	return false;
+}
+
+/* Managers may want to set their sampling before the first packet comes. */
+static void
+add_interfaces(const struct agent *agent, const struct conf *conf)
+{
+	const struct conf_node *point, *leaf;
+
+	conf_each (point, conf_root(conf), "observationPoint") {
+		if (!feeds_agent(point))
+			continue;
+		conf_each (leaf, point, "ifName")
+			if (if_nametoindex(leaf->text))
+				meter_interface_add(agent->meter,
+						    if_nametoindex(leaf->text));
+		conf_each (leaf, point, "ifIndex")
+			meter_interface_add(agent->meter,
+					    (uint32_t)leaf->number);
+	}
+}
+
 int
 agent_open(struct runtime *runtime, char **error)
 {
@@ -206,6 +236,8 @@ agent_open(struct runtime *runtime, char **error)
 	runtime->agent = agent;
 	agent->node = node;
 	rc = open_meter(agent, error);
+	if (rc == 0)
+		add_interfaces(agent, runtime->conf);
 	return rc < 0 ? rc : open_snmp(agent, runtime->base, error);
 }
 
@@ -253,17 +285,6 @@ interface_of(const struct conf_node *point)
 
 	return name ? if_nametoindex(name)
 		    : (uint32_t)conf_uint(point, "ifIndex", 0);
-}
-
-static bool
-feeds_agent(const struct conf_node *point)
-{
-	const struct conf_node *ref;
-
-	conf_each(ref, point,
-		  "selectionProcess") if (conf_has(ref->target,
-						   "meterAgent")) return true;
-	return false;
 }
 
 /* Of the first worker's captures: the others may be capturing right now. */

@@ -7,7 +7,7 @@
 # by Conflux itself: from another process, as a manager, and from the very same
 # process. Not a packet, not an octet may be missing.
 . "${SRC:-.}/tests/integration/lib.sh"
-need snmpbulkwalk snmpset
+need snmpbulkwalk snmpset python3
 
 # Tools without configuration, and without a trace in the system.
 HOME=$T SNMPCONFPATH=$T SNMP_PERSISTENT_DIR=$T/snmp MIBS=
@@ -347,6 +347,38 @@ done
 wait_for 15 has_counted 2 "$packets $octets"
 stop "$four"
 equal "status" 0 "$STATUS"
+
+if [ "$(id -u)" -eq 0 ]; then
+	step "a manager sets the sampling of an interface"
+	probe x | sed 's|<cx:capture.*|<ifName>lo</ifName>|' >"$T/probe"
+	agent "<cx:ruleSetFile>rules</cx:ruleSetFile>" >"$T/agent"
+	head_of live >"$T/head"
+	make live "$T/head" "$T/probe" "$T/agent"
+	start live "$CONFLUXD" -c "$T/live.xml"
+	live=$PID
+	wait_port udp "$agent_port"
+	for rate in 10 0; do
+		snmpset -v2c -c managers "127.0.0.1:$agent_port" \
+			"$F.1.2.1.1.1" i $rate >/dev/null || fail "rate $rate"
+		sleep 0.3
+		"$CONFLUX" status -j -s "$T/live.sock" meterAgent >"$T/before"
+		"$MKIPFIX" -n 20000 "udp:127.0.0.1:$udp_port" >/dev/null ||
+			fail mkipfix
+		sleep 0.5
+		"$CONFLUX" status -j -s "$T/live.sock" meterAgent >"$T/after"
+		for what in counted sampledOut; do
+			value="d['cx:meterAgent'][0]['$what']"
+			eval "$what=$(($(json "$T/after" "$value") -
+				$(json "$T/before" "$value")))"
+		done
+		[ "$sampledOut" -gt $((5 * counted)) ] ||
+			fail "1 in $rate: $counted of $((counted + sampledOut))"
+		[ $rate -gt 0 ] || equal "of an ignored interface" 0 "$counted"
+	done
+	stop "$live"
+	equal "status" 0 "$STATUS"
+	probe "$T/a.pcap" >"$T/probe"
+fi
 
 step "as a part of snmpd's agent, and asked by way of it"
 SNMPD=${SNMPD:-$(PATH=$PATH:/usr/sbin command -v snmpd)}
