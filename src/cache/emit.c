@@ -106,7 +106,8 @@ emit_flush(struct layout *layout, struct emit *emit)
 		struct batch batch = {
 			.scope = &cache->scope,
 			.export_ms = wall_ms,
-			.received_ms = wall_ms,
+			.received_ms = cache->data_clock ? cache->now_ms
+							 : wall_ms,
 			.flow_keys = emit->flow_keys,
 		};
 		uint32_t done = encoder_run(emit->encoder, emit->row + at,

@@ -31,6 +31,7 @@ struct capture_file {
 	struct source_file *source;
 	struct pcap_reader reader;
 	struct event *turn;
+	struct event *readable; /* of a pipe, or NULL */
 	uint64_t total;    /* octets of all files, 0: not known */
 	uint64_t done;     /* of the files before this one */
 	uint64_t files, faults;
@@ -43,7 +44,6 @@ shown(const char *path)
 	return strcmp(path, "-") == 0 ? "standard input" : path;
 }
 
-/* Waits for the source, or comes back at once. */
 static void
 again(struct capture_file *f, unsigned ms)
 {
@@ -55,6 +55,9 @@ again(struct capture_file *f, unsigned ms)
 static void
 close_file(struct capture_file *f)
 {
+	if (f->readable)
+		event_free(f->readable);
+	f->readable = NULL;
 	if (!f->source)
 		return;
 	f->done += source_file_size(f->source);
@@ -65,17 +68,16 @@ close_file(struct capture_file *f)
 
 static void on_turn(evutil_socket_t fd, short what, void *arg);
 
-/* The event of the file: its descriptor if it may have to be waited for. */
+/* A pipe may have to be waited for. */
 static int
-make_turn(struct capture_file *f)
+make_readable(struct capture_file *f)
 {
 	int fd = source_file_fd(f->source);
 
-	if (f->turn)
-		event_free(f->turn);
-	f->turn = fd < 0 ? evtimer_new(f->capture.base, on_turn, f)
-			 : event_new(f->capture.base, fd, EV_READ, on_turn, f);
-	return f->turn ? 0 : -ENOMEM;
+	if (fd < 0)
+		return 0;
+	f->readable = event_new(f->capture.base, fd, EV_READ, on_turn, f);
+	return f->readable ? 0 : -ENOMEM;
 }
 
 static int
@@ -84,7 +86,7 @@ open_file(struct capture_file *f)
 	int rc = source_file_open(f->path[f->at], &f->source);
 
 	if (rc == 0)
-		rc = make_turn(f);
+		rc = make_readable(f);
 	if (rc == 0)
 		f->files++;
 	return rc;
@@ -250,7 +252,7 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 		}
 		rc = step(f);
 		if (rc == -EAGAIN) {
-			event_add(f->turn, NULL);
+			event_add(f->readable, NULL);
 			return;
 		}
 		if (rc == 0) {
@@ -261,7 +263,7 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 		if (n % TURN_BLOCKS == 0 && clock_mono_ms() >= until)
 			break;
 	}
-	/* Others first, then on: not by the descriptor, which may be done. */
+	/* Others first, then on. */
 	event_active(f->turn, EV_TIMEOUT, 0);
 }
 
@@ -274,6 +276,8 @@ file_stop(struct capture *capture)
 
 	if (f->turn)
 		event_del(f->turn);
+	if (f->readable)
+		event_del(f->readable);
 }
 
 static void
@@ -349,8 +353,9 @@ capture_file_open(const struct capture_conf *conf, struct capture *capture,
 	int rc;
 
 	capture->ops = &file_ops;
+	f->turn = evtimer_new(capture->base, on_turn, f);
 	f->path = calloc(conf->file_count, sizeof(*f->path));
-	if (!f->path)
+	if (!f->turn || !f->path)
 		return -ENOMEM;
 	for (; f->path_count < conf->file_count; f->path_count++) {
 		f->path[f->path_count] = strdup(conf->files[f->path_count]);

@@ -174,11 +174,13 @@ source_file_skip(struct source_file *s, size_t length)
 static ssize_t
 read_some(struct source_file *s, uint8_t *to, size_t size)
 {
-	ssize_t n = read(s->fd, to, size);
+	ssize_t n;
 
+	do {
+		n = read(s->fd, to, size);
+	} while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return errno == EWOULDBLOCK || errno == EINTR ? -EAGAIN
-							      : -errno;
+		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
 	s->done += (uint64_t)n;
 	return n;
 }
