@@ -28,9 +28,11 @@ enum {
 	LINK_IP_OVER_FC = 122,
 	LINK_IEEE802_11_RADIO = 127,
 	LINK_IEEE802_11_AVS = 163,
+	LINK_PPI = 192,
 	LINK_PPP_WITH_DIR = 204,
 	LINK_IPV4 = 228,
 	LINK_IPV6 = 229,
+	LINK_NFLOG = 239,
 	LINK_LINUX_SLL2 = 276,
 	PPP_IPV4 = 0x0021,
 	PPP_IPV6 = 0x0057,
@@ -182,6 +184,12 @@ walk_type(struct walk *w)
 		return walk_pppoe(w);
 	case TYPE_PBB:
 		return walk_pbb(w);
+	case TYPE_VNTAG:
+		if (walk_left(w) < 6)
+			return walk_truncated(w);
+		w->at += 6;
+		w->link_done = false;
+		return note_type(w, wire_get16(w->at - 2));
 	case TYPE_PPP:
 		return LAYER_PPP;
 	case TYPE_BRIDGED:
@@ -437,6 +445,52 @@ link_wlan_behind(struct walk *w, size_t at, bool big)
 	return skip(w, length) ? link_wlan(w) : LAYER_END;
 }
 
+/*
+ * What Netfilter logs: attributes in the byte order of that machine (nearly all
+ * are little-endian), one of which is the IP packet.
+ */
+static enum layer
+link_nflog(struct walk *w)
+{
+	enum { PAYLOAD = 9 };
+
+	if (walk_left(w) < 4)
+		return walk_truncated(w);
+	w->at += 4;
+	for (unsigned n = 0; n < STEPS_MAX && walk_left(w) >= 4; n++) {
+		size_t length = w->at[0] | (size_t)w->at[1] << 8;
+		unsigned type = w->at[2] | (unsigned)w->at[3] << 8;
+
+		if (length < 4)
+			return walk_fault(w, FAULT_BAD_HEADER);
+		if ((type & 0x7fff) == PAYLOAD) {
+			w->at += 4;
+			return LAYER_IP;
+		}
+		length = (length + 3) & ~(size_t)3;
+		if (!skip(w, length))
+			return LAYER_END;
+	}
+	return LAYER_END;
+}
+
+/* Per-packet information: its length, and the link type that follows. */
+static enum layer
+link_ppi(struct walk *w)
+{
+	const uint8_t *start = w->at;
+	size_t length;
+	uint32_t link;
+
+	if (walk_left(w) < 8)
+		return walk_truncated(w);
+	length = start[2] | (size_t)start[3] << 8;
+	link = __builtin_bswap32(wire_get32(start + 4));
+	if (length < 8 || link == LINK_PPI)
+		return walk_fault(w, FAULT_BAD_HEADER);
+	return skip(w, length) ? walk_link(w, link) : LAYER_END;
+}
+
 /* Behind a header of a fixed length. */
 static enum layer
 behind(struct walk *w, size_t length, enum layer next)
@@ -482,6 +536,10 @@ walk_link(struct walk *w, uint32_t link)
 		return link_atm(w);
 	case LINK_IP_OVER_FC:
 		return behind(w, 16, LAYER_LLC);
+	case LINK_PPI:
+		return link_ppi(w);
+	case LINK_NFLOG:
+		return link_nflog(w);
 	case LINK_LINUX_SLL:
 		return link_sll(w, 16, 14);
 	case LINK_LINUX_SLL2:

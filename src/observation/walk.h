@@ -48,6 +48,7 @@ enum ethertype {
 	TYPE_PPPOE_SESSION = 0x8864,
 	TYPE_QINQ = 0x88a8,
 	TYPE_PBB = 0x88e7,
+	TYPE_VNTAG = 0x8926, /* of virtual interfaces, before a VLAN tag */
 	TYPE_QINQ_OLD1 = 0x9100,
 	TYPE_QINQ_OLD2 = 0x9200,
 	TYPE_BRIDGED = 0x6558, /* transparent Ethernet, in GRE and others */

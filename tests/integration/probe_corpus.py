@@ -186,8 +186,7 @@ def ipfixprobe(folder):
 
 
 # Between IP and the wire, and not known to us.
-UNKNOWN_LINKS = {"arcnet", "avsp", "cfp", "ipoib", "macsec", "nflog", "nsh",
-                 "pktap", "ppi", "vntag"}
+UNKNOWN_LINKS = {"arcnet", "avsp", "cfp", "ipoib", "macsec", "nsh", "pktap"}
 
 
 def tshark_packets(merged):
