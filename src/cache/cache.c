@@ -8,7 +8,10 @@
 #include "conflux/clock.h"
 #include "internal.h"
 
-enum { PLANS_TRIM_MS = 60000 };
+enum {
+	PLANS_TRIM_MS = 60000,
+	LEAP_MS = 1 << 30, /* 12 days: half of what int32_t counts */
+};
 
 /* Moves the good rows together. Strings of the bad ones are given back. */
 static uint32_t
@@ -86,6 +89,11 @@ follow_data(struct cache *cache, uint64_t ms)
 		set_next_export(cache, ms);
 	if (ms <= before)
 		return;
+	/* Rows know 32 bits of their times: what is old leaves in between. */
+	if (before && ms - before > LEAP_MS) {
+		cache->now_ms = before + LEAP_MS;
+		time_passed(cache);
+	}
 	cache->now_ms = ms;
 	if (ms >> WHEEL_SHIFT != before >> WHEEL_SHIFT)
 		time_passed(cache);

@@ -13,8 +13,8 @@
 
 struct waiting {
 	struct layout *layout; /* NULL: it is gone */
+	uint64_t due_ms;
 	uint32_t number;
-	uint32_t due; /* ms, low 32 bits */
 };
 
 struct closing {
@@ -88,7 +88,7 @@ closing_add(struct cache *cache, struct layout *layout, uint32_t number)
 	*at(c, c->count++) = (struct waiting){
 		.layout = layout,
 		.number = number,
-		.due = (uint32_t)cache->now_ms + LINGER_MS,
+		.due_ms = cache->now_ms + LINGER_MS,
 	};
 	return true;
 }
@@ -103,7 +103,7 @@ closing_run(struct cache *cache)
 		const struct waiting w = *at(c, 0);
 		struct row *row;
 
-		if ((int32_t)((uint32_t)cache->now_ms - w.due) < 0)
+		if (cache->now_ms < w.due_ms)
 			break;
 		c->head = (c->head + 1) & (c->size - 1);
 		c->count--;

@@ -232,6 +232,36 @@ test_time_leaps(void)
 	CU_ASSERT_EQUAL(sink.flows, 3);
 }
 
+/* Times of 32 bits come round after 49 days: what is so old has left then. */
+static void
+test_time_comes_round(void)
+{
+	const uint64_t round = UINT64_C(1) << 32;
+	struct cache_conf conf = of_files;
+	struct packet p = one;
+	struct stage *cache;
+	struct sink sink;
+
+	conf.type = CACHE_NATURAL;
+	cache = open_cache(conf, &sink);
+	p.flags = 0x11;
+	put(cache, &one, 1, 1000);
+	put(cache, &back, 1, 1000);
+	put(cache, &one, 1, round + 2000);
+	CU_ASSERT_EQUAL(sink.flows, 2);
+	CU_ASSERT_EQUAL(sink.reason[1], 2);
+	/* One that lingers does not stand in the way of those after it. */
+	put(cache, &p, 1, round + 2500);
+	put(cache, &back, 1, round + round * 5 / 8);
+	CU_ASSERT_EQUAL(sink.flows, 3);
+	p.flags = 0x04;
+	put(cache, &p, 1, round + round * 5 / 8 + 1000);
+	put(cache, &back, 1, round + round * 5 / 8 + 2500);
+	CU_ASSERT_EQUAL(sink.flows, 4);
+	CU_ASSERT_EQUAL(sink.reason[3], 2);
+	close_cache(cache);
+}
+
 static void
 test_natural_end_lingers(void)
 {
@@ -446,3 +476,4 @@ main(void)
 	ie_registry_free(registry);
 	return failed;
 }
+		{"time comes round", test_time_comes_round},
