@@ -10,7 +10,7 @@
 
 enum {
 	PLANS_TRIM_MS = 60000,
-	LEAP_MS = 1 << 30, /* 12 days: half of what int32_t counts */
+	LEAP_MS = INT32_MAX, /* 24 days, the longest timeout that works */
 };
 
 /* Moves the good rows together. Strings of the bad ones are given back. */
@@ -286,6 +286,13 @@ static const struct stage_ops cache_ops = {
 	.free = cache_free,
 };
 
+/* Its elements are of 16 bits. */
+static uint16_t
+told_timeout(uint32_t seconds)
+{
+	return seconds < UINT16_MAX ? (uint16_t)seconds : UINT16_MAX;
+}
+
 int
 cache_new(const struct cache_conf *conf, struct ie_registry *registry,
 	  struct shape_table *shapes, struct stage **out, const char **error)
@@ -303,6 +310,8 @@ cache_new(const struct cache_conf *conf, struct ie_registry *registry,
 		conf->max_flows ? conf->max_flows : CACHE_MAX_FLOWS_DEFAULT;
 	cache->active_ms = (uint64_t)conf->active_timeout_s * 1000;
 	cache->idle_ms = (uint64_t)conf->idle_timeout_s * 1000;
+	cache->active_s = told_timeout(conf->active_timeout_s);
+	cache->idle_s = told_timeout(conf->idle_timeout_s);
 	if (conf->hold_ms)
 		cache->active_ms = cache->idle_ms = conf->hold_ms;
 	cache->interval_ms = conf->export_interval_s

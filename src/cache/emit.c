@@ -82,7 +82,7 @@ row_done(struct layout *layout, const struct emit *emit, uint32_t i)
 		uint32_t handle;
 
 		if (column->field.key || column->total || column->reason ||
-		    column->initiator)
+		    column->initiator || column->id)
 			continue;
 		if (slot->kind == SLOT_VAR &&
 		    (head->flags & ROW_BIT(column->bit))) {

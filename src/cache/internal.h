@@ -60,6 +60,7 @@ struct column {
 	/* What the cache knows by itself when a flow leaves. */
 	bool reason;    /* flowEndReason */
 	bool initiator; /* biflowDirection */
+	bool id;        /* flowId: stays as long as the flow */
 	const struct ie *forward; /* biflow: the element that it is of the
 				   * reverse direction, else NULL */
 };
@@ -91,6 +92,12 @@ struct layout {
 	unsigned emit_count;
 };
 
+/* Two values in a row of a record that are each other's counterpart. */
+struct turn {
+	uint16_t forward, reverse, width;
+	bool copy; /* times: the forward one is that of both directions */
+};
+
 struct update {
 	uint8_t merge;
 	uint8_t kind;
@@ -115,8 +122,12 @@ struct plan {
 	uint64_t reverse_present;
 	unsigned reverse_count;
 	struct update *reverse;
+	unsigned turn_count;   /* what changes places in such records before */
+	struct turn *turn;
 	bool packets;          /* its records are single packets */
+	bool both;             /* its records are of both directions */
 	bool has_flags;        /* TCP flags lie behind the scratch row */
+	uint16_t id_at;        /* where a new flow gets its flowId, 0: none */
 	unsigned total_count;  /* total counters to be turned into deltas */
 	uint16_t total_at[8];  /* offsets in the row */
 	uint16_t key_count;    /* variable-length keys: offsets in the row */
@@ -131,6 +142,8 @@ struct cache {
 	enum cache_type type;
 	uint32_t max_flows;
 	uint64_t active_ms, idle_ms, interval_ms;
+	uint16_t active_s, idle_s; /* as configured */
+	uint64_t flow_count;       /* flows ever, for flowId */
 	enum distribution distribution;
 	uint64_t distribution_ns;
 	uint32_t metering_process_id;

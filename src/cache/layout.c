@@ -97,6 +97,9 @@ column_init(struct cache *cache, const struct cache_field *field,
 			 !field->key && cache->type != CACHE_IMMEDIATE;
 	column->initiator = cache->biflow && ie->pen == 0 &&
 			    ie->id == IE_biflowDirection && !field->key;
+	column->id = ie->pen == 0 && ie->id == IE_flowId && !field->key &&
+		     cache->type != CACHE_IMMEDIATE &&
+		     column->merge == MERGE_FIRST;
 	column->forward = cache->biflow && !field->key ? ie->forward : NULL;
 	column->total =
 		(ie->forward ? ie->forward : ie)->semantics == IE_TOTAL_COUNTER;

@@ -37,6 +37,7 @@ plan_free(struct plan *plan)
 	shape_release(plan->shape);
 	free(plan->update);
 	free(plan->reverse);
+	free(plan->turn);
 	free(plan);
 }
 
@@ -46,6 +47,32 @@ counts_flows(const struct ie *ie)
 {
 	return ie->pen == 0 && (ie->id == IE_deltaFlowCount ||
 				(ie->id >= 375 && ie->id <= 377));
+}
+
+/* What the cache tells of its flows where their records do not. */
+static bool
+cache_knows(const struct cache *cache, const struct ie *ie,
+	    struct source *source)
+{
+	bool expires =
+		cache->type == CACHE_TIMEOUT || cache->type == CACHE_NATURAL;
+	bool known = counts_flows(ie);
+	uint64_t value = 1;
+
+	if (ie->pen == 0 && ie->id == IE_flowActiveTimeout) {
+		known = expires && cache->active_s;
+		value = cache->active_s;
+	} else if (ie->pen == 0 && ie->id == IE_flowIdleTimeout) {
+		known = expires && cache->idle_s;
+		value = cache->idle_s;
+	} else if (ie->pen == 0 && ie->id == IE_meteringProcessId) {
+		known = cache->metering_process_id != 0;
+		value = cache->metering_process_id;
+	}
+	if (known)
+		*source = (struct source){.kind = SOURCE_CONSTANT,
+					  .constant = value};
+	return known;
 }
 
 static const struct cache_field *
@@ -123,11 +150,8 @@ column_source(const struct cache *cache, const struct column *column,
 	}
 	if (column->field.key)
 		return;
-	if (counts_flows(ie)) {
-		*source =
-			(struct source){.kind = SOURCE_CONSTANT, .constant = 1};
+	if (cache_knows(cache, ie, source))
 		return;
-	}
 	other = totals_of(cache->registry, ie);
 	if (!other)
 		return;
@@ -137,16 +161,38 @@ column_source(const struct cache *cache, const struct column *column,
 		 base->semantics == IE_TOTAL_COUNTER;
 }
 
-/*
- * Does a record of the reverse direction change this value of a biflow? Its own
- * reverse elements and the times, which are of the whole.
- */
+/* Times of a biflow are of the whole, whichever direction they come from. */
 static bool
-is_reverse(const struct column *column)
+is_of_both(const struct column *column)
 {
-	return column->forward || (column->kind == SLOT_TIME &&
-				   (column->merge == MERGE_MIN ||
-				    column->merge == MERGE_MAX));
+	return !column->forward && column->kind == SLOT_TIME &&
+	       (column->merge == MERGE_MIN || column->merge == MERGE_MAX);
+}
+
+static struct update
+update_of(const struct plan *plan, const struct cache *cache, unsigned i)
+{
+	const struct column *column = &cache->column[i];
+	const struct slot *slot = &plan->layout->slot[i];
+
+	return (struct update){
+		.merge = column->merge,
+		.kind = slot->kind,
+		.offset = slot->offset,
+		.width = slot->width,
+		.bit = ROW_BIT(column->bit),
+		.bias = column_bias(column),
+	};
+}
+
+/* Records of the reverse direction change this value too, or they alone. */
+static void
+plan_reverse(struct plan *plan, const struct cache *cache, unsigned i)
+{
+	struct update update = update_of(plan, cache, i);
+
+	plan->reverse[plan->reverse_count++] = update;
+	plan->reverse_present |= update.bit;
 }
 
 static int
@@ -155,31 +201,83 @@ plan_value(struct plan *plan, const struct cache *cache, unsigned i,
 {
 	const struct column *column = &cache->column[i];
 	const struct slot *slot = &plan->layout->slot[i];
-	struct update *update;
+	bool back = plan->reverse && plan->packets && column->forward;
 	int err = decoder_add(plan->decoder, slot, source);
 
 	if (err)
 		return err;
-	update = column->forward && plan->reverse
-			 ? &plan->reverse[plan->reverse_count++]
-			 : &plan->update[plan->update_count++];
-	*update = (struct update){
-		.merge = column->merge,
-		.kind = slot->kind,
-		.offset = slot->offset,
-		.width = slot->width,
-		.bit = ROW_BIT(column->bit),
-		.bias = column_bias(column),
-	};
-	if (plan->reverse && is_reverse(column)) {
-		plan->reverse_present |= update->bit;
-		if (!column->forward)
-			plan->reverse[plan->reverse_count++] = *update;
+	if (!back) {
+		struct update update = update_of(plan, cache, i);
+
+		plan->update[plan->update_count++] = update;
+		plan->present |= update.bit;
 	}
-	if (!column->forward || !plan->reverse)
-		plan->present |= update->bit;
+	if (plan->reverse && (back || is_of_both(column)))
+		plan_reverse(plan, cache, i);
 	if (total && plan->total_count < 8)
 		plan->total_at[plan->total_count++] = slot->offset;
+	return 0;
+}
+
+/* The column with the values of this one in the other direction, or -1. */
+static int
+twin_of(const struct cache *cache, unsigned i)
+{
+	const struct column *column = &cache->column[i];
+
+	if (column->field.key)
+		return -1;
+	/* A field that is there twice: the first one has it. */
+	for (unsigned k = 0; k < i; k++)
+		if (cache->column[k].field.ie == column->field.ie)
+			return -1;
+	for (unsigned k = 0; k < cache->column_count; k++) {
+		const struct column *other = &cache->column[k];
+
+		if (other->forward == column->field.ie)
+			return other->kind == column->kind &&
+					       other->merge == column->merge
+				       ? (int)k
+				       : -1;
+	}
+	return -1;
+}
+
+/*
+ * A record, unlike a packet, may have counted both directions itself. When its
+ * own forward direction is the reverse one of the flow, its values change
+ * places before they are merged.
+ */
+static int
+plan_turns(struct plan *plan, const struct cache *cache,
+	   const struct source *source)
+{
+	plan->turn = calloc(CACHE_VALUES_MAX / 2, sizeof(*plan->turn));
+	if (!plan->turn)
+		return -ENOMEM;
+	for (unsigned i = 0; i < cache->column_count; i++) {
+		int k = twin_of(cache, i);
+		bool copy, has, has_twin;
+
+		if (k < 0)
+			continue;
+		copy = is_of_both(&cache->column[i]);
+		has = source[i].kind != SOURCE_NONE;
+		has_twin = source[k].kind != SOURCE_NONE;
+		if (!has && (copy || !has_twin))
+			continue;
+		plan->turn[plan->turn_count++] = (struct turn){
+			.forward = plan->layout->slot[i].offset,
+			.reverse = plan->layout->slot[k].offset,
+			.width = plan->layout->slot[i].width,
+			.copy = copy,
+		};
+		if (has)
+			plan_reverse(plan, cache, (unsigned)k);
+		if (has_twin && !copy)
+			plan_reverse(plan, cache, i);
+		plan->both |= has_twin;
+	}
 	return 0;
 }
 
@@ -232,8 +330,8 @@ plan_build(struct plan *plan, struct cache *cache, const struct batch *batch)
 		return -ENOMEM;
 	plan->packets = batch->scope->packets;
 	if (plan->layout->swap_count) {
-		plan->reverse = calloc(CACHE_VALUES_MAX,
-				       sizeof(*plan->reverse));
+		plan->reverse =
+			calloc(CACHE_VALUES_MAX, sizeof(*plan->reverse));
 		if (!plan->reverse)
 			return -ENOMEM;
 	}
@@ -241,6 +339,10 @@ plan_build(struct plan *plan, struct cache *cache, const struct batch *batch)
 	for (unsigned i = 0; !err && i < cache->column_count; i++) {
 		const struct slot *slot = &plan->layout->slot[i];
 
+		if (cache->column[i].id && source[i].kind == SOURCE_NONE) {
+			plan->id_at = slot->offset;
+			plan->present |= ROW_BIT(cache->column[i].bit);
+		}
 		if (cache->column[i].reason || cache->column[i].initiator ||
 		    source[i].kind == SOURCE_NONE)
 			continue;
@@ -252,6 +354,8 @@ plan_build(struct plan *plan, struct cache *cache, const struct batch *batch)
 		if (slot->kind == SLOT_VAR)
 			plan->key_var[plan->key_count++] = slot->offset;
 	}
+	if (!err && plan->reverse && !plan->packets)
+		err = plan_turns(plan, cache, source);
 	if (!err)
 		err = plan_flags(plan, cache, batch);
 	return err ? err : decoder_finish(plan->decoder);

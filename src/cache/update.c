@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "conflux/wire.h"
 #include "internal.h"
 
 struct merge_run {
@@ -161,6 +162,13 @@ deadline_of_new(const struct cache *cache)
 	return cache->now_ms + wait;
 }
 
+/* Unique in this process: flows of other workers' caches may join ours. */
+static uint64_t
+flow_id(struct cache *cache)
+{
+	return cache->scope.serial << 40 | ++cache->flow_count;
+}
+
 /* A flow for a key that was not there. NULL: no room. */
 static uint8_t *
 flow_new(struct cache *cache, struct plan *plan, const uint8_t *row,
@@ -183,6 +191,8 @@ flow_new(struct cache *cache, struct plan *plan, const uint8_t *row,
 	head->first = now;
 	head->last = now;
 	head->flags = ROW_LIVE | ROW_BUSY;
+	if (plan->id_at)
+		wire_put64(flow + plan->id_at, flow_id(cache));
 	cache->rows++;
 	cache->stage.ledger.held++;
 	if (cache->type != CACHE_PERMANENT)
@@ -277,7 +287,8 @@ enum { TCP_FIN = 0x01, TCP_RST = 0x04 };
 
 /*
  * Has TCP ended? RST ends it at once, FIN one direction of it: that is all of a
- * uniflow, and of a biflow that has no packets the other way.
+ * uniflow. A record of both directions was a biflow of another meter already:
+ * what ended it there ends it here.
  */
 static bool
 is_over(const struct plan *plan, struct row *head, uint8_t flags, bool reverse)
@@ -286,8 +297,8 @@ is_over(const struct plan *plan, struct row *head, uint8_t flags, bool reverse)
 		return true;
 	if (flags & TCP_FIN)
 		head->flags |= reverse ? ROW_FIN_REVERSE : ROW_FIN_FORWARD;
-	if (!plan->reverse)
-		return head->flags & ROW_FIN_FORWARD;
+	if (!plan->reverse || plan->both)
+		return head->flags & (ROW_FIN_FORWARD | ROW_FIN_REVERSE);
 	return head->flags & ROW_FIN_FORWARD && head->flags & ROW_FIN_REVERSE;
 }
 
@@ -314,6 +325,28 @@ end_flows(struct plan *plan, const uint8_t *rows, uint32_t count,
 		if (!plan->packets ||
 		    !closing_add(layout->cache, layout, number[i]))
 			emit_row(layout, number[i], END_DETECTED, false);
+	}
+}
+
+/* Records of the reverse direction, as the forward one sees them. */
+static void
+turn_rows(const struct plan *plan, uint8_t *rows, uint32_t count,
+	  const bool *reverse)
+{
+	uint8_t kept[32]; /* the widest type */
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t *row = rows + (size_t)i * plan->layout->stride;
+
+		for (unsigned k = 0; reverse[i] && k < plan->turn_count; k++) {
+			const struct turn *t = &plan->turn[k];
+
+			if (!t->copy)
+				memcpy(kept, row + t->reverse, t->width);
+			memcpy(row + t->reverse, row + t->forward, t->width);
+			if (!t->copy)
+				memcpy(row + t->forward, kept, t->width);
+		}
 	}
 }
 
@@ -355,6 +388,7 @@ update_rows(struct cache *cache, struct plan *plan, uint8_t *rows,
 	if (plan->key_count)
 		release_keys(cache, plan, rows, count, is_new, flow);
 	if (plan->reverse) {
+		turn_rows(plan, rows, count, reverse);
 		merge_forward(plan, rows, count, flow, reverse);
 		merge_reverse(plan, rows, count, flow, reverse);
 	} else {

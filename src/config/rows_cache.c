@@ -75,7 +75,11 @@ static const struct conf_row packet_layout[] = {
 static const struct conf_row flow_layout[] = {
 	CONF_ROW(LIST, "cacheField", .mandatory = true, .rows = flow_field,
 		 .help = "Fields of the Flow Records, in the order of the "
-			 "exported Template."),
+			 "exported Template. The Cache itself tells "
+			 "flowEndReason and biflowDirection, and where records "
+			 "do not: deltaFlowCount, flowId (unique in one run of "
+			 "confluxd), flowActiveTimeout, flowIdleTimeout and "
+			 "meteringProcessId."),
 	CONF_LAST,
 };
 
@@ -100,7 +104,9 @@ static const struct conf_row max_flows[] = {
 			 "(ieEnterpriseNumber 29305), which a Flow without "
 			 "answer does not have; the others are of the forward "
 			 "direction alone, but for the times, which are of "
-			 "both."),
+			 "both. Records of exporters are joined in the same "
+			 "way, and those that are biflows already keep what "
+			 "they say of either direction."),
 	CONF_ROW(LEAF, "activeFlows", .state = true, CONF_U32,
 		 .units = "flows"),
 	CONF_ROW(LEAF, "unusedCacheEntries", .state = true, CONF_U32,

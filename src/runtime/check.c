@@ -211,6 +211,9 @@ known_otherwise(const struct ie *ie)
 	switch (ie->id) {
 	case IE_flowEndReason:
 	case IE_biflowDirection:
+	case IE_flowId:
+	case IE_flowActiveTimeout:
+	case IE_flowIdleTimeout:
 	case IE_deltaFlowCount:
 	case IE_observationDomainId:
 	case IE_digestHashValue:

@@ -364,6 +364,75 @@ test_biflow_oracle(void)
 			10 * (forward + reverse));
 }
 
+/* What a record of another meter has counted of both directions. */
+static void
+put_record(struct stage *cache, const struct packet *p, uint64_t packets,
+	   uint64_t back_octets, uint64_t back_packets)
+{
+	static const struct {
+		uint32_t pen;
+		uint16_t id;
+	} list[] = {
+		{0, IE_sourceIPv4Address}, {0, IE_destinationIPv4Address},
+		{0, IE_sourceTransportPort}, {0, IE_destinationTransportPort},
+		{0, IE_octetDeltaCount}, {0, IE_packetDeltaCount},
+		{IE_PEN_REVERSE, IE_octetDeltaCount},
+		{IE_PEN_REVERSE, IE_packetDeltaCount},
+	};
+	struct scope other = {.serial = scope_serial()};
+	uint16_t count = back_packets ? 8 : 6;
+	struct field field[8];
+	struct batch batch = {.scope = &other, .count = 1};
+	uint8_t data[64];
+	struct writer w;
+
+	for (int i = 0; i < count; i++) {
+		field[i].ie = ie_find(registry, list[i].pen, list[i].id);
+		field[i].length = field[i].ie->length;
+	}
+	if (shape_get(shapes, field, count, 0, &batch.shape) < 0)
+		return;
+	writer_init(&w, data, sizeof(data));
+	writer_u32(&w, p->source);
+	writer_u32(&w, p->target);
+	writer_u16(&w, p->port[0]);
+	writer_u16(&w, p->port[1]);
+	writer_u64(&w, p->octets);
+	writer_u64(&w, packets);
+	if (back_packets) {
+		writer_u64(&w, back_octets);
+		writer_u64(&w, back_packets);
+	}
+	batch.base = data;
+	batch.stride = batch.shape->min_length;
+	stage_run(cache, &batch);
+	shape_release(batch.shape);
+}
+
+/* Uniflows and biflows of exporters, each seen from either end. */
+static void
+test_biflow_of_records(void)
+{
+	struct cache_conf conf = of_files;
+	struct stage *cache;
+	struct sink sink;
+
+	conf.biflow = true;
+	conf.data_clock = false;
+	cache = open_cache(conf, &sink);
+	put_record(cache, &one, 1, 0, 0);
+	put_record(cache, &back, 2, 0, 0);
+	put_record(cache, &one, 4, 50, 8);
+	put_record(cache, &back, 16, 70, 32);
+	put_record(cache, &one, 64, 0, 0);
+	close_cache(cache);
+	CU_ASSERT_EQUAL(sink.flows, 1);
+	CU_ASSERT_EQUAL(sink.packets, 1 + 4 + 32 + 64);
+	CU_ASSERT_EQUAL(sink.octets, 3 * 100 + 70);
+	CU_ASSERT_EQUAL(sink.back_packets, 2 + 8 + 16);
+	CU_ASSERT_EQUAL(sink.back_octets, 2 * 1000 + 50);
+}
+
 /* Nothing is merged across a cut, not even while nobody takes what is old. */
 static void
 test_cut(void)
@@ -441,6 +510,157 @@ test_coarser_keys(void)
 	CU_ASSERT_EQUAL(sink.packets, 3 * BATCH_MAX);
 }
 
+/* ---- what the cache and the scope know ---------------------------------- */
+
+struct known {
+	struct stage stage;
+	unsigned flows;
+	uint64_t value[CACHE_VALUES_MAX];
+	const struct cache_field *field;
+	unsigned count;
+};
+
+static void
+known_run(struct stage *stage, const struct batch *batch)
+{
+	struct known *k = (struct known *)stage;
+
+	for (uint32_t i = 0; i < batch->count; i++, k->flows++)
+		for (unsigned n = 0; n < k->count; n++)
+			k->value[n] = field_of(batch, i, 0,
+					       k->field[n + 1].ie->id);
+}
+
+static const struct stage_ops known_ops = {
+	.run = known_run,
+	.free = sink_free,
+};
+
+static struct stage *
+open_known(struct cache_conf conf, const uint16_t *ids, unsigned count,
+	   struct cache_field *field, struct known *k)
+{
+	const char *error = NULL;
+	struct stage *cache = NULL;
+
+	field[0] = (struct cache_field){
+		.ie = ie_find(registry, 0, IE_sourceIPv4Address),
+		.key = true,
+		.prefix_length = -1,
+	};
+	for (unsigned i = 0; i < count; i++)
+		field[i + 1] = (struct cache_field){
+			.ie = ie_find(registry, 0, ids[i]),
+			.prefix_length = -1,
+		};
+	conf.name = "known";
+	conf.fields = field;
+	conf.field_count = count + 1;
+	CU_ASSERT_EQUAL_FATAL(
+		cache_new(&conf, registry, shapes, &cache, &error), 0);
+	*k = (struct known){.stage = {.ops = &known_ops},
+			    .field = field,
+			    .count = count};
+	stage_link(cache, &k->stage);
+	return cache;
+}
+
+static void
+test_known_by_the_cache(void)
+{
+	static const uint16_t ids[] = {
+		IE_flowActiveTimeout, IE_flowIdleTimeout, IE_flowId,
+		IE_meteringProcessId, IE_observationDomainId,
+		IE_samplingPacketInterval, IE_octetTotalCount,
+		IE_packetTotalCount};
+	struct cache_field field[9];
+	struct cache_conf conf = of_files;
+	struct stage *cache;
+	struct known k;
+	uint64_t id;
+
+	conf.active_timeout_s = 100000;
+	conf.metering_process_id = 77;
+	cache = open_known(conf, ids, 8, field, &k);
+	scope.domain = 5;
+	scope_set_fact(&scope, FACT_SAMPLING_PACKET_INTERVAL, 3);
+	put(cache, &one, 1, 1000);
+	put(cache, &one, 1, 1001);
+	/* It changes: what was metered before ends. */
+	stage_cut(cache);
+	CU_ASSERT_EQUAL(k.flows, 1);
+	CU_ASSERT_EQUAL(k.value[0], 65535);
+	CU_ASSERT_EQUAL(k.value[1], 10);
+	CU_ASSERT_EQUAL(k.value[3], 77);
+	CU_ASSERT_EQUAL(k.value[4], 5);
+	CU_ASSERT_EQUAL(k.value[5], 3);
+	CU_ASSERT_EQUAL(k.value[6], 200); /* of packets, so they add up */
+	CU_ASSERT_EQUAL(k.value[7], 2);
+	id = k.value[2];
+	CU_ASSERT(id != 0);
+	scope_set_fact(&scope, FACT_SAMPLING_PACKET_INTERVAL, 4);
+	put(cache, &one, 1, 1100);
+	close_cache(cache);
+	CU_ASSERT_EQUAL(k.flows, 2);
+	CU_ASSERT_EQUAL(k.value[5], 4);
+	CU_ASSERT(k.value[2] != id);
+	scope.fact_mask = 0;
+}
+
+/* A permanent flow keeps its identifier from one export to the next. */
+static void
+test_flow_id_stays(void)
+{
+	static const uint16_t ids[] = {IE_flowId, IE_packetDeltaCount};
+	struct cache_field field[3];
+	struct cache_conf conf = of_files;
+	struct stage *cache;
+	struct known k;
+	uint64_t id;
+
+	conf.type = CACHE_PERMANENT;
+	conf.export_interval_s = 10;
+	cache = open_known(conf, ids, 2, field, &k);
+	put(cache, &one, 1, 1000);
+	put(cache, &one, 1, 11000);
+	CU_ASSERT_EQUAL(k.flows, 1);
+	id = k.value[0];
+	CU_ASSERT(id != 0);
+	put(cache, &one, 1, 21000);
+	CU_ASSERT_EQUAL(k.flows, 2);
+	CU_ASSERT_EQUAL(k.value[0], id);
+	CU_ASSERT_EQUAL(k.value[1], 1);
+	close_cache(cache);
+}
+
+/* As many values as there may be: the last one is no flag of the row. */
+static void
+test_many_values(void)
+{
+	struct cache_field field[CACHE_VALUES_MAX + 2];
+	uint16_t ids[CACHE_VALUES_MAX + 1];
+	struct cache_conf conf = of_files;
+	struct stage *cache = NULL;
+	const char *error = NULL;
+	struct known k;
+
+	for (unsigned i = 0; i <= CACHE_VALUES_MAX; i++)
+		ids[i] = i % 2 ? IE_octetDeltaCount : IE_packetDeltaCount;
+	cache = open_known(conf, ids, CACHE_VALUES_MAX, field, &k);
+	put(cache, &one, 1, 1000);
+	put(cache, &one, 1, 1001);
+	close_cache(cache);
+	CU_ASSERT_EQUAL(k.flows, 1);
+	CU_ASSERT_EQUAL(k.value[CACHE_VALUES_MAX - 2], 2);
+	CU_ASSERT_EQUAL(k.value[CACHE_VALUES_MAX - 1], 200);
+	field[CACHE_VALUES_MAX + 1] = field[1];
+	conf.fields = field;
+	conf.field_count = CACHE_VALUES_MAX + 2;
+	CU_ASSERT_NOT_EQUAL(
+		cache_new(&conf, registry, shapes, &cache, &error), 0);
+	CU_ASSERT(error && strstr(error, "56"));
+}
+
 int
 main(void)
 {
@@ -451,12 +671,17 @@ main(void)
 	static const struct unit_test tests[] = {
 		{"time is that of the packets", test_time_is_that_of_packets},
 		{"time leaps", test_time_leaps},
+		{"time comes round", test_time_comes_round},
 		{"a natural end lingers", test_natural_end_lingers},
 		{"a biflow ends by both", test_biflow_ends_by_both},
 		{"biflows against an oracle", test_biflow_oracle},
+		{"biflows of records", test_biflow_of_records},
 		{"cut", test_cut},
 		{"many cuts", test_many_cuts},
 		{"coarser keys", test_coarser_keys},
+		{"known by the cache", test_known_by_the_cache},
+		{"flowId stays", test_flow_id_stays},
+		{"as many values as may be", test_many_values},
 	};
 	struct field field[7];
 	int failed;
@@ -476,4 +701,3 @@ main(void)
 	ie_registry_free(registry);
 	return failed;
 }
-		{"time comes round", test_time_comes_round},
