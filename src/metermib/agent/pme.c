@@ -16,8 +16,9 @@
  *  - Gosub saves the variables, Return brings them back (RFC 2123).
  *  - MatchingStoD is 1 or, as RFC 2722 has it, 0, as RFC 2720 has it, 2: in the
  *    second case a rule may ask for either.
- *  - Packets do not tell subscribers, sessions, classes and kinds: they are
- *    tested as zeros, and get into flows by PushRuleTo and Count.
+ *  - Classes and kinds are what was pushed for them last, zero before that.
+ *  - Packets do not tell subscribers and sessions: they are tested as zeros,
+ *    and get into flows by PushRuleTo and Count.
  *  - PopTo with nothing pushed does nothing else than go on.
  *  - A rule that pushes an address without the packet having one (PushRuleTo)
  *    makes it as long as its value.
@@ -111,6 +112,14 @@ static bool
 is_variable(unsigned attribute)
 {
 	return attribute >= ATTRIBUTE_V1 && attribute <= ATTRIBUTE_V5;
+}
+
+/* Those that rules compute. */
+static bool
+is_computed(unsigned attribute)
+{
+	return attribute >= ATTRIBUTE_SOURCE_CLASS &&
+	       attribute <= ATTRIBUTE_FLOW_KIND;
 }
 
 /* Octets of an interface number in a rule: see above. */
@@ -227,6 +236,7 @@ step_init(struct pme *pme, uint32_t i)
 	step->action = rule->action;
 	step->always = assign || rule->selector == ATTRIBUTE_NULL;
 	step->slow = is_variable(rule->selector) ||
+		     is_computed(rule->selector) ||
 		     rule->selector == ATTRIBUTE_MATCHING_STOD;
 	step->next = rule->action == RULE_RETURN ? rule->parameter
 						 : rule->parameter - 1u;
@@ -371,6 +381,15 @@ key_end(struct flow_end *to, unsigned source, const uint8_t *value,
 	}
 }
 
+/* One of those that rules compute, in the key so far. */
+static uint8_t *
+computed_in(struct flow_key *key, unsigned attribute)
+{
+	return attribute >= ATTRIBUTE_SOURCE_KIND
+		       ? &key->kind[attribute - ATTRIBUTE_SOURCE_KIND]
+		       : &key->class[attribute - ATTRIBUTE_SOURCE_CLASS];
+}
+
 /* Those that packets do not tell: only rules have a value for them. */
 static void
 key_computed(struct flow_key *key, unsigned attribute, const uint8_t *value,
@@ -382,10 +401,10 @@ key_computed(struct flow_key *key, unsigned attribute, const uint8_t *value,
 	if (attribute < ATTRIBUTE_SOURCE_SUBSCRIBER_ID ||
 	    attribute > ATTRIBUTE_FLOW_KIND)
 		return;
-	if (attribute >= ATTRIBUTE_SOURCE_KIND) {
-		key->kind[attribute - ATTRIBUTE_SOURCE_KIND] = value[0];
-	} else if (attribute >= ATTRIBUTE_SOURCE_CLASS) {
-		key->class[attribute - ATTRIBUTE_SOURCE_CLASS] = value[0];
+	if (is_computed(attribute)) {
+		uint8_t *to = computed_in(key, attribute);
+
+		*to = packet ? *to & rule->mask[0] : value[0];
 	} else if (attribute == ATTRIBUTE_SESSION_ID) {
 		length = rule_length(rule, 4, sizeof(key->session));
 		memset(key->session, 0, sizeof(key->session));
@@ -474,6 +493,32 @@ attribute_of(const struct run *run, uint32_t i)
 				     : selector;
 }
 
+/* What a class or a kind is now: as the key would have it. */
+static uint8_t
+computed_now(const struct run *run, unsigned attribute)
+{
+	uint8_t now = 0;
+
+	for (unsigned i = 0; i < run->queued; i++) {
+		const struct pushed *pushed = &run->queue[i];
+		const struct rule *rule = &run->pme->rule[pushed->rule];
+
+		if (pushed->attribute == attribute)
+			now = (pushed->packet ? now : rule->value[0]) &
+			      rule->mask[0];
+	}
+	return now;
+}
+
+static bool
+test_computed(const struct rule *rule, uint8_t now)
+{
+	static const uint8_t nothing[20];
+
+	return (now & rule->mask[0]) == rule->value[0] &&
+	       memcmp(rule->value + 1, nothing, sizeof(rule->value) - 1) == 0;
+}
+
 static bool
 test_slowly(const struct run *run, uint32_t i)
 {
@@ -489,6 +534,8 @@ test_slowly(const struct run *run, uint32_t i)
 		return rule->value[0] == 0 ||
 		       (2 & rule->mask[0]) == rule->value[0];
 	}
+	if (is_computed(attribute))
+		return test_computed(rule, computed_now(run, attribute));
 	test_init(&test, rule, attribute);
 	return test_run(&test, run->packet, run->direction);
 }

@@ -118,6 +118,10 @@ slow_push(struct plain *flow, const struct plain *packet, const struct rule *r,
 	memcpy(mask, r->mask, 20);
 	if (attribute == 0 || attribute == 50)
 		return;
+	if (attribute >= 36 && attribute <= 41 && from_packet) {
+		flow->at[attribute].value[0] &= mask[0];
+		return;
+	}
 	memset(&flow->at[attribute], 0, sizeof(flow->at[attribute]));
 	if (attribute == 4 || attribute == 14) {
 		unsigned width = slow_interface_width(r);
@@ -185,6 +189,17 @@ slow_match(const struct rules *rules, const struct pme_packet *packet,
 		a = r->action;
 		if (attribute >= 51)
 			attribute = v[attribute - 51];
+		if (attribute >= 36 && attribute <= 41) {
+			struct plain so_far;
+
+			memset(&so_far, 0, sizeof(so_far));
+			for (unsigned i = 0; i < queued; i++)
+				slow_push(&so_far, &in,
+					  &rules->rule[queue[i].rule - 1],
+					  queue[i].attribute, queue[i].packet);
+			in.at[attribute].value[0] =
+				so_far.at[attribute].value[0];
+		}
 		if (test && a != RULE_ASSIGN && a != RULE_ASSIGN_ACT &&
 		    !slow_test(&in, r, attribute, exchanged)) {
 			now++;

@@ -209,6 +209,17 @@ test_queue(void)
 	CU_ASSERT_EQUAL(match(&r, &key), PME_SUCCESS);
 	CU_ASSERT_EQUAL(key.kind[2], 2);
 	CU_ASSERT_EQUAL(key.class[2], 0);
+	/* What was pushed for a class or a kind can be tested. */
+	r.count = 0;
+	NULL_RULE(&r, RULE_GOTO_ACT, 2);
+	rule(&r, FLOW_KIND("05"), RULE_PUSH_RULE_TO, 3);
+	rule(&r, FLOW_KIND("00"), RULE_IGNORE, 0);
+	NULL_RULE(&r, RULE_GOTO_ACT, 5);
+	rule(&r, ATTRIBUTE_FLOW_KIND, "04", "", RULE_PUSH_PKT_TO, 6);
+	rule(&r, FLOW_KIND("05"), RULE_IGNORE, 0);
+	rule(&r, FLOW_KIND("04"), RULE_COUNT_PKT, 0);
+	CU_ASSERT_EQUAL(match(&r, &key), PME_SUCCESS);
+	CU_ASSERT_EQUAL(key.kind[2], 4);
 	/* More than there is to take back is nothing. */
 	r.count = 0;
 	NULL_RULE(&r, RULE_POP_TO, 2);
