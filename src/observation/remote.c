@@ -8,8 +8,10 @@
  * here; so selection, metering and export are the same.
  *
  * Which field says what is found out once for a shape. A packet gets its time
- * from the record; without one it is that of the Export Time. The flows are
- * exported in the Observation Domain of the Observation Point here.
+ * from the record; without one it is that of the Export Time. What it stands for
+ * (its weight) is told by the record, or by the Options Data of the Selection
+ * Sequence or selector that the record names. The flows are exported in the
+ * Observation Domain of the Observation Point here.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,6 +21,7 @@
 #include "conflux/ntp.h"
 #include "conflux/wire.h"
 #include "packet.h"
+#include "sampling.h"
 
 enum {
 	PLANS_MAX = 512,
@@ -36,7 +39,8 @@ struct plan {
 	uint32_t link;             /* that it begins with */
 	int type, size, length, offset, exported;
 	int time, ingress, egress, direction;
-	int rate, interval, space;
+	int rate, sequence, selector;
+	bool ratio; /* it may have sampling parameters */
 };
 
 struct remote {
@@ -45,7 +49,8 @@ struct remote {
 	unsigned plan_count;
 	struct plan *plan[PLANS_MAX];
 	struct plan *last;
-	uint64_t no_section, empty;
+	struct sampling sampling;
+	uint64_t no_section, empty, options;
 	/* The block. */
 	struct frame frame[BATCH_MAX];
 	uint32_t count;
@@ -109,6 +114,9 @@ plan_new(const struct shape *shape)
 	static const uint16_t size[] = {IE_dataLinkFrameSize,
 					IE_layer2packetSectionSize};
 	static const uint16_t length[] = {IE_ipTotalLength, IE_totalLengthIPv4};
+	static const uint16_t ratio[] = {
+		IE_samplingPacketInterval, IE_samplingTimeInterval,
+		IE_samplingSize, IE_samplingProbability};
 	struct plan *plan = calloc(1, sizeof(*plan));
 
 	if (!plan)
@@ -125,8 +133,9 @@ plan_new(const struct shape *shape)
 	plan->egress = find(shape, IE_egressInterface);
 	plan->direction = find(shape, IE_flowDirection);
 	plan->rate = find(shape, IE_samplingInterval);
-	plan->interval = find(shape, IE_samplingPacketInterval);
-	plan->space = find(shape, IE_samplingPacketSpace);
+	plan->sequence = find(shape, IE_selectionSequenceId);
+	plan->selector = find(shape, IE_selectorId);
+	plan->ratio = find_first(shape, ratio, 4) >= 0;
 	return plan;
 }
 
@@ -198,19 +207,33 @@ time_of(const struct record *rec, uint64_t fallback_ns)
 
 /* How many packets it stands for. */
 static uint32_t
-weight_of(const struct record *rec)
+weight_of(struct remote *r, const struct record *rec, const struct scope *scope)
 {
 	const struct plan *plan = rec->plan;
 	uint64_t rate = number(rec, plan->rate, 0);
-	uint64_t interval, space;
+	double ratio;
 
-	if (rate == 0 && plan->interval >= 0) {
-		interval = number(rec, plan->interval, 1);
-		space = number(rec, plan->space, 0);
-		if (interval)
-			rate = (interval + space) / interval;
+	if (rate == 0 && plan->ratio) {
+		ratio = sampling_ratio(plan->shape, rec->data, rec->size) + 0.5;
+		rate = ratio < UINT32_MAX ? (uint64_t)ratio : UINT32_MAX;
 	}
-	return rate > 1 && rate <= UINT32_MAX ? (uint32_t)rate : 1;
+	if (rate == 0 && plan->sequence >= 0)
+		return sampling_weight(&r->sampling, scope,
+				       IE_selectionSequenceId,
+				       number(rec, plan->sequence, 0));
+	if (rate == 0 && plan->selector >= 0)
+		return sampling_weight(&r->sampling, scope, IE_selectorId,
+				       number(rec, plan->selector, 0));
+	return rate <= 1 ? 1 : rate < UINT32_MAX ? (uint32_t)rate : UINT32_MAX;
+}
+
+/* enum frame_direction; later values of flowDirection are no direction. */
+static uint8_t
+direction_of(const struct record *rec)
+{
+	uint64_t direction = number(rec, rec->plan->direction, FRAME_UNKNOWN);
+
+	return direction <= FRAME_EGRESS ? (uint8_t)direction : FRAME_UNKNOWN;
 }
 
 static uint32_t
@@ -243,9 +266,19 @@ section_of(const struct record *rec, int field, uint32_t *length)
 	return p;
 }
 
+static void
+flush(struct remote *r)
+{
+	if (r->count)
+		observer_frames(r->observer, r->frame, r->count);
+	r->count = 0;
+	r->joined_used = 0;
+}
+
 /*
  * The payload behind a header that is another field: joined in a buffer, unless
- * the header's section has it already.
+ * the header's section has it already. What is behind an IPv6 header is payload
+ * (RFC 5477 section 8.5.2), extension headers too.
  */
 static const uint8_t *
 join(struct remote *r, const struct record *rec, const uint8_t *head,
@@ -255,26 +288,22 @@ join(struct remote *r, const struct record *rec, const uint8_t *head,
 	const uint8_t *p = section_of(rec, rec->plan->behind, &more);
 	uint8_t *to;
 
-	if (rec->plan->link == LINK_RAW && header >= 20)
-		header = head[0] >> 4 == 4 ? (head[0] & 0x0fu) * 4 : 40;
+	/* Of a header that is cut off it is not known where its payload is. */
+	if (rec->plan->link == LINK_RAW)
+		header = head[0] >> 4 != 4	 ? 40
+			 : (head[0] & 0x0f) >= 5 ? (head[0] & 0x0fu) * 4
+						 : UINT16_MAX;
 	if (!p || header > *length || header + more <= *length ||
-	    JOINED_MAX - r->joined_used < header + more)
+	    header + more > JOINED_MAX)
 		return head;
+	if (JOINED_MAX - r->joined_used < header + more)
+		flush(r);
 	to = r->joined + r->joined_used;
 	memcpy(to, head, header);
 	memcpy(to + header, p, more);
 	*length = header + more;
 	r->joined_used += *length;
 	return to;
-}
-
-static void
-flush(struct remote *r)
-{
-	if (r->count)
-		observer_frames(r->observer, r->frame, r->count);
-	r->count = 0;
-	r->joined_used = 0;
 }
 
 /* What was on the wire, as far as the record says. */
@@ -290,7 +319,7 @@ wire_length(const struct record *rec, uint32_t there)
 }
 
 static void
-take(struct remote *r, const struct record *rec, uint64_t fallback_ns)
+take(struct remote *r, const struct record *rec, const struct batch *batch)
 {
 	const struct plan *plan = rec->plan;
 	uint32_t length;
@@ -304,16 +333,14 @@ take(struct remote *r, const struct record *rec, uint64_t fallback_ns)
 		r->stage.ledger.filtered++;
 		return;
 	}
-	if (plan->behind >= 0) {
-		if (JOINED_MAX - r->joined_used < 2 * length + 2048)
-			flush(r);
-		data = join(r, rec, data, &length);
-	}
-	ns = time_of(rec, fallback_ns);
+	ns = time_of(rec, batch->export_ms * 1000000);
 	if (r->count && (r->count == BATCH_MAX ||
 			 ns - r->frame[0].time_ns >
 				 (uint64_t)OBSERVER_BLOCK_MS * 1000000))
 		flush(r);
+	/* After that, because a flush gives up what has been joined. */
+	if (plan->behind >= 0)
+		data = join(r, rec, data, &length);
 	frame = &r->frame[r->count++];
 	*frame = (struct frame){
 		.data = data,
@@ -323,9 +350,8 @@ take(struct remote *r, const struct record *rec, uint64_t fallback_ns)
 		.link = link_of(rec),
 		.interface = (uint32_t)number(rec, plan->ingress, 0),
 		.egress = (uint32_t)number(rec, plan->egress, 0),
-		.weight = weight_of(rec),
-		.direction = (uint8_t)number(rec, plan->direction,
-					     FRAME_UNKNOWN),
+		.weight = weight_of(r, rec, batch->scope),
+		.direction = direction_of(rec),
 	};
 	r->stage.ledger.exported++;
 }
@@ -339,18 +365,34 @@ remote_run(struct stage *stage, const struct batch *batch)
 	struct record rec;
 
 	stage->ledger.in += batch->count;
-	rec.plan = batch->shape->scope_count ? NULL : plan_of(r, batch->shape);
-	if (!rec.plan || rec.plan->section < 0) {
+	if (batch->shape->scope_count) {
+		sampling_learn(&r->sampling, batch);
+		r->options += batch->count;
+		stage->ledger.filtered += batch->count;
+		return;
+	}
+	rec.plan = plan_of(r, batch->shape);
+	if (!rec.plan) {
+		stage->ledger.lost[LOSS_NO_MEMORY] += batch->count;
+		return;
+	}
+	if (rec.plan->section < 0) {
 		r->no_section += batch->count;
 		stage->ledger.filtered += batch->count;
 		return;
 	}
 	for (uint32_t i = 0; i < batch->count; i++) {
 		rec.data = batch_record(batch, i, &rec.size);
-		take(r, &rec, batch->export_ms * 1000000);
+		take(r, &rec, batch);
 	}
 	/* The records are valid during the call. */
 	flush(r);
+}
+
+static void
+remote_scope_end(struct stage *stage, const struct scope *scope)
+{
+	sampling_forget(&((struct remote *)stage)->sampling, scope);
 }
 
 static bool
@@ -365,6 +407,8 @@ remote_report(struct stage *stage, struct report *report)
 	const struct remote *r = (const struct remote *)stage;
 
 	report_uint(report, "recordsWithoutPacket", r->no_section);
+	report_uint(report, "optionsDataRecords", r->options);
+	report_uint(report, "selectorsRefused", r->sampling.refused);
 	report_uint(report, "emptySections", r->empty);
 }
 
@@ -375,12 +419,14 @@ remote_free(struct stage *stage)
 
 	while (r->plan_count)
 		plan_free(r->plan[--r->plan_count]);
+	sampling_fini(&r->sampling);
 	free(r->joined);
 	free(r);
 }
 
 static const struct stage_ops remote_ops = {
 	.run = remote_run,
+	.scope_end = remote_scope_end,
 	.congested = remote_congested,
 	.report = remote_report,
 	.free = remote_free,
