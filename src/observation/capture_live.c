@@ -258,8 +258,8 @@ set_filter(struct capture_live *l, char **error)
 static int
 set_fanout(struct capture_live *l, char **error)
 {
-	int how = l->fanout |
-		  (PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG) << 16;
+	const uint32_t mode = PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG;
+	uint32_t how = l->fanout | mode << 16;
 
 	if (l->fanout && setsockopt(pcap_fileno(l->pcap), SOL_PACKET,
 				    PACKET_FANOUT, &how, sizeof(how)) < 0)
