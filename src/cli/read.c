@@ -50,7 +50,8 @@ static const char help[] =
 	"  -b, --by WHAT        the most octets (default), packets or flows\n"
 	"  -k, --key LIST       of what: elements with commas between them, or\n"
 	"                       srcip, dstip, srcport, dstport, proto (all five)\n"
-	"  -E, --elements FILE  adds Information Elements of one's own\n"	"  -h, --help           this text\n";
+	"  -E, --elements FILE  adds Information Elements of one's own\n"
+	"  -h, --help           this text\n";
 
 void
 read_complain(struct read *read, uint64_t offset, const char *format, ...)
@@ -232,6 +233,7 @@ read_file(struct read *read, const char *name, uint8_t *buffer)
 		return CLI_OK;
 	}
 	read->name = standard ? "standard input" : name;
+	read->file++;
 	read->offset = read->shown = 0;
 	read->size = fstat(stream.fd, &st) == 0 && S_ISREG(st.st_mode)
 			     ? (uint64_t)st.st_size

@@ -15,7 +15,7 @@ struct read_options {
 	enum format format;
 	bool templates; /* print Templates too */
 	bool options;   /* and Options Data Records */
-	uint64_t limit; /* records to print, 0: all */
+	uint64_t limit; /* records to print or to aggregate, 0: all */
 	unsigned long top; /* lines of the list, 0: print the records */
 	enum top_by by;
 	const char *key; /* of the list, NULL: the usual ones */
@@ -27,13 +27,14 @@ struct read {
 	struct shape_table *shapes;
 	struct text out;             /* not yet written to stdout */
 	const struct shape *header;  /* of the last CSV header, held */
-	uint64_t printed;            /* records */
+	uint64_t printed;            /* records, or aggregated */
 	struct top *top;             /* gets the records, or NULL: they are
 				      * printed */
 	uint64_t problems;           /* of all files */
 	uint64_t complaints;         /* of this file, printed or not */
 	/* Of the file that is being read, which is one Transport Session: */
 	const char *name;
+	uint32_t file;               /* its number, from 1 on */
 	uint64_t offset;             /* of the message */
 	uint32_t domain;
 	struct template_store *templates;

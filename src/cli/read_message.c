@@ -186,17 +186,24 @@ options_learn(struct read *read, const struct shape *shape,
 			      "type information of an element: %s", reason);
 }
 
-/* As many records as are of one length; returns their octets. */
+/*
+ * A record of that length and, if all are of one length, those behind it that
+ * are wanted; returns their octets.
+ */
 static int
 to_top(struct read *read, const struct shape *shape, const uint8_t *p,
-       uint32_t left)
+       uint32_t length, uint32_t left)
 {
-	uint32_t length = shape->variable
-				  ? (uint32_t)shape_record_length(shape, p,
-								  left)
-				  : left - left % shape->min_length;
+	uint64_t count = 1, wanted = read->options.limit - read->printed;
 
+	if (!shape->variable) {
+		count = left / shape->min_length;
+		if (read->options.limit && count > wanted)
+			count = wanted;
+		length = (uint32_t)count * shape->min_length;
+	}
 	top_add(read->top, shape, p, length);
+	read->printed += count;
 	return (int)length;
 }
 
@@ -237,7 +244,8 @@ data_set(struct read *read, const struct set *set)
 			options_learn(read, shape, p, (uint32_t)length);
 		if (read->top) {
 			if (!shape->scope_count)
-				length = to_top(read, shape, p, left);
+				length = to_top(read, shape, p,
+						(uint32_t)length, left);
 		} else if (!shape->scope_count || read->options.options)
 			record_print(read, shape, p, (uint32_t)length);
 		p += length;
@@ -257,6 +265,9 @@ read_message(struct read *read, const uint8_t *message, size_t length)
 		return;
 	}
 	read->domain = reader.header.domain;
+	if (read->top)
+		top_message(read->top, read->file, read->domain,
+			    reader.header.export_time);
 	while (!read_done(read) && message_next_set(&reader, &set)) {
 		if (set.id == SET_TEMPLATE || set.id == SET_OPTIONS_TEMPLATE)
 			template_store_read(read->templates, read->domain,

@@ -42,6 +42,7 @@ struct top {
 	struct stage sink; /* behind the cache */
 	struct stage *cache;
 	struct scope scope;
+	uint64_t export_ms; /* of the message whose records come */
 	enum top_by by;
 	bool plain; /* the usual keys: shown as source and destination */
 	unsigned key_count;
@@ -279,7 +280,6 @@ top_new(struct ie_registry *registry, struct shape_table *shapes,
 	top->by = by;
 	top->count = count;
 	top->plain = !keys;
-	top->scope.serial = scope_serial();
 	top->line = calloc(count, sizeof(*top->line));
 	status = top->line ? add_keys(top, registry,
 				      keys ? keys
@@ -309,6 +309,16 @@ top_free(struct top *top)
 }
 
 void
+top_message(struct top *top, uint32_t file, uint32_t domain,
+	    uint32_t export_time)
+{
+	/* The cache takes its own from scope_serial, far below these. */
+	top->scope.serial = (uint64_t)file << 32 | domain;
+	top->scope.domain = domain;
+	top->export_ms = (uint64_t)export_time * 1000;
+}
+
+void
 top_add(struct top *top, const struct shape *shape, const uint8_t *p,
 	uint32_t length)
 {
@@ -320,6 +330,7 @@ top_add(struct top *top, const struct shape *shape, const uint8_t *p,
 		.count = 1,
 		.stride = shape->variable ? 0 : length,
 		.offset = offset,
+		.export_ms = top->export_ms,
 	};
 
 	/* Fixed records that follow one another go in one piece. */
@@ -573,6 +584,11 @@ top_print(struct top *top, enum format format, struct text *out)
 	stage_flush(top->cache);
 	if (top->failed)
 		fprintf(stderr, "conflux: out of memory: the list has gaps\n");
+	if (ledger_lost(&top->cache->ledger))
+		fprintf(stderr,
+			"conflux: %" PRIu64 " records are not in the list: "
+			"malformed, or no room for them\n",
+			ledger_lost(&top->cache->ledger));
 	qsort(top->line, top->line_count, sizeof(*top->line), by_rank);
 	if (format == FORMAT_TEXT) {
 		print_table(top, out);

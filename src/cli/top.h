@@ -35,6 +35,14 @@ int top_new(struct ie_registry *registry, struct shape_table *shapes,
 	    const char *keys, enum top_by by, unsigned count, struct top **out);
 void top_free(struct top *top);
 
+/*
+ * What is added from here on is from a message of that domain, exported then
+ * (seconds since 1970). file: a number of each file, from 1 on; running totals
+ * of one file or domain have nothing to do with those of another.
+ */
+void top_message(struct top *top, uint32_t file, uint32_t domain,
+		 uint32_t export_time);
+
 /* Records of one shape, one after the other. */
 void top_add(struct top *top, const struct shape *shape, const uint8_t *p,
 	     uint32_t length);

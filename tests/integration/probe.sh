@@ -84,6 +84,34 @@ equal "lines" 7 "$(lines "$T/top")"
 "$CONFLUX" read -T 3 -k nothing "$T/nano.ipfix" 2>"$T/top.log" &&
 	fail "a key that is none"
 matches "said so" "there is no element nothing" "$T/top.log"
+equal "of the first records alone" "10 records" "$("$CONFLUX" read -n 10 -T 1 \
+	"$T/nano.ipfix" | sed -n 's/^\(10 records\),.*/\1/p')"
+# Three seconds to one before the Export Time, which is 1700000000; running
+# totals of two domains in each of two files: four times 1300.
+python3 - "$T/odd.ipfix" <<'PY' || fail "odd.ipfix"
+import struct
+import sys
+FIELDS = ((8, 4), (158, 4), (159, 4), (85, 8))
+
+
+def message(domain, *totals):
+    template = struct.pack(">HH", 256, len(FIELDS)) + b"".join(
+        struct.pack(">HH", *f) for f in FIELDS)
+    records = b"".join(struct.pack(">IIIQ", 0x0a000001, 3000000, 1000000, n)
+                       for n in totals)
+    body = (struct.pack(">HH", 2, 4 + len(template)) + template +
+            struct.pack(">HH", 256, 4 + len(records)) + records)
+    return struct.pack(">HHIII", 10, 16 + len(body), 1700000000, 0,
+                       domain) + body
+
+
+with open(sys.argv[1], "wb") as out:
+    out.write(message(1, 1000, 1300) + message(2, 1000, 1300))
+PY
+"$CONFLUX" read -T 1 "$T/odd.ipfix" "$T/odd.ipfix" >"$T/top" || fail "odd"
+matches "times before the Export Time" "^2023-11-14 22:13:17.000      2.000 " \
+	"$T/top"
+matches "totals of files and domains" "^8 records, .* 5200 octets" "$T/top"
 "$CONFLUX" read "$T/nano.pcap" 2>"$T/top.log" && fail "a capture"
 matches "said so" "this is a capture file" "$T/top.log"
 
