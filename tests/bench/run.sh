@@ -265,8 +265,8 @@ bench_probe()
 		"$(calc '%.1f' "($rss - $small) * 1024 / 990000")"
 }
 
-# loss PPS COMMAND...: starts it in the namespace, sends a million packets at
-# that rate, and prints how many of them were not counted, or nothing
+# live_try PPS COMMAND...: starts it in the namespace and sends a million packets
+# at that rate; what both say of it is in live.err and replay.out
 live_try()
 {
 	rate=$1
@@ -288,6 +288,7 @@ live_rate()
 	pattern=$2
 	shift 2
 	best=0
+	limit=
 	for pps in 100000 200000 300000 400000 600000 800000 1000000 1500000; do
 		live_try $pps "$@"
 		seen=$(sed -n "$pattern" "$work/live.err" | tail -n 1)
@@ -298,9 +299,12 @@ live_rate()
 		[ "${seen:-0}" -ge "${sent:-1}" ] || break
 		best=$real
 		# The sender has reached its own limit.
-		[ "$(calc '%d' "$real < $pps * 0.9")" = 0 ] || break
+		[ "$(calc '%d' "$real < $pps * 0.9")" = 0 ] || {
+			limit=", where the sender ends: it may take more"
+			break
+		}
 	done
-	say "live: $who: no loss up to $best packets/s"
+	say "live: $who: no loss up to $best packets/s$limit"
 }
 
 # An interface in a namespace of its own, packets at a rising rate.
