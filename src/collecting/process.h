@@ -97,7 +97,8 @@ struct domain {
 	uint64_t held_ids; /* bit id % 64 of each held set */
 	uint64_t wanted_ids; /* likewise of templates that just came */
 	bool sflow;          /* it is a sub-agent of sFlow */
-	uint32_t sflow_sequence; /* of its last datagram */
+	uint32_t sflow_sequence, sflow_uptime_ms; /* of its last datagram */
+	uint32_t sflow_missing;  /* datagrams that may still come */
 };
 
 struct session {

@@ -335,8 +335,8 @@ discard(struct session *session, const uint8_t *message, size_t length,
 			 version);
 	else if (length >= 4 && wire_get32(message) == 5)
 		complain(session, COMPLAINT_MESSAGE,
-			 "sFlow version 5: this build reads IPFIX only: "
-			 "datagram discarded");
+			 "sFlow version 5: it is read from whole datagrams "
+			 "over UDP only: discarded");
 	else
 		complain(session, COMPLAINT_MESSAGE,
 			 "a message of %zu octets is malformed (%s): discarded",

@@ -4,7 +4,8 @@
  * sFlow agents as exporters: each sampled packet becomes a record with a packet
  * section, its sampling rate and its interfaces, of the Observation Domain that
  * is the agent's sub-agent. A sample has no time of its own: it is that of the
- * datagram's arrival.
+ * datagram's arrival. Sequence numbers count datagrams: a gap tells how many are
+ * missing, not how many samples were in them.
  */
 #include <errno.h>
 
@@ -13,6 +14,9 @@
 
 enum {
 	FIXED = 4 + 4 + 4 + 2 + 8, /* octets before the section */
+	GAP_MAX = 1 << 20,         /* datagrams; more is a new beginning */
+	LATE_MAX = 1024,           /* datagrams back */
+	LATE_MS = 60000,           /* likewise, of the agent's uptime */
 };
 
 /* The section that a header protocol goes into, or 0. */
@@ -105,23 +109,52 @@ forward_packet(struct domain *domain, const struct sflow_packet *p,
 	stage_forward(&c->stage, &batch);
 }
 
-/* Datagrams that did not come; each had one sample at least. */
+/* More datagrams did not come, or one less: it did after all. */
 static void
-account_gap(struct domain *domain, uint32_t sequence)
+account_missing(struct domain *domain, int32_t datagrams)
 {
-	uint32_t gap = sequence - domain->sflow_sequence - 1;
+	struct ledger *sum = &domain->session->process->stage.ledger;
 
-	/* A restarted agent begins anew. */
-	if (domain->sflow && gap > 0 && gap < 1u << 20) {
-		domain->ledger.lost[LOSS_SEQUENCE_GAP] += gap;
-		domain->session->process->stage.ledger
-			.lost[LOSS_SEQUENCE_GAP] += gap;
+	domain->sflow_missing += (uint32_t)datagrams;
+	domain->ledger.lost[LOSS_SEQUENCE_GAP] += (uint64_t)(int64_t)datagrams;
+	sum->lost[LOSS_SEQUENCE_GAP] += (uint64_t)(int64_t)datagrams;
+}
+
+/* False: it has been here before. */
+static bool
+account_sequence(struct domain *domain, const struct sflow_reader *r)
+{
+	struct counters *counters = &domain->session->counters;
+	int32_t step = (int32_t)(r->sequence - domain->sflow_sequence);
+	uint32_t back_ms = domain->sflow_uptime_ms - r->uptime_ms;
+	bool known = domain->sflow &&
+		     addr_equal(&domain->scope.exporter, &r->agent);
+
+	if (known && step == 0 && back_ms == 0) {
+		counters->duplicates++;
+		counters->discarded++;
+		return false;
+	}
+	if (known && step < 0 && step > -LATE_MAX && back_ms < LATE_MS) {
+		counters->late++;
+		if (domain->sflow_missing)
+			account_missing(domain, -1);
+		return true;
+	}
+	if (!known || step < 0 || step > GAP_MAX) {
+		counters->restarts += known;
+		domain->sflow_missing = 0;
+	} else if (step > 1) {
+		account_missing(domain, step - 1);
 		complain(domain->session, COMPLAINT_SEQUENCE,
-			 "sFlow sub-agent %u: %u datagrams are missing",
-			 domain->scope.domain, gap);
+			 "sFlow sub-agent %u: %d datagrams are missing",
+			 domain->scope.domain, step - 1);
 	}
 	domain->sflow = true;
-	domain->sflow_sequence = sequence;
+	domain->scope.exporter = r->agent;
+	domain->sflow_sequence = r->sequence;
+	domain->sflow_uptime_ms = r->uptime_ms;
+	return true;
 }
 
 static int
@@ -156,8 +189,8 @@ sflow_datagram(struct session *session, const uint8_t *p, size_t length)
 		return discard(session, length, "too many sub-agents");
 	domain->used_ms = session->process->now_ms;
 	domain->messages++;
-	domain->scope.exporter = reader.agent;
-	account_gap(domain, reader.sequence);
+	if (!account_sequence(domain, &reader))
+		return 0;
 	for (; any; any = sflow_next(&reader, &packet)) {
 		uint16_t section = section_element(packet.protocol);
 

@@ -86,6 +86,8 @@ open_flow(struct sflow_reader *r, bool expanded)
 		c->output = interface(reader_u32(s));
 	}
 	r->records = reader_u32(s);
+	if (s->failed)
+		r->reason = "a sample is too short for its header";
 }
 
 /* Goes into the next flow sample. False: there is none. */
