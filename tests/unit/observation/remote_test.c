@@ -197,7 +197,7 @@ test_frames(void)
 				      IE_layer2packetSectionData};
 
 	begin();
-	for (int i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 4; i++) {
 		record_begin();
 		octets(id[i & 1], packet4, PACKET4, i < 2 ? V : 64);
 		if (i >= 2)
