@@ -45,7 +45,8 @@ struct selector_conf {
 	uint32_t size, population; /* OUT_OF_N */
 	double probability;
 	/* MATCH: value is text as a person writes it: 10.0.0.1, 443, 0x12,
-	 * 2001:db8::1, and prefixes 10.0.0.0/8. */
+	 * 2001:db8::1, prefixes 10.0.0.0/8, 00:1b:21:0a:0b:0c, true,
+	 * 2026-01-31T13:00:00.5Z; octets as 0x00ff. */
 	const struct ie *ie;
 	const char *value;
 	/* HASH */

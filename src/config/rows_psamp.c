@@ -156,7 +156,12 @@ static const struct conf_row match_rows[] = {
 	CONF_ROW(LEAF, "ieEnterpriseNumber", CONF_U32, .def = "0",
 		 .help = "Private Enterprise Number of the element."),
 	CONF_ROW(LEAF, "value", .mandatory = true, .type = CONF_STRING,
-		 .help = "Value that a packet must have to be taken."),
+		 .help = "Value that a packet must have to be taken: a number, "
+			 "decimal or as 0x1f; an IPv4 or IPv6 address, or a "
+			 "prefix of them as 192.0.2.0/24; a MAC address; true "
+			 "or false; a time as 2026-01-31T13:00:00.5Z, or in "
+			 "units of the element since 1970; octets as 0x00ff; "
+			 "text. A packet without the element is not taken."),
 	CONF_LAST,
 };
 
@@ -169,9 +174,17 @@ static const struct conf_row range_rows[] = {
 
 static const struct conf_row hash_rows[] = {
 	CONF_ROW(LEAF, "hashFunction", .type = CONF_IDENTITY, .def = "BOB",
-		 CONF_VALUES("BOB", "IPSX", "CRC"), .help = "Hash function."),
+		 CONF_VALUES("BOB", "IPSX", "CRC"),
+		 .help = "Hash function (RFC 5475): BOB; CRC, the CRC-32 of "
+			 "IEEE 802.3; or IPSX, which is for IPv4 only and has "
+			 "no parameters. They hash what stays the same on the "
+			 "way. IPv4: identification, flags, fragment offset "
+			 "and addresses; IPv6: payload length and five octets "
+			 "of each address (RFC 5475 section 6.2.4.1); then "
+			 "those octets of the payload that the packet has. "
+			 "What is no IP packet is not taken."),
 	CONF_ROW(LEAF, "initializerValue", CONF_U64,
-		 .help = "Start value of the hash function."),
+		 .help = "Start value of the hash function, 32 bits."),
 	CONF_ROW(LEAF, "ipPayloadOffset", CONF_U64, .units = "octets",
 		 .def = "0", .help = "First octet of the payload hashed."),
 	CONF_ROW(LEAF, "ipPayloadSize", CONF_U64, .units = "octets",

@@ -63,9 +63,9 @@ selection_bob(const uint8_t *data, size_t length, uint32_t start)
 /* ---- IPSX ---------------------------------------------------------------- */
 
 uint32_t
-selection_ipsx(const uint8_t data[16], uint32_t start)
+selection_ipsx(const uint8_t data[16])
 {
-	uint32_t v1 = wire_get32(data) ^ wire_get32(data + 4) ^ start;
+	uint32_t v1 = wire_get32(data) ^ wire_get32(data + 4);
 	uint32_t v2 = wire_get32(data + 8) ^ wire_get32(data + 12);
 	uint32_t h = v1 << 8 ^ v1 >> 4 ^ v1 >> 12 ^ v1 >> 16;
 

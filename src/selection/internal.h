@@ -20,15 +20,26 @@ enum {
 	PLANS_MAX = 512,     /* shapes that come in */
 	VALUE_MAX = 255,     /* octets of a value to match */
 	HASH_HEADER = 40,    /* octets of the IP header wanted */
+	HASH_INVARIANT = 12, /* octets of it that are hashed */
 	HASH_PAYLOAD_MAX = 4096,
 	RANGES_MAX = 64,
 	SELECTION_BUFFER = 128 * 1024,
 };
 
+enum match_kind {
+	MATCH_UNSIGNED,
+	MATCH_SIGNED,
+	MATCH_REAL,
+	MATCH_MICRO, /* NTP timestamps: microseconds since 1970 */
+	MATCH_NANO,
+	MATCH_OCTETS,
+};
+
 /* A value to compare fields with. */
 struct match {
-	bool number;
-	uint64_t value;
+	enum match_kind kind;
+	uint64_t value; /* SIGNED: sign extended */
+	double real;
 	uint8_t octets[VALUE_MAX];
 	uint16_t length;
 	int prefix; /* bits of an address, -1: all */
@@ -115,6 +126,8 @@ int selection_error(char **error, int rc, const char *format, ...)
 /* -EINVAL: the text is no value of the element's type. */
 int match_parse(struct match *m, const struct ie *ie, const char *text);
 bool match_equal(const struct match *m, const uint8_t *p, uint32_t length);
+/* The value as a field of the element, VALUE_MAX octets at most; its length. */
+uint16_t match_write(const struct match *m, const struct ie *ie, uint8_t *p);
 
 /* ---- selection.c --------------------------------------------------------- */
 

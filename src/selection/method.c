@@ -28,6 +28,40 @@ selection_error(char **error, int rc, const char *format, ...)
 /* ---- parameters ----------------------------------------------------------- */
 
 static const char *
+wrong_ranges(const struct selector_conf *c)
+{
+	const struct selector_range *a = c->ranges;
+
+	if (c->range_count == 0 || c->range_count > RANGES_MAX)
+		return "expected 1 to 64 selectedRange";
+	for (unsigned i = 0; i < c->range_count; i++) {
+		if (a[i].min > a[i].max)
+			return "a selectedRange has min above max";
+		for (unsigned k = 0; k < i; k++)
+			if (a[i].min <= a[k].max && a[k].min <= a[i].max)
+				return "two selectedRange overlap";
+	}
+	return NULL;
+}
+
+static const char *
+wrong_hash(const struct selector_conf *c)
+{
+	if (c->payload_offset > HASH_PAYLOAD_MAX ||
+	    c->payload_size > HASH_PAYLOAD_MAX ||
+	    c->payload_offset + c->payload_size > HASH_PAYLOAD_MAX)
+		return "more than 4096 octets of payload are hashed";
+	if (c->initialiser > UINT32_MAX)
+		return "initializerValue is above 4294967295: hash functions "
+		       "begin with 32 bits";
+	if (c->hash == SELECTOR_IPSX &&
+	    (c->initialiser || c->payload_offset || c->payload_size != 8))
+		return "IPSX has no parameters: expected ipPayloadSize 8, "
+		       "ipPayloadOffset 0, no initializerValue";
+	return wrong_ranges(c);
+}
+
+static const char *
 wrong(const struct selector_conf *c)
 {
 	switch (c->method) {
@@ -46,15 +80,7 @@ wrong(const struct selector_conf *c)
 			       ? NULL
 			       : "expected a probability above 0, at most 1";
 	case SELECTOR_HASH:
-		if (c->range_count == 0 || c->range_count > RANGES_MAX)
-			return "expected 1 to 64 selectedRange";
-		if (c->payload_offset + c->payload_size > HASH_PAYLOAD_MAX ||
-		    c->payload_size > HASH_PAYLOAD_MAX)
-			return "more than 4096 octets of payload are hashed";
-		for (unsigned i = 0; i < c->range_count; i++)
-			if (c->ranges[i].min > c->ranges[i].max)
-				return "a selectedRange has min above max";
-		return NULL;
+		return wrong_hash(c);
 	default:
 		return NULL;
 	}
@@ -205,51 +231,76 @@ by_match(const struct selector *s, const struct plan *plan, int field,
 }
 
 /*
- * What of a packet stays the same on its way and tells it from others. IPv4:
- * total length, identification, protocol, addresses. IPv6: payload length, next
- * header, addresses. Returns how many octets.
+ * What of a packet stays the same on its way, as RFC 5475 section 6.2.4.1 and
+ * RFC 5476 section 6.5.2.6 have it. IPv4: identification, flags, fragment
+ * offset, addresses. IPv6: payload length, and of each address the octets 10,
+ * 11, 14, 15 and 16, counted from 1. Twelve octets in both.
  */
-static size_t
-invariant(const uint8_t *ip, uint8_t *out)
+static void
+invariant(const uint8_t *ip, uint8_t out[HASH_INVARIANT])
 {
+	static const uint8_t part[] = {9, 10, 13, 14, 15};
+
 	if (ip[0] >> 4 == 4) {
-		memcpy(out, ip + 2, 4);
-		out[4] = ip[9];
-		memcpy(out + 5, ip + 12, 8);
-		return 13;
+		memcpy(out, ip + 4, 4);
+		memcpy(out + 4, ip + 12, 8);
+		return;
 	}
-	memcpy(out, ip + 4, 3);
-	memcpy(out + 3, ip + 8, 32);
-	return 35;
+	memcpy(out, ip + 4, 2);
+	for (unsigned i = 0; i < sizeof(part); i++) {
+		out[2 + i] = ip[8 + part[i]];
+		out[7 + i] = ip[24 + part[i]];
+	}
+}
+
+/*
+ * Octets of payload by the header: the section that has them is padded. An
+ * IPv4 length of 0 (segmentation by the interface) and a jumbogram tell none.
+ */
+static uint32_t
+payload_octets(const uint8_t *ip, uint32_t there)
+{
+	uint32_t length = wire_get16(ip + 2), header = (ip[0] & 0x0f) * 4u;
+	bool unknown = length == 0;
+
+	if (ip[0] >> 4 == 6) {
+		length = wire_get16(ip + 4);
+		header = 0;
+		unknown = length == 0 && ip[6] == 0;
+	}
+	if (unknown)
+		return there;
+	length = length > header ? length - header : 0;
+	return length < there ? length : there;
 }
 
 static uint64_t
 packet_hash(const struct selector *s, const uint8_t *ip, const uint8_t *payload,
 	    uint32_t payload_length)
 {
-	uint8_t data[HASH_HEADER + HASH_PAYLOAD_MAX] = {0};
+	uint8_t data[HASH_INVARIANT + HASH_PAYLOAD_MAX];
 	size_t offset = (size_t)s->conf.payload_offset;
-	size_t size = (size_t)s->conf.payload_size, length;
+	size_t size = (size_t)s->conf.payload_size, left;
+	uint32_t start = (uint32_t)s->conf.initialiser;
 
+	invariant(ip, data);
 	if (s->conf.hash == SELECTOR_IPSX) {
-		memcpy(data, ip + 4, 4);
-		memcpy(data + 4, ip + 12, 8);
-		if (payload_length >= 8)
-			memcpy(data + 12, payload + 4, 4);
-		return selection_ipsx(data, (uint32_t)s->conf.initialiser);
+		memset(data + HASH_INVARIANT, 0, 4);
+		left = payload_length > 4 ? payload_length - 4 : 0;
+		if (left)
+			memcpy(data + HASH_INVARIANT, payload + 4,
+			       left < 4 ? left : 4);
+		return selection_ipsx(data);
 	}
-	length = invariant(ip, data);
-	/* Octets that the packet does not have count as zeros. */
-	if (payload_length > offset)
-		memcpy(data + length, payload + offset,
-		       payload_length - offset < size ? payload_length - offset
-						      : size);
-	length += size;
-	return s->conf.hash == SELECTOR_CRC
-		       ? selection_crc(data, length,
-				       (uint32_t)s->conf.initialiser)
-		       : selection_bob(data, length,
-				       (uint32_t)s->conf.initialiser);
+	/* Of octets that the packet does not have fewer are hashed. */
+	left = payload_length > offset ? payload_length - offset : 0;
+	if (left < size)
+		size = left;
+	if (size)
+		memcpy(data + HASH_INVARIANT, payload + offset, size);
+	size += HASH_INVARIANT;
+	return s->conf.hash == SELECTOR_CRC ? selection_crc(data, size, start)
+					    : selection_bob(data, size, start);
 }
 
 static bool
@@ -281,8 +332,10 @@ by_hash(struct selection *sel, unsigned n, const struct plan *plan,
 		if (!ip || length < 20 || (ip[0] >> 4 == 6 && length < 40) ||
 		    (ip[0] >> 4 == 6 && s->conf.hash == SELECTOR_IPSX))
 			continue;
+		if (!payload)
+			payload_length = 0;
 		value = packet_hash(s, ip, payload,
-				    payload ? payload_length : 0);
+				    payload_octets(ip, payload_length));
 		if (!in_range(s, value))
 			continue;
 		sel->digest[index[i]][n] = value;
@@ -392,7 +445,7 @@ algorithm(const struct selector_conf *c)
 void
 selection_facts(struct selection *sel)
 {
-	double rate = 1;
+	double rate = 1, interval;
 	bool sampled = false, random = false;
 
 	scope_set_fact(&sel->scope, FACT_SELECTION_SEQUENCE_ID,
@@ -412,7 +465,9 @@ selection_facts(struct selection *sel)
 	}
 	if (!sampled)
 		return;
+	interval = 1 / rate + 0.5;
 	scope_set_fact(&sel->scope, FACT_SAMPLING_INTERVAL,
-		       (uint64_t)(1 / rate + 0.5));
+		       interval < UINT32_MAX ? (uint64_t)interval
+					     : UINT32_MAX);
 	scope_set_fact(&sel->scope, FACT_SAMPLING_ALGORITHM, random ? 2 : 1);
 }

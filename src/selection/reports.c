@@ -85,20 +85,49 @@ draft_send(struct draft *d, uint16_t scope_count, enum options_kind kind)
 
 /* ---- selectors -------------------------------------------------------------- */
 
-/* RFC 5476 6.5.2.5: the element itself, with the value. */
+static void
+add_value(struct draft *d, const struct ie *ie, const struct match *m)
+{
+	uint8_t value[VALUE_MAX];
+	uint16_t length = match_write(m, ie, value);
+	uint8_t *p = writer_take(&d->w, length);
+
+	add_field(d, ie, length);
+	if (p)
+		memcpy(p, value, length);
+}
+
+/*
+ * RFC 5476 6.5.2.5: the element itself, with the value; several are joined by
+ * AND. So a prefix of an address that has elements for it is told by these.
+ */
 static void
 add_match(struct draft *d, const struct selector *s)
 {
+	static const struct {
+		uint16_t address, prefix, length;
+	} part[] = {
+		{IE_sourceIPv4Address, IE_sourceIPv4Prefix,
+		 IE_sourceIPv4PrefixLength},
+		{IE_destinationIPv4Address, IE_destinationIPv4Prefix,
+		 IE_destinationIPv4PrefixLength},
+		{IE_sourceIPv6Address, IE_sourceIPv6Prefix,
+		 IE_sourceIPv6PrefixLength},
+		{IE_destinationIPv6Address, IE_destinationIPv6Prefix,
+		 IE_destinationIPv6PrefixLength},
+	};
 	const struct match *m = &s->match;
-	uint16_t length = m->number ? s->conf.ie->length : m->length;
-	uint8_t *p;
+	const struct ie *ie = s->conf.ie;
 
-	add_field(d, s->conf.ie, length);
-	p = writer_take(&d->w, length);
-	if (p && m->number)
-		wire_put_uint(p, m->value, length);
-	else if (p)
-		memcpy(p, m->octets, length);
+	for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++)
+		if (m->prefix >= 0 && ie->pen == 0 &&
+		    ie->id == part[i].address) {
+			add_value(d, ie_find(d->sel->registry, 0,
+					     part[i].prefix), m);
+			add(d, part[i].length, (uint64_t)m->prefix);
+			return;
+		}
+	add_value(d, ie, m);
 }
 
 static void
