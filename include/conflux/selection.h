@@ -92,9 +92,10 @@ struct overload_conf {
 
 struct selection_conf {
 	const char *name;
-	uint64_t sequence_id; /* selectionSequenceId */
+	/* selectionSequenceId, 32 bits: the upper half counts changes. */
+	uint64_t sequence_id;
 	uint64_t point_id;    /* observationPointId */
-	uint32_t domain;
+	uint32_t domain; /* of the Flows made of it: where reports belong */
 	const struct selector_conf *selectors; /* copied */
 	unsigned selector_count; /* at least 1 */
 	uint64_t seed;        /* of random selectors, 0: from the system */
@@ -121,7 +122,7 @@ uint32_t selection_interval(const struct stage *selection);
 /*
  * Changes the parameters of the n-th selector while it runs: what was selected
  * before is cut off from what comes (stage_cut), and the new sampling is
- * reported. The method stays.
+ * reported. The method and the fields it looks at stay (-EINVAL).
  */
 int selection_change(struct stage *selection, unsigned n,
 		     const struct selector_conf *conf);

@@ -81,7 +81,6 @@ fill_selector(struct selector_conf *to, const struct conf_node *node,
 
 	*to = (struct selector_conf){
 		.name = conf_name(node),
-		.id = node->line,
 		.method = SELECTOR_ALL,
 	};
 	if ((m = conf_child(node, "sampCountBased"))) {
@@ -122,6 +121,26 @@ count_ranges(const struct conf_node *node)
 	return n;
 }
 
+/*
+ * selectorId: the place of a selector among all of the configuration, so that it
+ * is unique in each Observation Domain (RFC 5476 section 6.1). Two Selection
+ * Sequences of one Selection Process share it, as they share its parameters.
+ */
+static uint64_t
+first_selector(const struct conf_node *process)
+{
+	const struct conf_node *node, *selector;
+	uint64_t n = 1;
+
+	conf_each (node, process->parent, "selectionProcess") {
+		if (node == process)
+			break;
+		conf_each (selector, node, "selector")
+			n++;
+	}
+	return n;
+}
+
 int
 selection_conf_of(const struct conf_node *node,
 		  const struct ie_registry *registry,
@@ -146,10 +165,13 @@ selection_conf_of(const struct conf_node *node,
 	range = lists->range;
 	conf->selectors = lists->selector;
 	conf_each (selector, node, "selector") {
-		rc = fill_selector(&lists->selector[conf->selector_count++],
-				   selector, registry, &range);
+		struct selector_conf *to =
+			&lists->selector[conf->selector_count];
+
+		rc = fill_selector(to, selector, registry, &range);
 		if (rc < 0)
 			return rc;
+		to->id = first_selector(node) + conf->selector_count++;
 	}
 	return 0;
 }
@@ -186,6 +208,20 @@ cache_of(const struct unit *unit)
 	return ref ? worker_find(unit->worker, ref->target,
 				 cache_domain_of(ref->target, unit->point))
 		   : NULL;
+}
+
+/*
+ * Reports belong where the records are that name their Selection Sequence: with
+ * the Flows, or without a cache to the Observation Point.
+ */
+static uint32_t
+told_domain(const struct unit *unit)
+{
+	const struct conf_node *ref = conf_child(unit->node, "cache");
+
+	return ref ? cache_domain_of(ref->target, unit->point)
+		   : (uint32_t)conf_uint(unit->point, "observationDomainId",
+					 0);
 }
 
 /* How busy this thread was since the last time, per cent. */
@@ -280,8 +316,7 @@ build_selection(struct unit *unit, char **error)
 
 	conf.sequence_id = sequence_id(unit);
 	conf.point_id = point_number(unit->point);
-	conf.domain =
-		(uint32_t)conf_uint(unit->point, "observationDomainId", 0);
+	conf.domain = told_domain(unit);
 	fill_overload(&conf.overload, unit);
 	if (rc == 0)
 		rc = selection_new(&conf, worker->registry, worker->shapes,

@@ -74,6 +74,7 @@ struct overload {
 	uint64_t changed_ms; /* monotonic */
 	uint64_t measured_ms;
 	uint64_t drops;      /* as measured last */
+	uint64_t drop_rate;  /* packets a second */
 	uint64_t entered;    /* times */
 	uint64_t since_ms;   /* wall clock of the last change */
 	struct pressure pressure;
@@ -82,6 +83,8 @@ struct overload {
 struct selection {
 	struct stage stage;
 	struct scope scope;
+	struct scope told_scope; /* of the reports */
+	uint32_t domain;         /* of the reports */
 	uint64_t from; /* serial of the scope that comes in */
 	uint64_t sequence_id, point_id;
 	struct ie_registry *registry;
@@ -99,6 +102,7 @@ struct selection {
 	uint64_t start_ms;   /* wall clock */
 	uint64_t now_ms;     /* of the data */
 	uint64_t told_ms;    /* monotonic: statistics */
+	uint64_t sequence_ms;
 	uint64_t told_observed;
 	bool told;           /* what the selectors are */
 	struct overload overload;
@@ -138,7 +142,7 @@ void selection_renew(struct selection *sel);
 
 /* For SAMPLE, one selector more, the last one. */
 bool overload_samples(const struct overload_conf *conf);
-struct selector_conf overload_selector(const struct overload_conf *conf);
+struct selector_conf overload_selector(uint64_t sequence_id);
 void overload_tick(struct selection *sel, uint64_t now_ms);
 void overload_report(const struct selection *sel, struct report *report);
 

@@ -6,6 +6,9 @@
  * hold time between changes. While sampling does not relieve it, the interval
  * is doubled; on the way back it is halved.
  */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "conflux/clock.h"
 #include "conflux/log.h"
 #include "internal.h"
@@ -18,12 +21,13 @@ overload_samples(const struct overload_conf *conf)
 	return conf->behaviour == OVERLOAD_SAMPLE;
 }
 
+/* Its id is that of no selector of the configuration, nor of another sequence. */
 struct selector_conf
-overload_selector(const struct overload_conf *conf)
+overload_selector(uint64_t sequence_id)
 {
 	return (struct selector_conf){
 		.name = "overload",
-		.id = UINT32_MAX,
+		.id = (uint64_t)1 << 32 | sequence_id,
 		.method = SELECTOR_COUNT,
 		.interval = 1,
 	};
@@ -51,10 +55,11 @@ selection_interval(const struct stage *stage)
 static void
 set_sampling(struct selection *sel, uint32_t interval)
 {
-	struct selector_conf conf = overload_selector(&sel->overload.conf);
+	unsigned last = sel->selector_count - 1;
+	struct selector_conf conf = sel->selector[last].conf;
 
 	conf.space = interval - 1;
-	selection_change(&sel->stage, sel->selector_count - 1, &conf);
+	selection_change(&sel->stage, last, &conf);
 }
 
 static void
@@ -67,10 +72,12 @@ apply(struct selection *sel)
 		set_sampling(sel, o->on ? o->interval : 1);
 		break;
 	case OVERLOAD_COARSER:
+		report_statistics(sel);
 		o->conf.coarser(o->conf.arg, o->on);
 		selection_renew(sel);
 		break;
 	case OVERLOAD_STOP:
+		report_statistics(sel);
 		selection_renew(sel);
 		break;
 	case OVERLOAD_NONE:
@@ -78,28 +85,26 @@ apply(struct selection *sel)
 	}
 }
 
+/* Why, and what follows. */
 static void
 say(const struct selection *sel)
 {
 	const struct overload *o = &sel->overload;
-	const struct pressure *p = &o->pressure;
+	char consequence[64] = "all that is selected is metered";
 
-	if (!o->on)
-		log_notice("selection: %s: overload is over (cache %u %%, "
-			   "processor %u %%); all that is selected is metered",
-			   sel->stage.name, p->cache, p->cpu);
-	else if (o->conf.behaviour == OVERLOAD_SAMPLE)
-		log_notice("selection: %s: overload (cache %u %%, processor "
-			   "%u %%); one packet in %u is metered",
-			   sel->stage.name, p->cache, p->cpu, o->interval);
-	else if (o->conf.behaviour == OVERLOAD_COARSER)
-		log_notice("selection: %s: overload (cache %u %%, processor "
-			   "%u %%); Flows have no coarse keys",
-			   sel->stage.name, p->cache, p->cpu);
-	else
-		log_notice("selection: %s: overload (cache %u %%, processor "
-			   "%u %%); nothing is metered",
-			   sel->stage.name, p->cache, p->cpu);
+	if (o->on && o->conf.behaviour == OVERLOAD_SAMPLE)
+		snprintf(consequence, sizeof(consequence),
+			 "one packet in %" PRIu32 " is metered", o->interval);
+	else if (o->on && o->conf.behaviour == OVERLOAD_COARSER)
+		snprintf(consequence, sizeof(consequence),
+			 "Flows have no coarse keys");
+	else if (o->on)
+		snprintf(consequence, sizeof(consequence),
+			 "nothing is metered, packets are lost");
+	log_notice("selection: %s: overload%s (cache %u %%, processor %u %%, "
+		   "%" PRIu64 " packets dropped in a second); %s",
+		   sel->stage.name, o->on ? "" : " is over", o->pressure.cache,
+		   o->pressure.cpu, o->drop_rate, consequence);
 }
 
 static void
@@ -156,20 +161,25 @@ overload_tick(struct selection *sel, uint64_t now_ms)
 	struct overload *o = &sel->overload;
 	const struct overload_conf *c = &o->conf;
 	struct pressure *p = &o->pressure;
-	uint64_t elapsed = now_ms - o->measured_ms, drops;
+	uint64_t elapsed = now_ms - o->measured_ms;
 
 	if (c->behaviour == OVERLOAD_NONE || elapsed < MEASURE_MS)
 		return;
 	c->measure(c->arg, p);
-	drops = o->measured_ms ? (p->drops - o->drops) * 1000 / elapsed : 0;
+	/* Rounded up; a capture that is opened again counts from 0. */
+	o->drop_rate = 0;
+	if (o->measured_ms && p->drops > o->drops)
+		o->drop_rate = ((p->drops - o->drops) * 1000 + elapsed - 1) /
+			       elapsed;
 	o->drops = p->drops;
 	o->measured_ms = now_ms;
 	if (o->changed_ms && now_ms - o->changed_ms < c->hold_ms)
 		return;
 	if (p->cache >= c->cache_high || p->cpu >= c->cpu_high ||
-	    (c->drops_high && drops >= c->drops_high))
+	    (c->drops_high && o->drop_rate >= c->drops_high))
 		worse(sel, now_ms);
-	else if (p->cache < c->cache_low && p->cpu < c->cpu_low && drops == 0)
+	else if (p->cache < c->cache_low && p->cpu < c->cpu_low &&
+		 o->drop_rate == 0)
 		better(sel, now_ms);
 }
 

@@ -56,7 +56,7 @@ add(struct draft *d, uint16_t id, uint64_t value)
 		wire_put_uint(p, value, ie->length);
 }
 
-static void
+static bool
 draft_send(struct draft *d, uint16_t scope_count, enum options_kind kind)
 {
 	struct selection *sel = d->sel;
@@ -65,10 +65,10 @@ draft_send(struct draft *d, uint16_t scope_count, enum options_kind kind)
 
 	if (d->failed || d->w.failed ||
 	    shape_get(sel->shapes, d->field, d->count, scope_count, &shape) < 0)
-		return;
+		return false;
 	batch = (struct batch){
 		.shape = shape,
-		.scope = &sel->scope,
+		.scope = &sel->told_scope,
 		.base = d->data,
 		.count = 1,
 		.stride = (uint32_t)(d->w.p - d->data),
@@ -81,6 +81,7 @@ draft_send(struct draft *d, uint16_t scope_count, enum options_kind kind)
 	sel->stage.ledger.exported++;
 	stage_forward(&sel->stage, &batch);
 	shape_release(shape);
+	return true;
 }
 
 /* ---- selectors -------------------------------------------------------------- */
@@ -148,7 +149,7 @@ add_hash(struct draft *d, const struct selector *s)
 	add(d, IE_hashInitialiserValue, c->initialiser);
 }
 
-static void
+static bool
 report_selector(struct selection *sel, const struct selector *s)
 {
 	const struct selector_conf *c = &s->conf;
@@ -192,25 +193,28 @@ report_selector(struct selection *sel, const struct selector *s)
 		add_hash(&d, s);
 		break;
 	}
-	draft_send(&d, 1, OPTIONS_SELECTION_SEQUENCE);
+	return draft_send(&d, 1, OPTIONS_SELECTION_SEQUENCE);
 }
 
 void
 report_sequence(struct selection *sel)
 {
 	struct draft d;
+	bool told;
 
-	sel->told = true;
 	begin(&d, sel);
 	add(&d, IE_selectionSequenceId, sel->sequence_id);
 	add(&d, IE_observationPointId, sel->point_id);
 	for (unsigned i = 0; i < sel->selector_count; i++)
 		add(&d, IE_selectorId, sel->selector[i].conf.id);
-	draft_send(&d, 1, OPTIONS_SELECTION_SEQUENCE);
+	told = draft_send(&d, 1, OPTIONS_SELECTION_SEQUENCE);
 	for (unsigned i = 0; i < sel->selector_count; i++)
-		report_selector(sel, &sel->selector[i]);
+		told &= report_selector(sel, &sel->selector[i]);
+	/* What memory was short for is told with the next packets. */
+	sel->told = told;
 }
 
+/* What one selector takes is what the next one sees, so it is told once. */
 void
 report_statistics(struct selection *sel)
 {
@@ -218,14 +222,12 @@ report_statistics(struct selection *sel)
 
 	if (!sel->told || sel->selector[0].observed == sel->told_observed)
 		return;
-	sel->told_observed = sel->selector[0].observed;
 	begin(&d, sel);
 	add(&d, IE_selectionSequenceId, sel->sequence_id);
-	for (unsigned i = 0; i < sel->selector_count; i++) {
-		add(&d, IE_selectorIdTotalPktsObserved,
-		    sel->selector[i].observed);
+	add(&d, IE_selectorIdTotalPktsObserved, sel->selector[0].observed);
+	for (unsigned i = 0; i < sel->selector_count; i++)
 		add(&d, IE_selectorIdTotalPktsSelected,
 		    sel->selector[i].selected);
-	}
-	draft_send(&d, 1, OPTIONS_SELECTION_STATISTICS);
+	if (draft_send(&d, 1, OPTIONS_SELECTION_STATISTICS))
+		sel->told_observed = sel->selector[0].observed;
 }

@@ -14,7 +14,11 @@
 #include "conflux/wire.h"
 #include "internal.h"
 
-enum { STATISTICS_MS = 1000 };
+enum {
+	STATISTICS_MS = 1000,
+	/* Reports may be lost on their way, as records may. */
+	SEQUENCE_MS = 60000,
+};
 
 /* ---- plans ----------------------------------------------------------------- */
 
@@ -206,6 +210,17 @@ pass_on(struct selection *sel, const struct plan *plan,
 	}
 }
 
+/* Reports are of the Observation Domain that the Flows are exported in. */
+static void
+take_told_scope(struct selection *sel)
+{
+	uint64_t serial = sel->told_scope.serial;
+
+	sel->told_scope = sel->scope;
+	sel->told_scope.serial = serial;
+	sel->told_scope.domain = sel->domain;
+}
+
 /*
  * Ours is the scope that comes in, but for what selection adds. The scope of an
  * Observation Point never changes while it lives.
@@ -219,6 +234,7 @@ take_scope(struct selection *sel, const struct scope *from)
 	sel->scope = *from;
 	sel->scope.serial = old.serial;
 	selection_facts(sel);
+	take_told_scope(sel);
 }
 
 static void
@@ -229,6 +245,7 @@ selection_run(struct stage *stage, const struct batch *batch)
 	uint32_t index[BATCH_MAX], count = batch->count;
 
 	stage->ledger.in += batch->count;
+	sel->now_ms = batch->received_ms;
 	if (sel->overload.on &&
 	    sel->overload.conf.behaviour == OVERLOAD_STOP &&
 	    !batch->shape->scope_count) {
@@ -237,7 +254,6 @@ selection_run(struct stage *stage, const struct batch *batch)
 	}
 	if (batch->scope->serial != sel->from)
 		take_scope(sel, batch->scope);
-	sel->now_ms = batch->received_ms;
 	if (!sel->told)
 		report_sequence(sel);
 	if (batch->shape->scope_count) {
@@ -263,10 +279,35 @@ selection_tick(struct stage *stage, uint64_t now_ms)
 	struct selection *sel = (struct selection *)stage;
 
 	overload_tick(sel, now_ms);
+	if (!sel->told)
+		sel->sequence_ms = now_ms;
+	if (now_ms - sel->sequence_ms >= SEQUENCE_MS) {
+		sel->sequence_ms = now_ms;
+		report_sequence(sel);
+	}
 	if (now_ms - sel->told_ms < STATISTICS_MS)
 		return;
 	sel->told_ms = now_ms;
 	report_statistics(sel);
+}
+
+/* Its Options Data have passed with its scope; ours lives on. */
+static void
+selection_scope_end(struct stage *stage, const struct scope *scope)
+{
+	for (unsigned i = 0; i < stage->next_count; i++)
+		stage_scope_end(stage->next[i], scope);
+}
+
+static void
+end_scopes(struct selection *sel)
+{
+	struct stage *stage = &sel->stage;
+
+	for (unsigned i = 0; i < stage->next_count; i++) {
+		stage_scope_end(stage->next[i], &sel->scope);
+		stage_scope_end(stage->next[i], &sel->told_scope);
+	}
 }
 
 static void
@@ -297,7 +338,7 @@ selection_report(struct stage *stage, struct report *report)
 	report_end_list(report);
 	report_list(report, "selectionSequence");
 	report_item(report);
-	report_uint(report, "observationDomainId", sel->scope.domain);
+	report_uint(report, "observationDomainId", sel->domain);
 	report_uint(report, "selectionSequenceId", sel->sequence_id);
 	report_close(report);
 	report_end_list(report);
@@ -309,8 +350,7 @@ selection_free(struct stage *stage)
 {
 	struct selection *sel = (struct selection *)stage;
 
-	for (unsigned i = 0; i < stage->next_count; i++)
-		stage_scope_end(stage->next[i], &sel->scope);
+	end_scopes(sel);
 	while (sel->plan_count)
 		plan_free(sel->plan[--sel->plan_count]);
 	free(sel->buffer);
@@ -320,6 +360,7 @@ selection_free(struct stage *stage)
 static const struct stage_ops selection_ops = {
 	.run = selection_run,
 	.tick = selection_tick,
+	.scope_end = selection_scope_end,
 	.flush = selection_flush,
 	.report = selection_report,
 	.free = selection_free,
@@ -368,16 +409,31 @@ selection_renew(struct selection *sel)
 {
 	struct stage *stage = &sel->stage;
 
-	for (unsigned i = 0; i < stage->next_count; i++) {
+	for (unsigned i = 0; i < stage->next_count; i++)
 		stage_cut(stage->next[i]);
-		stage_scope_end(stage->next[i], &sel->scope);
-	}
+	end_scopes(sel);
 	/* The lower half tells the configured sequence, the upper counts. */
 	sel->sequence_id += (uint64_t)1 << 32;
 	sel->scope.serial = scope_serial();
+	sel->told_scope.serial = scope_serial();
 	selection_facts(sel);
+	take_told_scope(sel);
 	if (sel->told)
 		report_sequence(sel);
+}
+
+/* What the stages before were asked for, and the shape of what goes on, stay. */
+static bool
+may_become(const struct selector_conf *old, const struct selector_conf *conf)
+{
+	if (conf->method != old->method)
+		return false;
+	if (conf->method == SELECTOR_MATCH)
+		return conf->ie == old->ie;
+	return conf->method != SELECTOR_HASH ||
+	       (conf->hash == old->hash && conf->digest == old->digest &&
+		conf->payload_offset == old->payload_offset &&
+		conf->payload_size == old->payload_size);
 }
 
 int
@@ -390,7 +446,7 @@ selection_change(struct stage *stage, unsigned n,
 	int rc;
 
 	if (n >= sel->selector_count ||
-	    conf->method != sel->selector[n].conf.method)
+	    !may_become(&sel->selector[n].conf, conf))
 		return -EINVAL;
 	rc = selector_init(&s, conf, &error);
 	free(error);
@@ -425,7 +481,7 @@ init_selectors(struct selection *sel, const struct selection_conf *conf,
 	}
 	if (rc == 0 && overload_samples(&conf->overload)) {
 		struct selector_conf sampling =
-			overload_selector(&conf->overload);
+			overload_selector(conf->sequence_id);
 
 		rc = selector_init(&sel->selector[sel->selector_count++],
 				   &sampling, error);
@@ -450,12 +506,14 @@ selection_new(const struct selection_conf *conf, struct ie_registry *registry,
 	sel->shapes = shapes;
 	sel->sequence_id = conf->sequence_id;
 	sel->point_id = conf->point_id;
+	sel->domain = conf->domain;
 	sel->scope = (struct scope){
 		.serial = scope_serial(),
 		.domain = conf->domain,
 		.transport = TRANSPORT_CAPTURE,
 		.packets = true,
 	};
+	sel->told_scope.serial = scope_serial();
 	sel->random[0] = conf->seed ? conf->seed : hash_seed();
 	sel->random[1] = hash_u64(sel->random[0], 1) | 1;
 	sel->start_ms = clock_wall_ms();
@@ -466,6 +524,7 @@ selection_new(const struct selection_conf *conf, struct ie_registry *registry,
 		return rc;
 	}
 	selection_facts(sel);
+	take_told_scope(sel);
 	*out = &sel->stage;
 	return 0;
 }
