@@ -24,6 +24,7 @@ struct datagram {
 	uint32_t hash;
 	uint64_t time_ns; /* of the fragment seen last */
 	uint8_t port[4];
+	uint8_t protocol; /* behind all extension headers */
 	TAILQ_ENTRY(datagram) used;
 };
 
@@ -78,8 +79,11 @@ make_key(struct datagram_key *key, const struct packet *p)
 		key->version = 4;
 		memcpy(key->source, p->ip + 12, 4);
 		memcpy(key->target, p->ip + 16, 4);
-		/* IPv6 has the next header in the first fragment alone. */
-		key->protocol = p->protocol;
+		/*
+		 * IPv6 has the next header in the first fragment alone. Not
+		 * p->protocol, which may be behind an AH there.
+		 */
+		key->protocol = p->ip[9];
 	} else {
 		key->version = 6;
 		memcpy(key->source, p->ip + 8, 16);
@@ -135,6 +139,7 @@ remember(struct fragments *f, const struct packet *p,
 	}
 	d->time_ns = p->frame->time_ns;
 	memcpy(d->port, p->port, 4);
+	d->protocol = p->protocol;
 	TAILQ_INSERT_TAIL(&f->used, d, used);
 }
 
@@ -161,6 +166,7 @@ fragments_packet(struct fragments *f, struct packet *p)
 	f->counters.found++;
 	d->time_ns = p->frame->time_ns;
 	memcpy(p->port, d->port, 4);
+	p->protocol = d->protocol;
 	p->has |= HAS_PORTS;
 	TAILQ_REMOVE(&f->used, d, used);
 	TAILQ_INSERT_TAIL(&f->used, d, used);

@@ -53,13 +53,6 @@ skip(struct walk *w, size_t length)
 	return true;
 }
 
-static enum layer
-note_type(struct walk *w, uint16_t type)
-{
-	w->type = type;
-	return LAYER_TYPE;
-}
-
 /*
  * Ethernet II, or 802.3 with a length below 1536. Of several (pseudo-wires,
  * tunnels) the outermost is the packet's own.
@@ -79,7 +72,7 @@ walk_ethernet(struct walk *w)
 	type = wire_get16(w->at + 12);
 	w->at += 14;
 	if (type >= 1536)
-		return note_type(w, type);
+		return walk_note_type(w, type);
 	if (!w->link_done)
 		p->ethertype = type;
 	w->link_done = true;
@@ -97,7 +90,7 @@ walk_llc(struct walk *w)
 			return walk_truncated(w);
 		w->at += 8;
 		/* Organisations have types of their own: 0 and bridges not. */
-		return note_type(w, wire_get16(w->at - 2));
+		return walk_note_type(w, wire_get16(w->at - 2));
 	}
 	if (w->at[0] == 0x06 && w->at[1] == 0x06) {
 		w->at += 3;
@@ -125,7 +118,7 @@ walk_vlan(struct walk *w)
 		p->vlan_count++;
 	}
 	w->at += 4;
-	return note_type(w, wire_get16(w->at - 2));
+	return walk_note_type(w, wire_get16(w->at - 2));
 }
 
 /* 802.1ah: I-TAG, then a whole customer frame. */
@@ -142,7 +135,7 @@ walk_pbb(struct walk *w)
 	}
 	w->at += 4 + 12;
 	w->at += 2;
-	return note_type(w, wire_get16(w->at - 2));
+	return walk_note_type(w, wire_get16(w->at - 2));
 }
 
 /* RFC 2516. */
@@ -166,6 +159,11 @@ walk_type(struct walk *w)
 	case TYPE_QINQ_OLD1:
 	case TYPE_QINQ_OLD2:
 		return walk_vlan(w);
+	case TYPE_VNTAG:
+		if (walk_left(w) < 6)
+			return walk_truncated(w);
+		w->at += 6;
+		return walk_note_type(w, wire_get16(w->at - 2));
 	default:
 		break;
 	}
@@ -184,12 +182,6 @@ walk_type(struct walk *w)
 		return walk_pppoe(w);
 	case TYPE_PBB:
 		return walk_pbb(w);
-	case TYPE_VNTAG:
-		if (walk_left(w) < 6)
-			return walk_truncated(w);
-		w->at += 6;
-		w->link_done = false;
-		return note_type(w, wire_get16(w->at - 2));
 	case TYPE_PPP:
 		return LAYER_PPP;
 	case TYPE_BRIDGED:
@@ -197,7 +189,7 @@ walk_type(struct walk *w)
 	default:
 		if (w->type < 1536)
 			return LAYER_LLC;
-		return LAYER_END;
+		return walk_type_rare(w);
 	}
 }
 
@@ -241,12 +233,12 @@ link_hdlc(struct walk *w)
 	if (walk_left(w) < 4)
 		return walk_truncated(w);
 	w->at += 4;
-	return note_type(w, wire_get16(w->at - 2));
+	return walk_note_type(w, wire_get16(w->at - 2));
 }
 
 /*
  * The address family of the system that captured, in its byte order. IPv6 has
- * a number of each BSD.
+ * a number of each system.
  */
 static enum layer
 link_null(struct walk *w)
@@ -263,6 +255,7 @@ link_null(struct walk *w)
 	case 2:
 		return LAYER_IPV4;
 	case 10:
+	case 23:
 	case 24:
 	case 28:
 	case 30:
@@ -286,7 +279,7 @@ link_sll(struct walk *w, size_t header, size_t type_at)
 	type = wire_get16(w->at + type_at);
 	w->at += header;
 	if (type >= 1536)
-		return note_type(w, type);
+		return walk_note_type(w, type);
 	return type == 4 ? LAYER_LLC : LAYER_END;
 }
 
@@ -308,7 +301,7 @@ link_frame_relay(struct walk *w)
 	if (w->at[0] != 0x03) {
 		type = wire_get16(w->at);
 		w->at += 2;
-		return type >= 1536 ? note_type(w, type) : LAYER_END;
+		return type >= 1536 ? walk_note_type(w, type) : LAYER_END;
 	}
 	w->at++;
 	if (w->at[0] == 0) { /* padded to an even length */
@@ -330,7 +323,7 @@ link_frame_relay(struct walk *w)
 					       wire_get16(w->at - 2) == 1
 				       ? LAYER_ETHERNET
 				       : LAYER_END;
-		return note_type(w, wire_get16(w->at - 2));
+		return walk_note_type(w, wire_get16(w->at - 2));
 	case 0xcf:
 		return LAYER_PPP;
 	default:
@@ -368,8 +361,8 @@ link_wlan(struct walk *w)
 		return walk_truncated(w);
 	kind = w->at[0];
 	flags = w->at[1];
-	if ((kind & 0x0c) != 0x08)
-		return LAYER_END; /* management, control */
+	if ((kind & 0x0f) != 0x08)
+		return LAYER_END; /* management, control, another version */
 	if ((flags & 0x03) == 0x03)
 		header += 6; /* from one distribution system to another */
 	if (kind & 0x80) {
@@ -491,13 +484,6 @@ link_ppi(struct walk *w)
 	return skip(w, length) ? walk_link(w, link) : LAYER_END;
 }
 
-/* Behind a header of a fixed length. */
-static enum layer
-behind(struct walk *w, size_t length, enum layer next)
-{
-	return skip(w, length) ? next : LAYER_END;
-}
-
 enum layer
 walk_link(struct walk *w, uint32_t link)
 {
@@ -525,9 +511,9 @@ walk_link(struct walk *w, uint32_t link)
 			return link_hdlc(w);
 		return LAYER_PPP;
 	case LINK_PPP_ETHER:
-		return behind(w, 6, LAYER_PPP);
+		return walk_behind(w, 6, LAYER_PPP);
 	case LINK_PPP_WITH_DIR:
-		return behind(w, 1, LAYER_PPP);
+		return walk_behind(w, 1, LAYER_PPP);
 	case LINK_C_HDLC:
 		return link_hdlc(w);
 	case LINK_FRELAY:
@@ -535,7 +521,7 @@ walk_link(struct walk *w, uint32_t link)
 	case LINK_ATM_RFC1483:
 		return link_atm(w);
 	case LINK_IP_OVER_FC:
-		return behind(w, 16, LAYER_LLC);
+		return walk_behind(w, 16, LAYER_LLC);
 	case LINK_PPI:
 		return link_ppi(w);
 	case LINK_NFLOG:
@@ -556,6 +542,6 @@ walk_link(struct walk *w, uint32_t link)
 			return link_wlan_behind(w, 4, true);
 		return link_wlan_behind(w, 4, false);
 	default:
-		return walk_fault(w, FAULT_LINK_TYPE);
+		return walk_link_rare(w, link);
 	}
 }

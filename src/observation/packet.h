@@ -6,7 +6,10 @@
  * here; who wants it looks there (element.c). Pointers are into the frame.
  *
  * "The" IP header is the one that is metered: the outermost, or the innermost
- * that could be reached through the tunnels asked for.
+ * that could be reached through the tunnels asked for. All that belongs to an
+ * IP packet is that of the metered one. What is below and beside it is the
+ * outermost that there is: MACs, tags, labels; but the tunnel's own numbers
+ * (gre_key, gtpu, layer2_segment) are of the innermost tunnel that has them.
  */
 #ifndef CONFLUX_OBSERVATION_PACKET_H
 #define CONFLUX_OBSERVATION_PACKET_H
@@ -37,7 +40,7 @@ enum packet_has {
 	HAS_SRH = 1 << 16,      /* srh: Segment Routing header is there whole */
 	HAS_GRE_KEY = 1 << 17,  /* gre_key */
 	HAS_GTPU = 1 << 18,     /* gtpu: 8 octets */
-	HAS_SEGMENT_ID = 1 << 19, /* layer2_segment: VXLAN, Geneve, NVGRE, ... */
+	HAS_SEGMENT_ID = 1 << 19, /* layer2_segment: VXLAN, NVGRE */
 	HAS_WLAN = 1 << 20,     /* wlan: an 802.11 header */
 	HAS_INTERFACE = 1 << 21, /* the capture knows it */
 	HAS_EGRESS = 1 << 22,

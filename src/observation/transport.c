@@ -9,30 +9,7 @@
 
 #include "walk.h"
 
-enum protocol {
-	PROTOCOL_HOP_BY_HOP = 0,
-	PROTOCOL_ICMP = 1,
-	PROTOCOL_IGMP = 2,
-	PROTOCOL_IPV4 = 4,
-	PROTOCOL_TCP = 6,
-	PROTOCOL_UDP = 17,
-	PROTOCOL_DCCP = 33,
-	PROTOCOL_IPV6 = 41,
-	PROTOCOL_ROUTING = 43,
-	PROTOCOL_FRAGMENT = 44,
-	PROTOCOL_GRE = 47,
-	PROTOCOL_ESP = 50,
-	PROTOCOL_AH = 51,
-	PROTOCOL_ICMPV6 = 58,
-	PROTOCOL_NONE = 59,
-	PROTOCOL_OPTIONS = 60,
-	PROTOCOL_SCTP = 132,
-	PROTOCOL_MOBILITY = 135,
-	PROTOCOL_UDP_LITE = 136,
-	PROTOCOL_HIP = 139,
-	PROTOCOL_SHIM6 = 140,
-	ROUTING_SEGMENTS = 4, /* RFC 8754 */
-};
+enum { ROUTING_SEGMENTS = 4 }; /* RFC 8754 */
 
 /*
  * ipv6ExtensionHeaders (64), the bits of its definition of today (RFC 9740):
@@ -152,6 +129,8 @@ walk_transport(struct walk *w)
 	case PROTOCOL_IPV4:
 	case PROTOCOL_IPV6:
 	case PROTOCOL_GRE:
+	case PROTOCOL_ETHERIP:
+	case PROTOCOL_ETHERNET:
 		return looks_inside(w) ? walk_tunnel_protocol(w) : LAYER_END;
 	default:
 		return LAYER_END;
@@ -275,12 +254,12 @@ enum layer
 walk_upper(struct walk *w)
 {
 	struct packet *p = w->packet;
+	unsigned n = 0;
 	bool cut = false;
 
 	if (p->has & HAS_IPV6)
-		for (unsigned n = 0; step_header(w, &cut); n++) {
-			if (n == EXTENSIONS_MAX)
-				return walk_fault(w, FAULT_TOO_DEEP);
+		while (n <= EXTENSIONS_MAX && step_header(w, &cut)) {
+			n++;
 			if (p->fragment_offset)
 				break;
 		}
@@ -288,6 +267,8 @@ walk_upper(struct walk *w)
 		cut = !step_ah(w);
 	p->transport = w->at;
 	p->payload = w->end;
+	if (n > EXTENSIONS_MAX)
+		return walk_fault(w, FAULT_TOO_DEEP);
 	if (cut)
 		return walk_truncated(w);
 	if (p->fragment_offset || p->protocol == PROTOCOL_NONE)

@@ -11,15 +11,13 @@
 #include "walk.h"
 
 enum {
-	PROTOCOL_IPV4 = 4,
-	PROTOCOL_IPV6 = 41,
-	PROTOCOL_GRE = 47,
 	PORT_GTPU = 2152,
 	PORT_TEREDO = 3544,
 	PORT_VXLAN = 4789,
 	PORT_VXLAN_GPE = 4790,
 	PORT_VXLAN_OLD = 8472, /* before there was a number of its own */
 	PORT_GENEVE = 6081,
+	PORT_GRE = 4754, /* RFC 8086 */
 	GRE_CHECKSUM = 0x8000,
 	GRE_ROUTING = 0x4000,
 	GRE_KEY = 0x2000,
@@ -59,6 +57,7 @@ enter_type(struct walk *w, enum tunnel tunnel, uint16_t type)
 	case TYPE_MPLS_MULTICAST:
 	case TYPE_BRIDGED:
 	case TYPE_PPP:
+	case TYPE_NSH:
 		w->type = type;
 		return enter(w, tunnel, LAYER_TYPE);
 	default:
@@ -85,6 +84,23 @@ walk_erspan(struct walk *w, uint16_t type, bool sequence)
 	return enter(w, TUNNEL_ERSPAN, LAYER_ETHERNET);
 }
 
+/* RFC 1701: each source route has its length last; one without any ends. */
+static bool
+skip_routes(struct walk *w)
+{
+	size_t length;
+
+	do {
+		if (walk_left(w) < 4)
+			return false;
+		length = w->at[3];
+		if (walk_left(w) < 4 + length)
+			return false;
+		w->at += 4 + length;
+	} while (length);
+	return true;
+}
+
 /* RFC 2784, RFC 2890; version 1 is that of PPTP (RFC 2637). */
 static enum layer
 walk_gre(struct walk *w)
@@ -96,10 +112,9 @@ walk_gre(struct walk *w)
 		return LAYER_END;
 	flags = wire_get16(w->at);
 	type = wire_get16(w->at + 2);
-	/* Source routes (RFC 1701) are long gone. */
-	if (flags & GRE_ROUTING || (flags & 7) > 1)
+	if ((flags & 7) > 1)
 		return LAYER_END;
-	length += flags & GRE_CHECKSUM ? 4 : 0;
+	length += flags & (GRE_CHECKSUM | GRE_ROUTING) ? 4 : 0;
 	key = length;
 	length += flags & GRE_KEY ? 4 : 0;
 	length += flags & GRE_SEQUENCE ? 4 : 0;
@@ -113,6 +128,15 @@ walk_gre(struct walk *w)
 			note_segment(w, 2, w->packet->gre_key >> 8);
 	}
 	w->at += length;
+	if (flags & GRE_ROUTING && !skip_routes(w))
+		return LAYER_END;
+	/* Here the EtherType is before the version, not behind the options. */
+	if (type == TYPE_META_DATA) {
+		if (walk_left(w) < 4 || walk_left(w) < 4 + w->at[3] * 4u)
+			return LAYER_END;
+		type = wire_get16(w->at);
+		w->at += 4 + w->at[3] * 4u;
+	}
 	if (type == TYPE_ERSPAN || type == TYPE_ERSPAN_3)
 		return walk_erspan(w, type, flags & GRE_SEQUENCE);
 	return enter_type(w, TUNNEL_GRE, type);
@@ -128,6 +152,13 @@ walk_tunnel_protocol(struct walk *w)
 		return enter(w, TUNNEL_IPIP, LAYER_IPV6);
 	case PROTOCOL_GRE:
 		return walk_gre(w);
+	case PROTOCOL_ETHERIP: /* RFC 3378: version 3, 12 bits of zero */
+		if (walk_left(w) < 2 || w->at[0] != 0x30)
+			return LAYER_END;
+		w->at += 2;
+		return enter(w, TUNNEL_IPIP, LAYER_ETHERNET);
+	case PROTOCOL_ETHERNET:
+		return enter(w, TUNNEL_IPIP, LAYER_ETHERNET);
 	default:
 		return LAYER_END;
 	}
@@ -138,8 +169,10 @@ walk_tunnel_protocol(struct walk *w)
 static enum layer
 walk_vxlan(struct walk *w, bool generic)
 {
-	static const enum layer next[] = {LAYER_END, LAYER_IPV4, LAYER_IPV6,
-					  LAYER_ETHERNET};
+	static const enum layer next[] = {
+		LAYER_END,	LAYER_IPV4, LAYER_IPV6,
+		LAYER_ETHERNET, LAYER_NSH,  LAYER_MPLS,
+	};
 	uint8_t kind;
 
 	if (walk_left(w) < 8 || !(w->at[0] & 0x08))
@@ -149,7 +182,7 @@ walk_vxlan(struct walk *w, bool generic)
 	w->at += 8;
 	if (!generic)
 		return enter(w, TUNNEL_VXLAN, LAYER_ETHERNET);
-	return enter(w, TUNNEL_VXLAN, kind < 4 ? next[kind] : LAYER_END);
+	return enter(w, TUNNEL_VXLAN, kind < 6 ? next[kind] : LAYER_END);
 }
 
 /* RFC 8926. */
@@ -233,6 +266,8 @@ walk_tunnel_udp(struct walk *w, uint16_t source, uint16_t target)
 		return walk_vxlan(w, true);
 	if (target == PORT_GENEVE)
 		return walk_geneve(w);
+	if (target == PORT_GRE)
+		return walk_gre(w);
 	if (target == PORT_GTPU || source == PORT_GTPU)
 		return walk_gtpu(w);
 	if (target == PORT_TEREDO || source == PORT_TEREDO)

@@ -23,10 +23,65 @@ packet_fault_name(enum packet_fault fault)
 	return name[fault];
 }
 
+/* Whether this looks like an Ethernet header, by what is common in these. */
+static bool
+looks_ethernet(const uint8_t *p, size_t length)
+{
+	if (length < 14)
+		return false;
+	switch (wire_get16(p + 12)) {
+	case TYPE_IPV4:
+	case TYPE_ARP:
+	case TYPE_IPV6:
+	case TYPE_VLAN:
+	case TYPE_QINQ:
+	case TYPE_MPLS:
+	case TYPE_PPPOE_SESSION:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * RFC 4448: a frame, which may have a control word before it, whose first 16
+ * bits are 0. An address may begin with 0 as well.
+ */
+static enum layer
+walk_pseudo_wire(struct walk *w)
+{
+	bool plain, word;
+
+	if (walk_left(w) < 4)
+		return walk_truncated(w);
+	plain = looks_ethernet(w->at, walk_left(w));
+	word = looks_ethernet(w->at + 4, walk_left(w) - 4);
+	if (plain == word)
+		word = wire_get16(w->at) == 0;
+	if (word)
+		w->at += 4;
+	return LAYER_ETHERNET;
+}
+
+/* RFC 4385 section 5: a channel beside the pseudo-wire. */
+static enum layer
+walk_channel(struct walk *w)
+{
+	uint16_t type;
+
+	if (walk_left(w) < 4)
+		return walk_truncated(w);
+	type = wire_get16(w->at + 2);
+	w->at += 4;
+	return type == 0x0021 ? LAYER_IPV4
+	       : type == 0x0057 ? LAYER_IPV6
+				: LAYER_END;
+}
+
 /*
  * A label stack (RFC 3032). Nothing says what is in it: 4 and 6 begin an IP
- * header, 0 the control word of a pseudo-wire (RFC 4385), which is taken to be
- * of Ethernet; so is what looks like no IP.
+ * header, 0 the control word of a pseudo-wire (RFC 4385), 1 that of its
+ * channel; the rest, and what can be no IP header, is taken to be Ethernet.
  */
 static enum layer
 walk_mpls(struct walk *w)
@@ -52,16 +107,16 @@ walk_mpls(struct walk *w)
 	if (walk_left(w) < 1)
 		return walk_truncated(w);
 	switch (w->at[0] >> 4) {
+	case 0:
+		return walk_pseudo_wire(w);
+	case 1:
+		if (w->at[0] == 0x10 && !looks_ethernet(w->at, walk_left(w)))
+			return walk_channel(w);
+		return LAYER_ETHERNET;
 	case 4:
-		return LAYER_IPV4;
+		return (w->at[0] & 0x0f) < 5 ? LAYER_ETHERNET : LAYER_IPV4;
 	case 6:
 		return LAYER_IPV6;
-	case 0:
-		/* A control word; a frame may begin so too, but seldom does. */
-		if (walk_left(w) < 4)
-			return walk_truncated(w);
-		w->at += 4;
-		return LAYER_ETHERNET;
 	default:
 		return LAYER_ETHERNET;
 	}
@@ -151,7 +206,7 @@ walk_ipv6(struct walk *w)
 		return walk_fault(w, FAULT_BAD_HEADER);
 	payload = wire_get16(ip + 4);
 	/* A jumbogram (RFC 2675), or left to the network card. */
-	if (payload == 0 && walk_left(w) > 40)
+	if (payload == 0 && ip[6] != PROTOCOL_NONE)
 		payload = (uint32_t)walk_left(w) + w->missing - 40;
 	forget_outer(p);
 	p->has |= HAS_IPV6 | HAS_PAYLOAD;
@@ -188,6 +243,8 @@ walk_step(struct walk *w, enum layer layer)
 		return walk_ppp(w);
 	case LAYER_MPLS:
 		return walk_mpls(w);
+	case LAYER_NSH:
+		return walk_nsh(w);
 	case LAYER_IP:
 		return walk_ip(w);
 	case LAYER_IPV4:
@@ -232,7 +289,8 @@ packet_init(struct packet *p, const struct frame *frame)
 static bool
 walk_plain(struct packet *p, const struct frame *frame)
 {
-	const uint8_t *data = frame->data, *ip = data + 14, *transport = ip + 20;
+	const uint8_t *data = frame->data, *ip = data + 14;
+	const uint8_t *transport = ip + 20;
 	uint32_t length, there, header;
 
 	if (frame->length < 14 + 20 + 8 || data[12] != 0x08 || data[13] != 0 ||
@@ -275,21 +333,8 @@ walk_plain(struct packet *p, const struct frame *frame)
 	return true;
 }
 
-static void walk_all(struct packet *packet, const struct frame *frame,
-		     const struct walk_conf *conf);
-
-void
-packet_walk(struct packet *packet, const struct frame *frame,
-	    const struct walk_conf *conf)
-{
-	packet_init(packet, frame);
-	/* A plain packet may have another one in it. */
-	if (frame->link != 1 || conf->tunnels || conf->identifiers ||
-	    !walk_plain(packet, frame))
-		walk_all(packet, frame, conf);
-}
-
-static void
+/* Not inlined, so that the short way need not save registers for it. */
+__attribute__((noinline)) static void
 walk_all(struct packet *packet, const struct frame *frame,
 	 const struct walk_conf *conf)
 {
@@ -307,8 +352,7 @@ walk_all(struct packet *packet, const struct frame *frame,
 	unsigned depth = 0, steps = 0;
 	enum layer layer;
 
-	layer = frame->link == 1 ? LAYER_ETHERNET
-				 : walk_link(&w, frame->link);
+	layer = frame->link == 1 ? LAYER_ETHERNET : walk_link(&w, frame->link);
 	while (layer != LAYER_END) {
 		if (steps++ == STEPS_MAX) {
 			walk_fault(&w, FAULT_TOO_DEEP);
@@ -322,9 +366,19 @@ walk_all(struct packet *packet, const struct frame *frame,
 			/* Until its own header has been seen. */
 			packet->has &= ~(uint32_t)(HAS_IPV4 | HAS_IPV6);
 		}
-		/* No way into this one: what is around it is metered. */
-		if (layer == LAYER_END && depth &&
-		    !(packet->has & (HAS_IPV4 | HAS_IPV6)))
-			*packet = outer;
 	}
+	/* No way into that one: what is around it is metered. */
+	if (depth && !(packet->has & (HAS_IPV4 | HAS_IPV6)))
+		*packet = outer;
+}
+
+void
+packet_walk(struct packet *packet, const struct frame *frame,
+	    const struct walk_conf *conf)
+{
+	packet_init(packet, frame);
+	/* A plain packet may have another one in it. */
+	if (frame->link != 1 || conf->tunnels || conf->identifiers ||
+	    !walk_plain(packet, frame))
+		walk_all(packet, frame, conf);
 }

@@ -8,6 +8,7 @@
  *
  *	walk.c      the loop; MPLS, IP
  *	link.c      link layers of captures, and what is between them and IP
+ *	link_rare.c those that are seldom met
  *	transport.c what IP carries
  *	tunnel.c    packets in packets
  */
@@ -27,6 +28,7 @@ enum layer {
 	LAYER_LLC,   /* 802.2 */
 	LAYER_PPP,   /* a PPP protocol field, or the HDLC address before it */
 	LAYER_MPLS,
+	LAYER_NSH,   /* RFC 8300 */
 	LAYER_IP,    /* IPv4 or IPv6, as its version says */
 	LAYER_IPV4,
 	LAYER_IPV6,
@@ -40,6 +42,7 @@ enum {
 
 enum ethertype {
 	TYPE_IPV4 = 0x0800,
+	TYPE_ARP = 0x0806,
 	TYPE_VLAN = 0x8100,
 	TYPE_IPV6 = 0x86dd,
 	TYPE_PPP = 0x880b,
@@ -51,7 +54,38 @@ enum ethertype {
 	TYPE_VNTAG = 0x8926, /* of virtual interfaces, before a VLAN tag */
 	TYPE_QINQ_OLD1 = 0x9100,
 	TYPE_QINQ_OLD2 = 0x9200,
+	TYPE_MACSEC = 0x88e5,
+	TYPE_FABRIC_PATH = 0x8903,
+	TYPE_META_DATA = 0x8909, /* of Cisco: security group tags */
+	TYPE_NSH = 0x894f,
+	TYPE_ARISTA = 0xd28b,
 	TYPE_BRIDGED = 0x6558, /* transparent Ethernet, in GRE and others */
+};
+
+enum protocol {
+	PROTOCOL_HOP_BY_HOP = 0,
+	PROTOCOL_ICMP = 1,
+	PROTOCOL_IGMP = 2,
+	PROTOCOL_IPV4 = 4,
+	PROTOCOL_TCP = 6,
+	PROTOCOL_UDP = 17,
+	PROTOCOL_DCCP = 33,
+	PROTOCOL_IPV6 = 41,
+	PROTOCOL_ROUTING = 43,
+	PROTOCOL_FRAGMENT = 44,
+	PROTOCOL_GRE = 47,
+	PROTOCOL_ESP = 50,
+	PROTOCOL_AH = 51,
+	PROTOCOL_ICMPV6 = 58,
+	PROTOCOL_NONE = 59,
+	PROTOCOL_OPTIONS = 60,
+	PROTOCOL_ETHERIP = 97,
+	PROTOCOL_SCTP = 132,
+	PROTOCOL_MOBILITY = 135,
+	PROTOCOL_UDP_LITE = 136,
+	PROTOCOL_HIP = 139,
+	PROTOCOL_SHIM6 = 140,
+	PROTOCOL_ETHERNET = 143, /* RFC 8986 */
 };
 
 struct walk {
@@ -85,12 +119,35 @@ walk_truncated(struct walk *w)
 	return walk_fault(w, FAULT_TRUNCATED);
 }
 
+/* Behind a header of that length. */
+static inline enum layer
+walk_behind(struct walk *w, size_t length, enum layer next)
+{
+	if (walk_left(w) < length)
+		return walk_truncated(w);
+	w->at += length;
+	return next;
+}
+
+/* What an EtherType says. */
+static inline enum layer
+walk_note_type(struct walk *w, uint16_t type)
+{
+	w->type = type;
+	return LAYER_TYPE;
+}
+
 /* link.c */
 enum layer walk_link(struct walk *w, uint32_t link);
 enum layer walk_ethernet(struct walk *w);
 enum layer walk_type(struct walk *w);
 enum layer walk_llc(struct walk *w);
 enum layer walk_ppp(struct walk *w);
+
+/* link_rare.c: what walk_link and walk_type do not know. */
+enum layer walk_link_rare(struct walk *w, uint32_t link);
+enum layer walk_type_rare(struct walk *w);
+enum layer walk_nsh(struct walk *w);
 
 /* transport.c: also IPv6 extension headers, which say what is behind them. */
 enum layer walk_upper(struct walk *w);
