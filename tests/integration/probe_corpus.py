@@ -185,8 +185,8 @@ def ipfixprobe(folder):
     print(f"{sum(want.values())} biflows are equal")
 
 
-# Between IP and the wire, and not known to us.
-UNKNOWN_LINKS = {"arcnet", "avsp", "cfp", "ipoib", "macsec", "nsh", "pktap"}
+# Between IP and the wire, and not what it seems: cut, encrypted, of no version.
+UNKNOWN_LINKS = {"avsp"}
 
 
 def tshark_packets(merged):
