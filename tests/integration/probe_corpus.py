@@ -29,7 +29,6 @@ TUNNELS += "<cx:tunnelDepth>8</cx:tunnelDepth>"
 
 # Where Zeek's connections are others than our flows, and why.
 ZEEK = {
-    "cisco-fabric-path.pcap": "a link layer that we do not know",
     "ntp/misordered-ntp.pcap": "Zeek makes the later packet the first one",
     "tunnels/gre-aruba-amsdu.pcap": "802.11 inside GRE, by a vendor's type",
     "tunnels/Teredo.pcap": "Teredo between hosts, on ports of their own",
@@ -37,7 +36,6 @@ ZEEK = {
     "tunnels/gtp/gtp2_different_udp_port.pcap":
         "Zeek counts a datagram in two fragments as one packet, with one "
         "header",
-    "tunnels/gre-over-udp-4754.pcap": "GRE in UDP (RFC 8086)",
 }
 
 
