@@ -13,14 +13,17 @@ static const struct conf_row capture_rows[] = {
 		 .min = 1, .max = 4095,
 		 .help = "Capture file to read (pcap or pcapng, also gzip'ed), "
 			 "in place of interfaces; several are read one after "
-			 "the other; /dev/stdin is standard input. Time is "
-			 "that of the packets. A daemon that has no other "
-			 "source ends when all is read and exported."),
+			 "the other; /dev/stdin is standard input, and a "
+			 "named pipe is waited for. Time is that of the "
+			 "packets. A daemon that has no other source ends when "
+			 "all is read and exported."),
 	CONF_ROW(LEAF, "filter", .cx = true, .type = CONF_STRING, .min = 1,
 		 .max = 8191,
 		 .help = "Only packets that this expression matches are "
 			 "metered (pcap-filter(7)); the others are counted as "
-			 "filtered where the capture tells their number."),
+			 "filtered where the capture tells their number. It "
+			 "takes nothing of link types that it can't be made "
+			 "for."),
 	CONF_ROW(LEAF, "snapLength", .cx = true, CONF_RANGE(64, 262144),
 		 .units = "octets", .def = "512",
 		 .help = "Octets of a packet that are captured from an "

@@ -31,11 +31,39 @@ capture_flush(struct capture *c)
 
 /* ---- filters ------------------------------------------------------------- */
 
+/*
+ * Some numbers in files are not those that libpcap calculates with on this
+ * system; see pcap-linktype(7).
+ */
+static int
+dlt_of(uint32_t link)
+{
+	static const struct {
+		uint32_t link;
+		int dlt;
+	} other[] = {
+		{100, DLT_ATM_RFC1483}, {101, DLT_RAW},
+		{102, DLT_SLIP_BSDOS},  {103, DLT_PPP_BSDOS},
+		{106, DLT_ATM_CLIP},
+	};
+
+	for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++)
+		if (other[i].link == link)
+			return other[i].dlt;
+	return (int)link;
+}
+
+const char *
+capture_link_name(uint32_t link)
+{
+	return pcap_datalink_val_to_name(dlt_of(link));
+}
+
 static int
 compile(const char *expression, uint32_t link, struct bpf_program *program,
 	char **error)
 {
-	pcap_t *dead = pcap_open_dead((int)link, SNAP_DEFAULT);
+	pcap_t *dead = pcap_open_dead(dlt_of(link), SNAP_DEFAULT);
 	int rc = 0;
 
 	if (!dead)

@@ -7,7 +7,7 @@
  *	capture.c       opening, closing, filters
  *	capture_file.c  files, one after the other, in the event loop
  *	capture_live.c  an interface, by libpcap
- *	source.c        the octets of a file: mapped, or read and inflated
+ *	source.c        the octets of a file, inflated
  *	pcap.c          pcap and pcapng: octets become frames
  */
 #ifndef CONFLUX_OBSERVATION_CAPTURE_H
@@ -58,24 +58,23 @@ struct capture {
 /* Hands the block over. */
 void capture_flush(struct capture *capture);
 
-/*
- * Takes the frame at frame[frame_count]: counts it, leaves it out if the filter
- * says so, and ends the block when it is full or its time has passed. True: the
- * block was handed over.
- */
+/* Whether a packet of this time can't be in the block: it is to be flushed. */
 static inline bool
 capture_block_over(const struct capture *capture, uint64_t time_ns)
 {
 	return capture->frame_count &&
 	       (capture->frame_count == BATCH_MAX ||
-		time_ns - capture->block_ns >
-			(uint64_t)OBSERVER_BLOCK_MS * 1000000);
+		(int64_t)(time_ns - capture->block_ns) >
+			(int64_t)OBSERVER_BLOCK_MS * 1000000);
 }
 
 /* -EINVAL: the expression is wrong for this link; *error is to be freed. */
 int capture_add_filter(struct capture *capture, uint32_t link, char **error);
-/* True: the filter takes it. One was added for its link before. */
+/* True: the filter takes it. False if none could be added for its link. */
 bool capture_takes(struct capture *capture, const struct frame *frame);
+
+/* The name of a link type of files, or NULL. */
+const char *capture_link_name(uint32_t link);
 
 int capture_file_open(const struct capture_conf *conf, struct capture *capture,
 		      char **error);

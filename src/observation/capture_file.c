@@ -21,6 +21,7 @@ enum {
 	TURN_MS = 5,
 	TURN_BLOCKS = 64, /* blocks between two looks at the clock */
 	CONGESTED_MS = 2,
+	LINKS_SHOWN = 16, /* different link types that are reported */
 };
 
 struct capture_file {
@@ -35,6 +36,10 @@ struct capture_file {
 	uint64_t total;    /* octets of all files, 0: not known */
 	uint64_t done;     /* of the files before this one */
 	uint64_t files, faults;
+	uint32_t link[LINKS_SHOWN];
+	unsigned link_count;
+	uint64_t kernel_drops, interface_drops; /* as the files tell */
+	struct log_limit limit; /* files can have any number of interfaces */
 	bool ended;
 };
 
@@ -60,7 +65,8 @@ close_file(struct capture_file *f)
 	f->readable = NULL;
 	if (!f->source)
 		return;
-	f->done += source_file_size(f->source);
+	f->done += f->total ? source_file_size(f->source)
+			    : source_file_done(f->source);
 	source_file_close(f->source);
 	f->source = NULL;
 	pcap_reader_fini(&f->reader);
@@ -92,13 +98,6 @@ open_file(struct capture_file *f)
 	return rc;
 }
 
-static void
-finish(struct capture_file *f)
-{
-	f->ended = true;
-	f->capture.finished(f->capture.arg);
-}
-
 /* The next file that can be opened. False: there is none. */
 static bool
 next_file(struct capture_file *f)
@@ -116,7 +115,7 @@ next_file(struct capture_file *f)
 			  strerror(-rc));
 		close_file(f);
 	}
-	finish(f);
+	f->ended = true;
 	return false;
 }
 
@@ -128,7 +127,7 @@ fault(struct capture_file *f, const char *what)
 	log_error("observation: %s: %s: %s at octet %llu; the rest of the file "
 		  "is left out",
 		  f->capture.name, shown(f->path[f->at]), what,
-		  (unsigned long long)source_file_done(f->source));
+		  (unsigned long long)source_file_offset(f->source));
 }
 
 static void
@@ -157,7 +156,7 @@ take_run(struct capture_file *f, const uint8_t *p, size_t length, size_t *used)
 	struct capture *c = &f->capture;
 	uint32_t n;
 
-	if (c->expression)
+	if (c->expression || !f->reader.plain)
 		return false;
 	capture_flush(c);
 	n = pcap_reader_run(&f->reader, p, length, used, c->frame, BATCH_MAX,
@@ -170,17 +169,32 @@ take_run(struct capture_file *f, const uint8_t *p, size_t length, size_t *used)
 	return n > 0;
 }
 
-static bool
+static void
+note_link(struct capture_file *f, uint32_t link)
+{
+	for (unsigned i = 0; i < f->link_count; i++)
+		if (f->link[i] == link)
+			return;
+	if (f->link_count < LINKS_SHOWN)
+		f->link[f->link_count++] = link;
+}
+
+/* What a filter can't be made for it can't take either. */
+static void
 add_link(struct capture_file *f)
 {
+	struct capture *c = &f->capture;
 	char *error = NULL;
-	int rc = capture_add_filter(&f->capture, f->reader.link, &error);
+	int rc = capture_add_filter(c, f->reader.link, &error);
+	uint32_t held;
 
-	if (rc == 0)
-		return true;
-	fault(f, error ? error : strerror(-rc));
+	note_link(f, f->reader.link);
+	if (rc < 0 && log_limit_pass(&f->limit, clock_mono_ms(), &held))
+		log_error("observation: %s: %s: %s; packets of link type %u "
+			  "are left out; %u more like it were not told",
+			  c->name, shown(f->path[f->at]),
+			  error ? error : strerror(-rc), f->reader.link, held);
 	free(error);
-	return false;
 }
 
 /* 1: go on; 0: the file has ended; -EAGAIN: nothing now. */
@@ -196,33 +210,23 @@ fill(struct capture_file *f)
 		return rc;
 	source_file_at(f->source, &left);
 	if (rc < 0)
-		fault(f, strerror(-rc));
+		fault(f, source_file_reason(rc));
 	else if (left)
 		fault(f, "it is cut off");
 	return 0;
 }
 
-/* One step, the same results. */
+/* What the reader came to beside frames; the same results. */
 static int
-step(struct capture_file *f)
+take_other(struct capture_file *f, enum pcap_result result)
 {
-	struct frame frame;
-	size_t length, used = 0;
-	const uint8_t *p = source_file_at(f->source, &length);
-	enum pcap_result result;
-
-	if (take_run(f, p, length, &used)) {
-		source_file_skip(f->source, used);
-		return 1;
-	}
-	result = pcap_reader_next(&f->reader, p, length, &used, &frame);
-	if (result == PCAP_FRAME)
-		take_frame(f, &frame);
-	source_file_skip(f->source, used);
 	switch (result) {
 	case PCAP_LINK:
-		return add_link(f);
+		add_link(f);
+		return 1;
 	case PCAP_DROPS:
+		f->kernel_drops += f->reader.dropped_kernel;
+		f->interface_drops += f->reader.dropped_interface;
 		observer_lost(f->capture.observer, f->reader.dropped_kernel,
 			      f->reader.dropped_interface);
 		return 1;
@@ -238,33 +242,72 @@ step(struct capture_file *f)
 	return 1;
 }
 
-static void
-on_turn(evutil_socket_t fd, short what, void *arg)
+/* About a block of packets, or something else; the same results. */
+static int
+step(struct capture_file *f)
 {
-	struct capture_file *f = arg;
+	struct frame frame;
+	size_t length, used = 0;
+	const uint8_t *p = source_file_at(f->source, &length);
+	enum pcap_result result = PCAP_FRAME;
+
+	if (take_run(f, p, length, &used)) {
+		source_file_skip(f->source, used);
+		return 1;
+	}
+	for (unsigned n = 0; n < BATCH_MAX && result == PCAP_FRAME; n++) {
+		p = source_file_at(f->source, &length);
+		result = pcap_reader_next(&f->reader, p, length, &used, &frame);
+		if (result == PCAP_FRAME)
+			take_frame(f, &frame);
+		source_file_skip(f->source, used);
+	}
+	return take_other(f, result);
+}
+
+/*
+ * Reads for some milliseconds. False: no more now, or at all; it has been seen
+ * to that it goes on.
+ */
+static bool
+read_turn(struct capture_file *f)
+{
 	uint64_t until = clock_mono_ms() + TURN_MS;
 	int rc;
 
 	for (unsigned n = 1;; n++) {
 		if (stage_congested(f->capture.observer)) {
 			again(f, CONGESTED_MS);
-			return;
+			return false;
 		}
 		rc = step(f);
 		if (rc == -EAGAIN) {
 			event_add(f->readable, NULL);
-			return;
+			return false;
 		}
 		if (rc == 0) {
 			capture_flush(&f->capture);
 			if (!next_file(f))
-				return;
+				return false;
 		}
 		if (n % TURN_BLOCKS == 0 && clock_mono_ms() >= until)
-			break;
+			return true;
+	}
+}
+
+static void
+on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	struct capture_file *f = arg;
+	bool more = read_turn(f);
+
+	if (f->ended) {
+		f->capture.finished(f->capture.arg);
+		return;
 	}
 	/* Others first, then on. */
-	event_active(f->turn, EV_TIMEOUT, 0);
+	if (more)
+		event_active(f->turn, EV_TIMEOUT, 0);
 }
 
 /* ---- opening -------------------------------------------------------------- */
@@ -302,6 +345,26 @@ file_progress(const struct capture *capture, uint64_t *done, uint64_t *total)
 	*total = f->total;
 }
 
+/* By their names, or numbers. */
+static void
+report_links(const struct capture_file *f, struct report *report)
+{
+	struct text text = {0};
+
+	for (unsigned i = 0; i < f->link_count; i++) {
+		const char *name = capture_link_name(f->link[i]);
+
+		if (i > 0)
+			text_add_char(&text, ' ');
+		if (name)
+			text_add(&text, name);
+		else
+			text_add_uint(&text, f->link[i]);
+	}
+	report_text(report, "linkTypes", text.data ? text.data : "");
+	text_fini(&text);
+}
+
 static void
 file_report(struct capture *capture, struct report *report)
 {
@@ -312,10 +375,13 @@ file_report(struct capture *capture, struct report *report)
 	report_text(report, "file",
 		    f->at < f->path_count ? shown(f->path[f->at]) : "");
 	report_bool(report, "ended", f->ended);
+	report_links(f, report);
 	report_uint(report, "files", f->files);
 	report_uint(report, "fileFaults", f->faults);
 	report_uint(report, "octetsRead", done);
 	report_uint(report, "octetsTotal", total);
+	report_uint(report, "kernelDrops", f->kernel_drops);
+	report_uint(report, "interfaceDrops", f->interface_drops);
 }
 
 static const struct capture_ops file_ops = {

@@ -92,8 +92,8 @@ read_file_header(struct pcap_reader *r, const uint8_t *p, size_t length,
 	if (length < FILE_HEADER)
 		return more(r, FILE_HEADER);
 	r->link = get32(r, p + 20) & LINK_MASK;
-	/* Numbers that some systems have for what others call RAW. */
 	r->begun = true;
+	r->plain = !r->modified;
 	*used = FILE_HEADER;
 	return PCAP_LINK;
 }
@@ -159,7 +159,7 @@ pcap_reader_run(struct pcap_reader *r, const uint8_t *p, size_t length,
 	uint32_t n = 0;
 
 	*used = 0;
-	if (!r->begun || r->ng || r->modified)
+	if (!r->plain)
 		return 0;
 	while (n < count && end - p >= RECORD_HEADER) {
 		uint32_t captured = get32(r, p + 8);

@@ -47,6 +47,7 @@ struct pcap_reader {
 	uint64_t last_ns; /* time of the last packet, for those without */
 	uint64_t dropped_interface, dropped_kernel; /* PCAP_DROPS */
 	const char *fault;
+	bool plain; /* pcap_reader_run reads it */
 	unsigned interface_count, interface_size;
 	struct pcap_interface *interface;
 };
@@ -63,9 +64,9 @@ enum pcap_result pcap_reader_next(struct pcap_reader *reader, const uint8_t *p,
 				  struct frame *frame);
 
 /*
- * The same for as many pcap records as there are, up to count frames; returns
- * how many. 0: ask pcap_reader_next, which says why. Stops before a frame that
- * comes more than span_ns after the first one.
+ * The same for as many records of plain pcap as there are, up to count frames;
+ * returns how many. 0: ask pcap_reader_next, which says why. Stops before a
+ * frame that comes more than span_ns after the first one.
  */
 uint32_t pcap_reader_run(struct pcap_reader *reader, const uint8_t *p,
 			 size_t length, size_t *used, struct frame *frame,
