@@ -135,6 +135,8 @@ struct capture_conf {
 	bool immediate;         /* no buffering: for slow links */
 	bool promiscuous;
 	uint16_t fanout;        /* PACKET_FANOUT group, 0: none */
+	bool follows;           /* another capture of the group counts what
+				 * the interface drops */
 	/* or files, one after the other, "-": standard input. */
 	const char *const *files;
 	unsigned file_count;

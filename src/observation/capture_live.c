@@ -6,15 +6,14 @@
  * that takes a block. An interface that goes away is waited for.
  */
 #include <errno.h>
-#include <ifaddrs.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "capture.h"
-#include "conflux/clock.h"
 #include "conflux/log.h"
 #include "conflux/nearest.h"
 #include "conflux/wire.h"
@@ -25,6 +24,7 @@ enum {
 	STATISTICS_MS = 1000,
 	REOPEN_MS = 1000,        /* between two attempts, at first */
 	REOPEN_MAX_MS = 30000,
+	STOP_TURNS = 256,        /* of what the kernel has at the end */
 	BLOCK_OCTETS = 256 * 1024, /* of the packets in a block, at least one */
 	LINK_SLL = 113,
 	LINK_SLL2 = 276,
@@ -38,7 +38,9 @@ struct capture_live {
 	uint32_t snap_length, buffer_octets;
 	bool immediate, promiscuous;
 	uint16_t fanout;
+	bool follows; /* another worker counts what the interface drops */
 	pcap_t *pcap; /* NULL: it is down */
+	uint64_t since_ns; /* what came before others have, too */
 	uint32_t link;
 	bool nano;
 	struct event *readable;
@@ -98,6 +100,8 @@ on_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *data)
 		      (l->nano ? fraction : fraction * 1000);
 	struct frame *frame;
 
+	if (ns < l->since_ns)
+		return;
 	if (capture_block_over(c, ns) || l->buffer_size - l->used < length)
 		flush(l);
 	if (c->frame_count == 0)
@@ -131,6 +135,8 @@ count_drops(struct capture_live *l)
 	if_dropped = stat.ps_ifdrop - l->if_dropped;
 	l->dropped = stat.ps_drop;
 	l->if_dropped = stat.ps_ifdrop;
+	if (l->follows)
+		if_dropped = 0;
 	l->kernel_drops += dropped;
 	l->interface_drops += if_dropped;
 	observer_lost(l->capture.observer, dropped, if_dropped);
@@ -172,10 +178,10 @@ went_down(struct capture_live *l)
 	wait_for(l, l->reopen_ms);
 }
 
-static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+/* How many packets there were. */
+static int
+read_turn(struct capture_live *l)
 {
-	struct capture_live *l = arg;
 	int n, sum = 0;
 
 	do {
@@ -186,6 +192,13 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	flush(l);
 	if (n < 0)
 		went_down(l);
+	return sum;
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	read_turn(arg);
 }
 
 /* ---- opening --------------------------------------------------------------- */
@@ -254,15 +267,24 @@ set_filter(struct capture_live *l, char **error)
 	return rc < 0 ? refuse(l, PCAP_ERROR, error) : 0;
 }
 
-/* By a hash of the flow that is the same for both directions. */
+/*
+ * By a hash of the flow that is the same for both directions. No rollover: a
+ * flow stays with its worker, what it has no room for is dropped and counted.
+ * Until it is in the group a socket has the packets of all.
+ */
 static int
 set_fanout(struct capture_live *l, char **error)
 {
 	const uint32_t mode = PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG;
 	uint32_t how = l->fanout | mode << 16;
+	struct timespec now;
 
-	if (l->fanout && setsockopt(pcap_fileno(l->pcap), SOL_PACKET,
-				    PACKET_FANOUT, &how, sizeof(how)) < 0)
+	if (!l->fanout)
+		return 0;
+	clock_gettime(CLOCK_REALTIME, &now);
+	l->since_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	if (setsockopt(pcap_fileno(l->pcap), SOL_PACKET, PACKET_FANOUT, &how,
+		       sizeof(how)) < 0)
 		return capture_error(error, -errno,
 				     "interface %s: several workers can't "
 				     "share it: %s",
@@ -304,6 +326,12 @@ activate(struct capture_live *l, char **error)
 	rc = pcap_activate(l->pcap);
 	if (rc < 0)
 		return refuse(l, rc, error);
+	if (rc > 0)
+		log_warning("observation: %s: interface %s: %s; it is "
+			    "captured as it is",
+			    l->capture.name, l->interface,
+			    rc == PCAP_WARNING ? pcap_geterr(l->pcap)
+					       : pcap_statustostr(rc));
 	if (l->index == 0) /* of all interfaces: with their numbers */
 		pcap_set_datalink(l->pcap, DLT_LINUX_SLL2);
 	if (pcap_setnonblock(l->pcap, 1, text) < 0)
@@ -346,6 +374,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	int rc;
 
 	if (l->pcap) {
+		l->since_ns = 0; /* clocks can be set back */
 		count_drops(l);
 		wait_for(l, STATISTICS_MS);
 		return;
@@ -373,11 +402,11 @@ live_stop(struct capture *capture)
 {
 	struct capture_live *l = (struct capture_live *)capture;
 
-	if (l->pcap && l->readable) {
-		/* What the kernel still has. */
-		on_readable(-1, 0, l);
-		count_drops(l);
-	}
+	/* What the kernel still has. */
+	for (unsigned turn = 0; l->pcap && turn < STOP_TURNS; turn++)
+		if (read_turn(l) == 0)
+			break;
+	count_drops(l);
 	close_pcap(l);
 	if (l->timer)
 		event_del(l->timer);
@@ -444,6 +473,7 @@ capture_live_open(const struct capture_conf *conf, struct capture *capture,
 	l->immediate = conf->immediate;
 	l->promiscuous = conf->promiscuous;
 	l->fanout = conf->fanout;
+	l->follows = conf->follows;
 	l->buffer_size = l->snap_length + 8 > BLOCK_OCTETS ? l->snap_length + 8
 							   : BLOCK_OCTETS;
 	l->buffer = malloc(l->buffer_size);

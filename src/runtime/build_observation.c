@@ -200,6 +200,7 @@ add_interface(struct unit *unit, const char *name, char **error)
 		.immediate = conf_bool(node, "immediate"),
 		.promiscuous = conf_bool(node, "promiscuous"),
 		.fanout = fanout_group(unit, unit->capture_count),
+		.follows = unit->worker->index > 0,
 	};
 
 	if (unit->worker->index == 0)
