@@ -79,6 +79,13 @@ const uint8_t *shape_field(const struct shape *shape, int field,
 			   uint32_t *length);
 
 /*
+ * The same of an unsigned number, which may have any length up to 8 octets
+ * (RFC 7011 section 6.2). False: there is none, and *value stays as it is.
+ */
+bool shape_uint(const struct shape *shape, int field, const uint8_t *record,
+		uint32_t size, uint64_t *value);
+
+/*
  * The length of the record at p, of which left octets may be read, or -EBADMSG
  * if it does not end there. Walks variable-length fields.
  */

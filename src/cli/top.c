@@ -12,7 +12,6 @@
 
 #include "cli.h"
 #include "conflux/cache.h"
-#include "conflux/wire.h"
 
 enum { KEYS_MAX = 32, VALUES = 7, CELL_MAX = 64 };
 
@@ -190,10 +189,10 @@ value_of(const struct shape *shape, const uint8_t *record, uint32_t length,
 {
 	int field = shape_find(shape, value_element[v].pen,
 			       value_element[v].id, 0);
-	uint32_t octets;
-	const uint8_t *p = shape_field(shape, field, record, length, &octets);
+	uint64_t value = 0;
 
-	return p && octets >= 1 && octets <= 8 ? wire_get_uint(p, octets) : 0;
+	shape_uint(shape, field, record, length, &value);
+	return value;
 }
 
 static void
@@ -387,13 +386,11 @@ protocol(uint64_t number, char *text, size_t size)
 static uint64_t
 number_of(const struct line *line, uint16_t id, bool *there)
 {
-	int field = shape_find(line->shape, 0, id, 0);
-	uint32_t length;
-	const uint8_t *p = shape_field(line->shape, field, line->record,
-				       line->length, &length);
+	uint64_t value = 0;
 
-	*there = p != NULL;
-	return p ? wire_get_uint(p, length) : 0;
+	*there = shape_uint(line->shape, shape_find(line->shape, 0, id, 0),
+			    line->record, line->length, &value);
+	return value;
 }
 
 /* 192.0.2.1:53, [2001:db8::1]:53 */

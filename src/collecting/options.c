@@ -18,57 +18,21 @@
 
 #include "conflux/hash.h"
 #include "conflux/type_information.h"
-#include "conflux/wire.h"
 #include "options.h"
 
 enum { LEARNT_MAX = 1024 }; /* elements of one session */
 
 /* ---- reading ----------------------------------------------------------- */
 
-struct value {
-	const uint8_t *p;
-	uint32_t length;
-};
-
-/* The content of the field at p; the next field starts behind it. */
-static struct value
-field_value(const struct field *field, const uint8_t *p)
-{
-	struct value value = {p, field->length};
-
-	if (field->length != IE_VARIABLE)
-		return value;
-	value.length = *value.p++;
-	if (value.length == 255) {
-		value.length = wire_get16(value.p);
-		value.p += 2;
-	}
-	return value;
-}
-
-/* Field index of a record that is known to be whole. */
-static struct value
-record_field(const struct shape *shape, const uint8_t *record, int index)
-{
-	struct value value = {record, 0};
-
-	for (int i = 0; i <= index; i++)
-		value = field_value(&shape->field[i], value.p + value.length);
-	return value;
-}
-
-/* An unsigned number of a field that may be absent (-1) or have any length. */
+/* An unsigned number of a field that may be absent (-1): 0. */
 static uint64_t
-record_uint(const struct shape *shape, const uint8_t *record, int index)
+record_uint(const struct shape *shape, int field, const uint8_t *record,
+	    uint32_t length)
 {
-	struct value value;
+	uint64_t value = 0;
 
-	if (index < 0)
-		return 0;
-	value = record_field(shape, record, index);
-	if (value.length > 8)
-		return 0;
-	return wire_get_uint(value.p, value.length);
+	shape_uint(shape, field, record, length, &value);
+	return value;
 }
 
 /* ---- what a shape has -------------------------------------------------- */
@@ -115,8 +79,9 @@ learn_type(struct domain *domain, const struct options_plan *plan,
 	   const struct shape *shape, const uint8_t *record, uint32_t length)
 {
 	struct collecting *c = domain->session->process;
-	unsigned pen = (unsigned)record_uint(shape, record, plan->pen);
-	unsigned id = (unsigned)record_uint(shape, record, plan->element);
+	unsigned pen = (unsigned)record_uint(shape, plan->pen, record, length);
+	unsigned id = (unsigned)record_uint(shape, plan->element, record,
+					     length);
 	const char *reason = "";
 	int ret;
 
@@ -146,10 +111,11 @@ learn_type(struct domain *domain, const struct options_plan *plan,
 
 static void
 learn_flow_keys(struct domain *domain, const struct options_plan *plan,
-		const struct shape *shape, const uint8_t *record)
+		const struct shape *shape, const uint8_t *record,
+		uint32_t length)
 {
 	struct session *session = domain->session;
-	uint64_t id = record_uint(shape, record, plan->template_id);
+	uint64_t id = record_uint(shape, plan->template_id, record, length);
 	struct template *template;
 
 	if (id > UINT16_MAX)
@@ -158,8 +124,8 @@ learn_flow_keys(struct domain *domain, const struct options_plan *plan,
 				       (uint16_t)id, session->process->now_ms,
 				       session->counters.messages);
 	if (template)
-		template->flow_keys =
-			record_uint(shape, record, plan->flow_keys);
+		template->flow_keys = record_uint(shape, plan->flow_keys,
+						  record, length);
 }
 
 /* ---- remembering ------------------------------------------------------- */
@@ -215,11 +181,12 @@ remember(struct domain *domain, const struct options_plan *plan,
 	 const struct batch *batch, const uint8_t *record, uint32_t length)
 {
 	struct session *session = domain->session;
-	struct value last = record_field(batch->shape, record,
-					 batch->shape->scope_count - 1);
+	uint32_t hash, last_length;
+	const uint8_t *last =
+		shape_field(batch->shape, batch->shape->scope_count - 1, record,
+			    length, &last_length);
 	struct option_key key = {domain, plan->names, record,
-				 (uint32_t)(last.p + last.length - record)};
-	uint32_t hash;
+				 (uint32_t)(last + last_length - record)};
 	struct option *option;
 
 	hash = (uint32_t)hash_bytes(record, key.scope_length,
@@ -267,10 +234,12 @@ options_learn(struct domain *domain, const struct batch *batch)
 		if (plan->teaches)
 			learn_type(domain, plan, batch->shape, record, length);
 		if (plan->template_id >= 0 && plan->flow_keys >= 0)
-			learn_flow_keys(domain, plan, batch->shape, record);
+			learn_flow_keys(domain, plan, batch->shape, record,
+					length);
 		if (plan->init_time >= 0) {
-			domain->scope.system_init_ms = record_uint(
-				batch->shape, record, plan->init_time);
+			domain->scope.system_init_ms =
+				record_uint(batch->shape, plan->init_time,
+					    record, length);
 			domain->scope.has_init =
 				domain->scope.system_init_ms > 0;
 		}

@@ -14,20 +14,10 @@ static uint64_t
 counter(const struct shape *shape, uint16_t id, const uint8_t *record,
 	uint32_t length)
 {
-	int n = shape_find(shape, 0, id, 0);
-	struct reader r;
+	uint64_t value = 0;
 
-	if (n < 0)
-		return 0;
-	reader_init(&r, record, length);
-	for (int i = 0; i < n; i++)
-		reader_take(&r, shape->field[i].length == IE_VARIABLE
-					? reader_varlen(&r)
-					: shape->field[i].length);
-	length = shape->field[n].length;
-	if (length > 8 || !(record = reader_take(&r, length)))
-		return 0;
-	return wire_get_uint(record, length);
+	shape_uint(shape, shape_find(shape, 0, id, 0), record, length, &value);
+	return value;
 }
 
 static void

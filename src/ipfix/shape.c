@@ -256,3 +256,16 @@ shape_field(const struct shape *shape, int field, const uint8_t *record,
 					   : f->length;
 	return reader_take(&r, *length);
 }
+
+bool
+shape_uint(const struct shape *shape, int field, const uint8_t *record,
+	   uint32_t size, uint64_t *value)
+{
+	uint32_t length;
+	const uint8_t *p = shape_field(shape, field, record, size, &length);
+
+	if (!p || length < 1 || length > 8)
+		return false;
+	*value = wire_get_uint(p, length);
+	return true;
+}

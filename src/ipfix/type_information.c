@@ -14,42 +14,17 @@
 #include <errno.h>
 #include <string.h>
 
-#include "conflux/wire.h"
 
 enum { NAME_OCTETS = 128, DESCRIPTION_OCTETS = 512 };
-
-struct value {
-	const uint8_t *p; /* NULL: no such field */
-	uint32_t length;
-};
-
-static struct value
-find_value(const struct shape *shape, const uint8_t *record, uint32_t length,
-	   uint16_t id)
-{
-	int index = shape_find(shape, 0, id, 0);
-	struct value value = {0};
-	struct reader r;
-
-	reader_init(&r, record, length);
-	for (int i = 0; i <= index; i++) {
-		value.length = shape->field[i].length == IE_VARIABLE
-				       ? (uint32_t)reader_varlen(&r)
-				       : shape->field[i].length;
-		value.p = reader_take(&r, value.length);
-	}
-	return value;
-}
 
 static uint64_t
 find_uint(const struct shape *shape, const uint8_t *record, uint32_t length,
 	  uint16_t id)
 {
-	struct value value = find_value(shape, record, length, id);
+	uint64_t value = 0;
 
-	if (!value.p || value.length > 8)
-		return 0;
-	return wire_get_uint(value.p, value.length);
+	shape_uint(shape, shape_find(shape, 0, id, 0), record, length, &value);
+	return value;
 }
 
 /* Control characters become spaces; zeros at the end fill a fixed field. */
@@ -57,14 +32,15 @@ static void
 find_string(const struct shape *shape, const uint8_t *record, uint32_t length,
 	    uint16_t id, char *text, uint32_t size)
 {
-	struct value value = find_value(shape, record, length, id);
-	uint32_t i;
+	uint32_t octets, i;
+	const uint8_t *p = shape_field(shape, shape_find(shape, 0, id, 0),
+				       record, length, &octets);
 
-	for (i = 0; value.p && i < value.length && i < size - 1; i++) {
-		if (value.p[i] == 0)
+	for (i = 0; p && i < octets && i < size - 1; i++) {
+		if (p[i] == 0)
 			break;
-		text[i] = (char)value.p[i];
-		if (value.p[i] < ' ' || value.p[i] == 127)
+		text[i] = (char)p[i];
+		if (p[i] < ' ' || p[i] == 127)
 			text[i] = ' ';
 	}
 	text[i] = 0;

@@ -19,7 +19,6 @@
 
 #include "conflux/ie.h"
 #include "conflux/ntp.h"
-#include "conflux/wire.h"
 #include "packet.h"
 #include "sampling.h"
 
@@ -176,12 +175,10 @@ struct record {
 static uint64_t
 number(const struct record *rec, int field, uint64_t fallback)
 {
-	uint32_t length;
-	const uint8_t *p = shape_field(rec->plan->shape, field, rec->data,
-				       rec->size, &length);
+	uint64_t value = fallback;
 
-	return p && length >= 1 && length <= 8 ? wire_get_uint(p, length)
-					       : fallback;
+	shape_uint(rec->plan->shape, field, rec->data, rec->size, &value);
+	return value;
 }
 
 static uint64_t

@@ -69,20 +69,6 @@ entry_get(struct sampling *s, const struct name *name)
 
 /* ---- parameters ------------------------------------------------------------ */
 
-/* False: the record has no such number. */
-static bool
-number(const struct shape *shape, int field, const uint8_t *record,
-       uint32_t size, uint64_t *out)
-{
-	uint32_t length;
-	const uint8_t *p = shape_field(shape, field, record, size, &length);
-
-	if (!p || length < 1 || length > 8)
-		return false;
-	*out = wire_get_uint(p, length);
-	return true;
-}
-
 /* RFC 7011 section 6.1.7 and 6.2: a float64, or sent as a float32. */
 static double
 probability(const struct shape *shape, const uint8_t *record, uint32_t size)
@@ -123,13 +109,13 @@ sampling_ratio(const struct shape *shape, const uint8_t *record, uint32_t size)
 	double p;
 
 	for (size_t i = 0; i < sizeof(pair) / sizeof(pair[0]); i++) {
-		if (!number(shape, shape_find(shape, 0, pair[i].taken, 0),
-			    record, size, &taken) ||
+		if (!shape_uint(shape, shape_find(shape, 0, pair[i].taken, 0),
+				record, size, &taken) ||
 		    taken == 0)
 			continue;
-		if (!number(shape, shape_find(shape, 0, pair[i].other, 0),
-			    record, size, &other))
-			other = pair[i].in_all ? taken : 0;
+		other = pair[i].in_all ? taken : 0;
+		shape_uint(shape, shape_find(shape, 0, pair[i].other, 0),
+			   record, size, &other);
 		if (!pair[i].in_all)
 			return ((double)taken + (double)other) / (double)taken;
 		return other > taken ? (double)other / (double)taken : 1;
@@ -149,8 +135,8 @@ learn_sequence(struct sampling *s, const struct name *name,
 	unsigned count = 0;
 
 	while (count < SELECTORS_MAX &&
-	       number(shape, shape_find(shape, 0, IE_selectorId, count),
-		      record, size, &id[count]))
+	       shape_uint(shape, shape_find(shape, 0, IE_selectorId, count),
+			  record, size, &id[count]))
 		count++;
 	/* Statistics have the same scope, and name no selectors. */
 	entry = count ? entry_get(s, name) : NULL;
@@ -189,7 +175,7 @@ sampling_learn(struct sampling *s, const struct batch *batch)
 		uint32_t size;
 		const uint8_t *record = batch_record(batch, i, &size);
 
-		if (!number(shape, 0, record, size, &name.id))
+		if (!shape_uint(shape, 0, record, size, &name.id))
 			continue;
 		if (scope->id == IE_selectorId)
 			learn_selector(s, &name, shape, record, size);

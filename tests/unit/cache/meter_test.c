@@ -33,13 +33,13 @@ struct sink {
 static uint64_t
 field_of(const struct batch *batch, uint32_t i, uint32_t pen, uint16_t id)
 {
-	uint32_t size, length;
+	uint32_t size;
 	const uint8_t *record = batch_record(batch, i, &size);
-	const uint8_t *p = shape_field(
-		batch->shape, shape_find(batch->shape, pen, id, 0), record,
-		size, &length);
+	uint64_t value = 0;
 
-	return p ? wire_get_uint(p, length) : 0;
+	shape_uint(batch->shape, shape_find(batch->shape, pen, id, 0), record,
+		   size, &value);
+	return value;
 }
 
 static void

@@ -198,11 +198,50 @@ test_many_shapes(void)
 	teardown();
 }
 
+/* Before, in and behind a field of variable length; numbers of any length. */
+static void
+test_values(void)
+{
+	static const uint8_t record[] = {0x12, 0x34, 2, 'a', 'b', 0, 0, 7};
+	const struct shape *shape;
+	struct field fields[3];
+	uint64_t value = 99;
+	uint32_t length;
+
+	setup(10);
+	fields[0] = field(IE_octetDeltaCount, 2);
+	fields[1] = field(IE_interfaceName, IE_VARIABLE);
+	fields[2] = field(IE_packetDeltaCount, 3);
+	CU_ASSERT_EQUAL_FATAL(shape_get(table, fields, 3, 0, &shape), 0);
+	CU_ASSERT_PTR_EQUAL(shape_field(shape, 1, record, 8, &length),
+			    record + 3);
+	CU_ASSERT_EQUAL(length, 2);
+	CU_ASSERT_PTR_EQUAL(shape_field(shape, 2, record, 8, &length),
+			    record + 5);
+	CU_ASSERT_PTR_NULL(shape_field(shape, 2, record, 7, &length));
+	CU_ASSERT_PTR_NULL(shape_field(shape, -1, record, 8, &length));
+	CU_ASSERT_FALSE(shape_uint(shape, -1, record, 8, &value));
+	CU_ASSERT_FALSE(shape_uint(shape, 2, record, 7, &value));
+	CU_ASSERT_EQUAL(value, 99);
+	CU_ASSERT(shape_uint(shape, 2, record, 8, &value));
+	CU_ASSERT_EQUAL(value, 7);
+	CU_ASSERT(shape_uint(shape, 0, record, 8, &value));
+	CU_ASSERT_EQUAL(value, 0x1234);
+	shape_release(shape);
+	/* Too long for a number. */
+	fields[0] = field(IE_octetDeltaCount, 9);
+	CU_ASSERT_EQUAL_FATAL(shape_get(table, fields, 1, 0, &shape), 0);
+	CU_ASSERT_FALSE(shape_uint(shape, 0, record, 9, &value));
+	shape_release(shape);
+	teardown();
+}
+
 static const struct unit_test tests[] = {
 	{"equal fields are one shape", test_equal_fields_are_one_shape},
 	{"impossible shapes are refused", test_impossible_shapes},
 	{"lengths of records", test_record_lengths},
 	{"many shapes come and go", test_many_shapes},
+	{"values", test_values},
 };
 
 int
