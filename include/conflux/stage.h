@@ -177,6 +177,9 @@ int stage_link(struct stage *stage, struct stage *next);
 void stage_tick(struct stage *stage, uint64_t now_ms);
 void stage_scope_end(struct stage *stage, const struct scope *scope);
 void stage_cut(struct stage *stage);
+/* The same for all next stages: for stages that have these operations. */
+void stage_pass_scope_end(const struct stage *stage, const struct scope *scope);
+void stage_pass_cut(const struct stage *stage);
 void stage_flush(struct stage *stage);
 bool stage_congested(const struct stage *stage);
 bool stage_drained(const struct stage *stage);

@@ -271,8 +271,8 @@ cache_free(struct stage *stage)
 static void
 cache_scope_end(struct stage *stage, const struct scope *scope)
 {
-	for (unsigned i = 0; scope->packets && i < stage->next_count; i++)
-		stage_scope_end(stage->next[i], scope);
+	if (scope->packets)
+		stage_pass_scope_end(stage, scope);
 }
 
 static const struct stage_ops cache_ops = {

@@ -92,8 +92,7 @@ cache_cut(struct stage *stage)
 	if (!cache->flushing)
 		cache->exporting = false;
 	retired_run(cache, true);
-	for (unsigned i = 0; i < stage->next_count; i++)
-		stage_cut(stage->next[i]);
+	stage_pass_cut(stage);
 }
 
 void

@@ -40,12 +40,9 @@ domain_equal(const void *item, const void *key)
 static void
 domain_free(struct domain *domain)
 {
-	struct stage *stage = &domain->session->process->stage;
-
 	options_drop(domain);
 	held_drop(domain);
-	for (unsigned i = 0; i < stage->next_count; i++)
-		stage_scope_end(stage->next[i], &domain->scope);
+	stage_pass_scope_end(&domain->session->process->stage, &domain->scope);
 	free(domain);
 }
 

@@ -333,8 +333,7 @@ stop_end(struct meter_reader *reader)
 {
 	evtimer_del(reader->stop_timer);
 	reader->stopped = true;
-	for (unsigned i = 0; i < reader->stage.next_count; i++)
-		stage_scope_end(reader->stage.next[i], &reader->scope);
+	stage_pass_scope_end(&reader->stage, &reader->scope);
 	if (reader->stop_done)
 		reader->stop_done(reader->stop_arg);
 }

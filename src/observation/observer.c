@@ -598,8 +598,7 @@ observer_free(struct stage *stage)
 {
 	struct observer *o = (struct observer *)stage;
 
-	for (unsigned i = 0; i < stage->next_count; i++)
-		stage_scope_end(stage->next[i], &o->scope);
+	stage_pass_scope_end(stage, &o->scope);
 	for (unsigned i = 0; i < o->class_count; i++)
 		class_free(o->class[i]);
 	fragments_free(o->fragments);

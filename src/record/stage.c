@@ -34,12 +34,24 @@ stage_scope_end(struct stage *stage, const struct scope *scope)
 }
 
 void
+stage_pass_scope_end(const struct stage *stage, const struct scope *scope)
+{
+	for (unsigned i = 0; i < stage->next_count; i++)
+		stage_scope_end(stage->next[i], scope);
+}
+
+void
 stage_cut(struct stage *stage)
 {
-	if (stage->ops->cut) {
+	if (stage->ops->cut)
 		stage->ops->cut(stage);
-		return;
-	}
+	else
+		stage_pass_cut(stage);
+}
+
+void
+stage_pass_cut(const struct stage *stage)
+{
 	for (unsigned i = 0; i < stage->next_count; i++)
 		stage_cut(stage->next[i]);
 }

@@ -295,19 +295,14 @@ selection_tick(struct stage *stage, uint64_t now_ms)
 static void
 selection_scope_end(struct stage *stage, const struct scope *scope)
 {
-	for (unsigned i = 0; i < stage->next_count; i++)
-		stage_scope_end(stage->next[i], scope);
+	stage_pass_scope_end(stage, scope);
 }
 
 static void
 end_scopes(struct selection *sel)
 {
-	struct stage *stage = &sel->stage;
-
-	for (unsigned i = 0; i < stage->next_count; i++) {
-		stage_scope_end(stage->next[i], &sel->scope);
-		stage_scope_end(stage->next[i], &sel->told_scope);
-	}
+	stage_pass_scope_end(&sel->stage, &sel->scope);
+	stage_pass_scope_end(&sel->stage, &sel->told_scope);
 }
 
 static void
@@ -407,10 +402,7 @@ selection_wants(const struct stage *stage,
 void
 selection_renew(struct selection *sel)
 {
-	struct stage *stage = &sel->stage;
-
-	for (unsigned i = 0; i < stage->next_count; i++)
-		stage_cut(stage->next[i]);
+	stage_pass_cut(&sel->stage);
 	end_scopes(sel);
 	/* The lower half tells the configured sequence, the upper counts. */
 	sel->sequence_id += (uint64_t)1 << 32;
