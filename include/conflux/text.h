@@ -30,6 +30,13 @@ void text_printf(struct text *text, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /*
+ * A message for the user in *error, which is to be freed; NULL without memory.
+ * Returns rc.
+ */
+int text_error(char **error, int rc, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
  * A JSON string with quotes; octets that are not valid UTF-8 are written as
  * U+FFFD, so that the output is always valid JSON.
  */

@@ -101,6 +101,18 @@ text_add_hex(struct text *text, const uint8_t *data, size_t length)
 	text->length += length * 2;
 }
 
+int
+text_error(char **error, int rc, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(error, format, args) < 0)
+		*error = NULL;
+	va_end(args);
+	return rc;
+}
+
 void
 text_printf(struct text *text, const char *format, ...)
 {

@@ -3,22 +3,8 @@
 #include "capture.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-int
-capture_error(char **error, int rc, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	if (vasprintf(error, format, args) < 0)
-		*error = NULL;
-	va_end(args);
-	return rc;
-}
 
 void
 capture_flush(struct capture *c)
@@ -70,8 +56,8 @@ compile(const char *expression, uint32_t link, struct bpf_program *program,
 		return -ENOMEM;
 	if (pcap_compile(dead, program, expression, 1,
 			 PCAP_NETMASK_UNKNOWN) < 0)
-		rc = capture_error(error, -EINVAL, "filter \"%s\": %s",
-				   expression, pcap_geterr(dead));
+		rc = text_error(error, -EINVAL, "filter \"%s\": %s", expression,
+				pcap_geterr(dead));
 	pcap_close(dead);
 	return rc;
 }
@@ -105,9 +91,9 @@ capture_add_filter(struct capture *c, uint32_t link, char **error)
 	if (!c->expression || find_filter(c, link))
 		return 0;
 	if (c->filter_count == FILTERS_MAX)
-		return capture_error(error, -ENOSPC,
-				     "more than %d link types, and a filter",
-				     FILTERS_MAX);
+		return text_error(error, -ENOSPC,
+				  "more than %d link types, and a filter",
+				  FILTERS_MAX);
 	f = &c->filter[c->filter_count];
 	f->link = link;
 	rc = compile(c->expression, link, &f->program, error);

@@ -84,8 +84,4 @@ int capture_live_open(const struct capture_conf *conf, struct capture *capture,
 size_t capture_file_size(void);
 size_t capture_live_size(void);
 
-/* A message for the user; returns rc. */
-int capture_error(char **error, int rc, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
 #endif

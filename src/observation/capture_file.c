@@ -437,8 +437,8 @@ capture_file_open(const struct capture_conf *conf, struct capture *capture,
 	}
 	rc = open_file(f);
 	if (rc < 0)
-		return capture_error(error, rc, "%s: %s", shown(f->path[0]),
-				     strerror(-rc));
+		return text_error(error, rc, "%s: %s", shown(f->path[0]),
+				  strerror(-rc));
 	event_active(f->turn, EV_TIMEOUT, 0);
 	return 0;
 }

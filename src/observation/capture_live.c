@@ -227,25 +227,24 @@ refuse(struct capture_live *l, int status, char **error)
 	switch (status) {
 	case PCAP_ERROR_NO_SUCH_DEVICE:
 		near = nearest_interface(l->interface, best, sizeof(best));
-		return capture_error(error, -ENODEV,
-				     "there is no interface %s%s%s",
-				     l->interface, near ? ", nearest is " : "",
-				     near ? near : "");
+		return text_error(error, -ENODEV,
+				  "there is no interface %s%s%s", l->interface,
+				  near ? ", nearest is " : "",
+				  near ? near : "");
 	case PCAP_ERROR_PERM_DENIED:
 	case PCAP_ERROR_PROMISC_PERM_DENIED:
-		return capture_error(error, -EPERM,
-				     "interface %s: no right to capture, "
-				     "expected root or CAP_NET_RAW",
-				     l->interface);
+		return text_error(error, -EPERM,
+				  "interface %s: no right to capture, "
+				  "expected root or CAP_NET_RAW",
+				  l->interface);
 	case PCAP_ERROR_IFACE_NOT_UP:
-		return capture_error(error, -ENETDOWN,
-				     "interface %s is not up", l->interface);
+		return text_error(error, -ENETDOWN, "interface %s is not up",
+				  l->interface);
 	default:
-		return capture_error(error, -EIO, "interface %s: %s",
-				     l->interface,
-				     status == PCAP_ERROR
-					     ? pcap_geterr(l->pcap)
-					     : pcap_statustostr(status));
+		return text_error(error, -EIO, "interface %s: %s", l->interface,
+				  status == PCAP_ERROR
+					  ? pcap_geterr(l->pcap)
+					  : pcap_statustostr(status));
 	}
 }
 
@@ -259,9 +258,8 @@ set_filter(struct capture_live *l, char **error)
 		return 0;
 	if (pcap_compile(l->pcap, &program, l->capture.expression, 1,
 			 PCAP_NETMASK_UNKNOWN) < 0)
-		return capture_error(error, -EINVAL, "filter \"%s\": %s",
-				     l->capture.expression,
-				     pcap_geterr(l->pcap));
+		return text_error(error, -EINVAL, "filter \"%s\": %s",
+				  l->capture.expression, pcap_geterr(l->pcap));
 	rc = pcap_setfilter(l->pcap, &program);
 	pcap_freecode(&program);
 	return rc < 0 ? refuse(l, PCAP_ERROR, error) : 0;
@@ -285,10 +283,10 @@ set_fanout(struct capture_live *l, char **error)
 	l->since_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	if (setsockopt(pcap_fileno(l->pcap), SOL_PACKET, PACKET_FANOUT, &how,
 		       sizeof(how)) < 0)
-		return capture_error(error, -errno,
-				     "interface %s: several workers can't "
-				     "share it: %s",
-				     l->interface, strerror(errno));
+		return text_error(error, -errno,
+				  "interface %s: several workers can't "
+				  "share it: %s",
+				  l->interface, strerror(errno));
 	return 0;
 }
 
@@ -314,8 +312,8 @@ activate(struct capture_live *l, char **error)
 
 	l->pcap = pcap_create(l->interface, text);
 	if (!l->pcap)
-		return capture_error(error, -EIO, "interface %s: %s",
-				     l->interface, text);
+		return text_error(error, -EIO, "interface %s: %s", l->interface,
+				  text);
 	pcap_set_snaplen(l->pcap, (int)l->snap_length);
 	pcap_set_promisc(l->pcap, l->promiscuous);
 	pcap_set_timeout(l->pcap, BUFFER_TIMEOUT_MS);
@@ -335,8 +333,8 @@ activate(struct capture_live *l, char **error)
 	if (l->index == 0) /* of all interfaces: with their numbers */
 		pcap_set_datalink(l->pcap, DLT_LINUX_SLL2);
 	if (pcap_setnonblock(l->pcap, 1, text) < 0)
-		return capture_error(error, -EIO, "interface %s: %s",
-				     l->interface, text);
+		return text_error(error, -EIO, "interface %s: %s", l->interface,
+				  text);
 	l->link = (uint32_t)pcap_datalink(l->pcap);
 	return 0;
 }

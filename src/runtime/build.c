@@ -28,11 +28,9 @@ build_error(char **error, int rc, const struct conf_node *node,
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	if (asprintf(error, "%s \"%s\" (line %u): %s", node->name,
-		     conf_name(node) ? conf_name(node) : "", node->line,
-		     text) < 0)
-		*error = NULL;
-	return rc;
+	return text_error(error, rc, "%s \"%s\" (line %u): %s", node->name,
+			  conf_name(node) ? conf_name(node) : "", node->line,
+			  text);
 }
 
 static struct unit *

@@ -122,8 +122,6 @@ uint32_t selector_run(struct selection *sel, unsigned n,
 		      uint32_t *index, uint32_t count);
 /* What the sampling of all selectors together is, for the scope. */
 void selection_facts(struct selection *sel);
-int selection_error(char **error, int rc, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
 
 /* ---- match.c ------------------------------------------------------------- */
 

@@ -3,8 +3,6 @@
 /* The selectors of RFC 5475, one function each. */
 #include <errno.h>
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,18 +10,6 @@
 #include "conflux/wire.h"
 #include "hash.h"
 #include "internal.h"
-
-int
-selection_error(char **error, int rc, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	if (vasprintf(error, format, args) < 0)
-		*error = NULL;
-	va_end(args);
-	return rc;
-}
 
 /* ---- parameters ----------------------------------------------------------- */
 
@@ -93,16 +79,15 @@ selector_init(struct selector *s, const struct selector_conf *conf,
 	const char *reason = wrong(conf);
 
 	if (reason)
-		return selection_error(error, -EINVAL, "selector \"%s\": %s",
-				       conf->name, reason);
+		return text_error(error, -EINVAL, "selector \"%s\": %s",
+				  conf->name, reason);
 	*s = (struct selector){.conf = *conf};
 	if (conf->method == SELECTOR_MATCH &&
 	    (!conf->ie || match_parse(&s->match, conf->ie, conf->value) < 0))
-		return selection_error(
-			error, -EINVAL,
-			"selector \"%s\": \"%s\" is no value of %s", conf->name,
-			conf->value ? conf->value : "",
-			conf->ie ? conf->ie->name : "an element");
+		return text_error(error, -EINVAL,
+				  "selector \"%s\": \"%s\" is no value of %s",
+				  conf->name, conf->value ? conf->value : "",
+				  conf->ie ? conf->ie->name : "an element");
 	if (conf->method == SELECTOR_PROBABILITY)
 		s->threshold = conf->probability >= 1
 				       ? UINT64_MAX

@@ -460,9 +460,8 @@ init_selectors(struct selection *sel, const struct selection_conf *conf,
 	int rc = 0;
 
 	if (conf->selector_count == 0 || conf->selector_count >= SELECTORS_MAX)
-		return selection_error(error, -EINVAL,
-				       "expected 1 to %d selectors",
-				       SELECTORS_MAX - 1);
+		return text_error(error, -EINVAL, "expected 1 to %d selectors",
+				  SELECTORS_MAX - 1);
 	for (unsigned i = 0; rc == 0 && i < conf->selector_count; i++) {
 		struct selector *s = &sel->selector[sel->selector_count++];
 
