@@ -20,14 +20,12 @@
 
 enum {
 	BUFFER_TIMEOUT_MS = 100, /* a block of the kernel is given up by then */
-	TURN_PACKETS = 4096,     /* then others have their turn */
+	TURN_PACKETS = 4096,	 /* then others have their turn */
 	STATISTICS_MS = 1000,
-	REOPEN_MS = 1000,        /* between two attempts, at first */
+	REOPEN_MS = 1000, /* between two attempts, at first */
 	REOPEN_MAX_MS = 30000,
-	STOP_TURNS = 256,        /* of what the kernel has at the end */
+	STOP_TURNS = 256,	   /* of what the kernel has at the end */
 	BLOCK_OCTETS = 256 * 1024, /* of the packets in a block, at least one */
-	LINK_SLL = 113,
-	LINK_SLL2 = 276,
 };
 
 struct capture_live {
@@ -41,7 +39,7 @@ struct capture_live {
 	bool follows; /* another worker counts what the interface drops */
 	pcap_t *pcap; /* NULL: it is down */
 	uint64_t since_ns; /* what came before others have, too */
-	uint32_t link;
+	uint32_t link;	   /* DLT_ of libpcap */
 	bool nano;
 	struct event *readable;
 	struct event *timer; /* statistics, or the next attempt to open */
@@ -76,11 +74,11 @@ fill_direction(const struct capture_live *l, struct frame *frame,
 		frame->direction = FRAME_INGRESS;
 	else if (l->direction == CAPTURE_EGRESS)
 		frame->direction = FRAME_EGRESS;
-	if (l->link == LINK_SLL2 && frame->length >= 20) {
+	if (l->link == DLT_LINUX_SLL2 && frame->length >= 20) {
 		index = wire_get32(data + 4);
 		frame->direction = data[10] == PACKET_OUTGOING ? FRAME_EGRESS
 							       : FRAME_INGRESS;
-	} else if (l->link == LINK_SLL && frame->length >= 16) {
+	} else if (l->link == DLT_LINUX_SLL && frame->length >= 16) {
 		frame->direction = data[1] == PACKET_OUTGOING ? FRAME_EGRESS
 							      : FRAME_INGRESS;
 	}

@@ -282,8 +282,9 @@ value_tcp_options(const struct packet *p)
 	return set;
 }
 
-uint64_t
-value_window_scale(const struct packet *p)
+/* The shift count of the Window Scale option, or NULL. */
+static const uint8_t *
+window_scale(const struct packet *p)
 {
 	const uint8_t *next = p->transport + 20, *at;
 	size_t length;
@@ -291,8 +292,14 @@ value_window_scale(const struct packet *p)
 
 	while ((kind = tcp_option(p, &next, &at, &length)) >= 0)
 		if (kind == 3 && length == 1)
-			return at[0];
-	return 0;
+			return at;
+	return NULL;
+}
+
+uint64_t
+value_window_scale(const struct packet *p)
+{
+	return *window_scale(p);
 }
 
 void
@@ -304,19 +311,6 @@ bits_tcp_options(const struct packet *p, uint8_t *out)
 
 	while ((kind = tcp_option(p, &next, &at, &length)) >= 0)
 		set_bit(out, (unsigned)kind);
-}
-
-static bool
-has_window_scale(const struct packet *p)
-{
-	const uint8_t *next = p->transport + 20, *at;
-	size_t length;
-	int kind;
-
-	while ((kind = tcp_option(p, &next, &at, &length)) >= 0)
-		if (kind == 3 && length == 1)
-			return true;
-	return false;
 }
 
 /* UDP-Lite (RFC 3828) has the coverage of its checksum in that place. */
@@ -430,8 +424,7 @@ element_extras(const struct packet *p, unsigned extras)
 	const uint8_t *there = p->frame->data + p->frame->length;
 	unsigned set = 0;
 
-	if (extras & EXTRA_WINDOW_SCALE && p->has & HAS_TCP &&
-	    has_window_scale(p))
+	if (extras & EXTRA_WINDOW_SCALE && p->has & HAS_TCP && window_scale(p))
 		set |= EXTRA_WINDOW_SCALE;
 	if (extras & EXTRA_GTPU_SEQUENCE && p->has & HAS_GTPU &&
 	    p->gtpu[0] & 0x02 && there - p->gtpu >= 10)

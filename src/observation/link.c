@@ -11,47 +11,12 @@
 #include "walk.h"
 
 enum {
-	LINK_NULL = 0,
-	LINK_AX25_RAW = 12, /* RAW, as some systems number it */
-	LINK_RAW_BSD = 14,
-	LINK_PPP = 9,
-	LINK_PPP_HDLC = 50,
-	LINK_PPP_ETHER = 51,
-	LINK_ATM_RFC1483 = 100,
-	LINK_RAW = 101,
-	LINK_C_HDLC = 104,
-	LINK_IEEE802_11 = 105,
-	LINK_FRELAY = 107,
-	LINK_LOOP = 108,
-	LINK_LINUX_SLL = 113,
-	LINK_IEEE802_11_PRISM = 119,
-	LINK_IP_OVER_FC = 122,
-	LINK_IEEE802_11_RADIO = 127,
-	LINK_IEEE802_11_AVS = 163,
-	LINK_PPI = 192,
-	LINK_PPP_WITH_DIR = 204,
-	LINK_IPV4 = 228,
-	LINK_IPV6 = 229,
-	LINK_NFLOG = 239,
-	LINK_LINUX_SLL2 = 276,
 	PPP_IPV4 = 0x0021,
 	PPP_IPV6 = 0x0057,
 	PPP_MPLS = 0x0281,
 	PPP_MPLS_MULTICAST = 0x0283,
 	WLAN_HEADER = 24,
 };
-
-/* Steps over a header of that many octets. */
-static bool
-skip(struct walk *w, size_t length)
-{
-	if (walk_left(w) < length) {
-		walk_truncated(w);
-		return false;
-	}
-	w->at += length;
-	return true;
-}
 
 /*
  * Ethernet II, or 802.3 with a length below 1536. Of several (pseudo-wires,
@@ -85,17 +50,11 @@ walk_llc(struct walk *w)
 {
 	if (walk_left(w) < 3)
 		return walk_truncated(w);
-	if (w->at[0] == 0xaa && w->at[1] == 0xaa) {
-		if (walk_left(w) < 8)
-			return walk_truncated(w);
-		w->at += 8;
-		/* Organisations have types of their own: 0 and bridges not. */
-		return walk_note_type(w, wire_get16(w->at - 2));
-	}
-	if (w->at[0] == 0x06 && w->at[1] == 0x06) {
-		w->at += 3;
-		return LAYER_IPV4;
-	}
+	/* Organisations have types of their own: 0 and bridges not. */
+	if (w->at[0] == 0xaa && w->at[1] == 0xaa)
+		return walk_behind_type(w, 8);
+	if (w->at[0] == 0x06 && w->at[1] == 0x06)
+		return walk_behind(w, 3, LAYER_IPV4);
 	return LAYER_END;
 }
 
@@ -117,8 +76,7 @@ walk_vlan(struct walk *w)
 		p->has |= HAS_VLAN2;
 		p->vlan_count++;
 	}
-	w->at += 4;
-	return walk_note_type(w, wire_get16(w->at - 2));
+	return walk_behind_type(w, 4);
 }
 
 /* 802.1ah: I-TAG, then a whole customer frame. */
@@ -133,9 +91,7 @@ walk_pbb(struct walk *w)
 		p->has |= HAS_PBB;
 		p->pbb = w->at;
 	}
-	w->at += 4 + 12;
-	w->at += 2;
-	return walk_note_type(w, wire_get16(w->at - 2));
+	return walk_behind_type(w, 18);
 }
 
 /* RFC 2516. */
@@ -146,8 +102,7 @@ walk_pppoe(struct walk *w)
 		return walk_truncated(w);
 	if (w->at[0] != 0x11 || w->at[1] != 0)
 		return LAYER_END; /* not of the session's data */
-	w->at += 6;
-	return LAYER_PPP;
+	return walk_behind(w, 6, LAYER_PPP);
 }
 
 enum layer
@@ -160,10 +115,7 @@ walk_type(struct walk *w)
 	case TYPE_QINQ_OLD2:
 		return walk_vlan(w);
 	case TYPE_VNTAG:
-		if (walk_left(w) < 6)
-			return walk_truncated(w);
-		w->at += 6;
-		return walk_note_type(w, wire_get16(w->at - 2));
+		return walk_behind_type(w, 6);
 	default:
 		break;
 	}
@@ -224,16 +176,6 @@ walk_ppp(struct walk *w)
 	default:
 		return LAYER_END;
 	}
-}
-
-/* Cisco's HDLC has an EtherType. */
-static enum layer
-link_hdlc(struct walk *w)
-{
-	if (walk_left(w) < 4)
-		return walk_truncated(w);
-	w->at += 4;
-	return walk_note_type(w, wire_get16(w->at - 2));
 }
 
 /*
@@ -315,7 +257,7 @@ link_frame_relay(struct walk *w)
 	case 0x8e:
 		return LAYER_IPV6;
 	case 0x80: /* SNAP */
-		if (!skip(w, 5))
+		if (!walk_skip(w, 5))
 			return LAYER_END;
 		/* 00-80-c2: a bridged frame, 0007 is Ethernet without FCS */
 		if (memcmp(w->at - 5, "\0\x80\xc2", 3) == 0)
@@ -341,7 +283,7 @@ link_atm(struct walk *w)
 
 		if (id != 1 && id != 7)
 			return LAYER_END;
-		return skip(w, 10) ? LAYER_ETHERNET : LAYER_END;
+		return walk_behind(w, 10, LAYER_ETHERNET);
 	}
 	return LAYER_LLC;
 }
@@ -380,7 +322,7 @@ link_wlan(struct walk *w)
 		return LAYER_END;
 	/* A-MSDU: of several frames in one, the first. */
 	if (kind & 0x80 && p->wlan[header - (flags & 0x80 ? 6 : 2)] & 0x80)
-		return skip(w, 14) ? LAYER_LLC : LAYER_END;
+		return walk_behind(w, 14, LAYER_LLC);
 	return LAYER_LLC;
 }
 
@@ -402,7 +344,7 @@ link_radiotap(struct walk *w)
 	length = start[2] | (size_t)start[3] << 8;
 	if (length < 8)
 		return walk_fault(w, FAULT_BAD_HEADER);
-	if (!skip(w, length))
+	if (!walk_skip(w, length))
 		return LAYER_END;
 	present = start[4] | (uint32_t)start[5] << 8;
 	/* More words of presence follow while bit 31 is set. */
@@ -416,7 +358,7 @@ link_radiotap(struct walk *w)
 	if (padded && next == LAYER_LLC) {
 		size_t odd = (size_t)(w->at - (start + length)) & 3;
 
-		if (odd && !skip(w, 4 - odd))
+		if (odd && !walk_skip(w, 4 - odd))
 			return LAYER_END;
 	}
 	return next;
@@ -435,7 +377,7 @@ link_wlan_behind(struct walk *w, size_t at, bool big)
 		length = __builtin_bswap32((uint32_t)length);
 	if (length < at + 4)
 		return walk_fault(w, FAULT_BAD_HEADER);
-	return skip(w, length) ? link_wlan(w) : LAYER_END;
+	return walk_skip(w, length) ? link_wlan(w) : LAYER_END;
 }
 
 /*
@@ -461,7 +403,7 @@ link_nflog(struct walk *w)
 			return LAYER_IP;
 		}
 		length = (length + 3) & ~(size_t)3;
-		if (!skip(w, length))
+		if (!walk_skip(w, length))
 			return LAYER_END;
 	}
 	return LAYER_END;
@@ -481,14 +423,14 @@ link_ppi(struct walk *w)
 	link = __builtin_bswap32(wire_get32(start + 4));
 	if (length < 8 || link == LINK_PPI)
 		return walk_fault(w, FAULT_BAD_HEADER);
-	return skip(w, length) ? walk_link(w, link) : LAYER_END;
+	return walk_skip(w, length) ? walk_link(w, link) : LAYER_END;
 }
 
 enum layer
 walk_link(struct walk *w, uint32_t link)
 {
 	switch (link) {
-	case 1:
+	case LINK_ETHERNET:
 		return LAYER_ETHERNET;
 	case LINK_NULL:
 	case LINK_LOOP:
@@ -508,14 +450,14 @@ walk_link(struct walk *w, uint32_t link)
 	case LINK_PPP_HDLC:
 		/* Cisco's frames occur in these captures, too. */
 		if (walk_left(w) >= 1 && (w->at[0] == 0x0f || w->at[0] == 0x8f))
-			return link_hdlc(w);
+			return walk_behind_type(w, 4);
 		return LAYER_PPP;
 	case LINK_PPP_ETHER:
 		return walk_behind(w, 6, LAYER_PPP);
 	case LINK_PPP_WITH_DIR:
 		return walk_behind(w, 1, LAYER_PPP);
 	case LINK_C_HDLC:
-		return link_hdlc(w);
+		return walk_behind_type(w, 4);
 	case LINK_FRELAY:
 		return link_frame_relay(w);
 	case LINK_ATM_RFC1483:

@@ -7,16 +7,6 @@
 #include "walk.h"
 
 enum {
-	LINK_ARCNET = 7,
-	LINK_ATM_CLIP = 106,
-	LINK_ENC = 109,
-	LINK_PFLOG = 117,
-	LINK_ARCNET_LINUX = 129,
-	LINK_USER2 = 149, /* early captures of Apple have PKTAP by it */
-	LINK_PPI = 192,
-	LINK_IPNET = 226,
-	LINK_IPOIB = 242,
-	LINK_PKTAP = 258,
 	PKTAP_HEADER = 108,
 	ARCNET_IP = 0xd4,
 	ARCNET_IP_OLD = 0xf0, /* RFC 1051 */
@@ -39,10 +29,7 @@ link_pktap(struct walk *w)
 	if (length < PKTAP_HEADER || wire_get32(w->at + 4) != 0x01000000 ||
 	    link == LINK_PKTAP || link == LINK_USER2 || link == LINK_PPI)
 		return walk_fault(w, FAULT_LINK_TYPE);
-	if (walk_left(w) < length)
-		return walk_truncated(w);
-	w->at += length;
-	return walk_link(w, link);
+	return walk_skip(w, length) ? walk_link(w, link) : LAYER_END;
 }
 
 /*
@@ -122,14 +109,22 @@ walk_link_rare(struct walk *w, uint32_t link)
 	}
 }
 
-/* RFC 8300: the length in 4 octets, and what follows. */
 enum layer
-walk_nsh(struct walk *w)
+walk_next_protocol(uint8_t number)
 {
 	static const enum layer next[] = {
 		LAYER_END,	LAYER_IPV4, LAYER_IPV6,
 		LAYER_ETHERNET, LAYER_NSH,  LAYER_MPLS,
 	};
+
+	return number < sizeof(next) / sizeof(next[0]) ? next[number]
+						       : LAYER_END;
+}
+
+/* RFC 8300: the length in 4 octets, and what follows. */
+enum layer
+walk_nsh(struct walk *w)
+{
 	size_t length;
 	uint8_t kind;
 
@@ -139,7 +134,7 @@ walk_nsh(struct walk *w)
 	kind = w->at[3];
 	if (length < 8)
 		return walk_fault(w, FAULT_BAD_HEADER);
-	return walk_behind(w, length, kind < 6 ? next[kind] : LAYER_END);
+	return walk_behind(w, length, walk_next_protocol(kind));
 }
 
 /* 802.1AE: integrity alone; what is encrypted is no IP for us. */
@@ -153,10 +148,7 @@ walk_macsec(struct walk *w)
 	if (w->at[0] & 0x8c) /* another version, encrypted, changed */
 		return LAYER_END;
 	length = w->at[0] & 0x20 ? 14 : 6;
-	if (walk_left(w) < length + 2)
-		return walk_truncated(w);
-	w->at += length + 2;
-	return walk_note_type(w, wire_get16(w->at - 2));
+	return walk_behind_type(w, length + 2);
 }
 
 /* Cisco: version, length of options in 4 octets, these, the EtherType. */
@@ -168,10 +160,7 @@ walk_meta_data(struct walk *w)
 	if (walk_left(w) < 2)
 		return walk_truncated(w);
 	length = 2 + w->at[1] * 4u;
-	if (walk_left(w) < length + 2)
-		return walk_truncated(w);
-	w->at += length + 2;
-	return walk_note_type(w, wire_get16(w->at - 2));
+	return walk_behind_type(w, length + 2);
 }
 
 /* Arista's time stamps, in two lengths. */
@@ -187,10 +176,7 @@ walk_time_stamp(struct walk *w)
 	    (w->at[3] != LONG && w->at[3] != SHORT))
 		return LAYER_END;
 	length = w->at[3] == LONG ? 4 + 8 : 4 + 6;
-	if (walk_left(w) < length + 2)
-		return walk_truncated(w);
-	w->at += length + 2;
-	return walk_note_type(w, wire_get16(w->at - 2));
+	return walk_behind_type(w, length + 2);
 }
 
 enum layer

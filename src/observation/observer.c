@@ -90,11 +90,10 @@ int
 observer_want(struct stage *stage, const struct ie *ie, uint16_t length)
 {
 	struct observer *o = (struct observer *)stage;
-	const struct element *e;
+	const struct element *e = element_find(ie, 0);
 
-	if (!observer_knows(ie))
+	if (!e)
 		return -ENOENT;
-	e = element_find(ie, 0);
 	if (e->how != EXTRACT_SECTION)
 		length = 0;
 	else if (length == 0)

@@ -19,16 +19,14 @@
 
 #include "conflux/ie.h"
 #include "conflux/ntp.h"
+#include "link.h"
 #include "packet.h"
 #include "sampling.h"
 
 enum {
 	PLANS_MAX = 512,
 	JOINED_MAX = 65535, /* octets of sections that belong together */
-	LINK_ETHERNET = 1,
-	LINK_RAW = 101,
-	LINK_WLAN = 105,
-	TYPE_WLAN = 2, /* dataLinkFrameType, RFC 7133 */
+	TYPE_WLAN = 2,	    /* dataLinkFrameType, RFC 7133 */
 };
 
 /* Fields of a shape, -1: it has none of it. */
@@ -240,7 +238,7 @@ link_of(const struct record *rec)
 
 	if (plan->link != LINK_ETHERNET || plan->type < 0)
 		return plan->link;
-	return number(rec, plan->type, 0) == TYPE_WLAN ? LINK_WLAN
+	return number(rec, plan->type, 0) == TYPE_WLAN ? LINK_IEEE802_11
 						       : LINK_ETHERNET;
 }
 

@@ -96,8 +96,6 @@ walk_transport(struct walk *w)
 {
 	struct packet *p = w->packet;
 
-	p->transport = w->at;
-	p->payload = w->end;
 	switch (p->protocol) {
 	case PROTOCOL_TCP:
 		return walk_tcp(w);

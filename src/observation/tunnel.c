@@ -169,10 +169,6 @@ walk_tunnel_protocol(struct walk *w)
 static enum layer
 walk_vxlan(struct walk *w, bool generic)
 {
-	static const enum layer next[] = {
-		LAYER_END,	LAYER_IPV4, LAYER_IPV6,
-		LAYER_ETHERNET, LAYER_NSH,  LAYER_MPLS,
-	};
 	uint8_t kind;
 
 	if (walk_left(w) < 8 || !(w->at[0] & 0x08))
@@ -180,9 +176,8 @@ walk_vxlan(struct walk *w, bool generic)
 	note_segment(w, 1, wire_get32(w->at + 4) >> 8);
 	kind = w->at[3];
 	w->at += 8;
-	if (!generic)
-		return enter(w, TUNNEL_VXLAN, LAYER_ETHERNET);
-	return enter(w, TUNNEL_VXLAN, kind < 6 ? next[kind] : LAYER_END);
+	return enter(w, TUNNEL_VXLAN,
+		     generic ? walk_next_protocol(kind) : LAYER_ETHERNET);
 }
 
 /* RFC 8926. */

@@ -352,7 +352,7 @@ walk_all(struct packet *packet, const struct frame *frame,
 	unsigned depth = 0, steps = 0;
 	enum layer layer;
 
-	layer = frame->link == 1 ? LAYER_ETHERNET : walk_link(&w, frame->link);
+	layer = walk_link(&w, frame->link);
 	while (layer != LAYER_END) {
 		if (steps++ == STEPS_MAX) {
 			walk_fault(&w, FAULT_TOO_DEEP);
@@ -378,7 +378,7 @@ packet_walk(struct packet *packet, const struct frame *frame,
 {
 	packet_init(packet, frame);
 	/* A plain packet may have another one in it. */
-	if (frame->link != 1 || conf->tunnels || conf->identifiers ||
-	    !walk_plain(packet, frame))
+	if (frame->link != LINK_ETHERNET || conf->tunnels ||
+	    conf->identifiers || !walk_plain(packet, frame))
 		walk_all(packet, frame, conf);
 }

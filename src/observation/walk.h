@@ -18,6 +18,7 @@
 #include <stddef.h>
 
 #include "conflux/wire.h"
+#include "link.h"
 #include "packet.h"
 
 /* What is at walk->at. */
@@ -119,14 +120,22 @@ walk_truncated(struct walk *w)
 	return walk_fault(w, FAULT_TRUNCATED);
 }
 
-/* Behind a header of that length. */
+/* Steps over a header of that length; false: it is not there whole. */
+static inline bool
+walk_skip(struct walk *w, size_t length)
+{
+	if (walk_left(w) < length) {
+		walk_truncated(w);
+		return false;
+	}
+	w->at += length;
+	return true;
+}
+
 static inline enum layer
 walk_behind(struct walk *w, size_t length, enum layer next)
 {
-	if (walk_left(w) < length)
-		return walk_truncated(w);
-	w->at += length;
-	return next;
+	return walk_skip(w, length) ? next : LAYER_END;
 }
 
 /* What an EtherType says. */
@@ -135,6 +144,14 @@ walk_note_type(struct walk *w, uint16_t type)
 {
 	w->type = type;
 	return LAYER_TYPE;
+}
+
+/* Behind a header of that length, which has an EtherType at its end. */
+static inline enum layer
+walk_behind_type(struct walk *w, size_t length)
+{
+	return walk_skip(w, length) ? walk_note_type(w, wire_get16(w->at - 2))
+				    : LAYER_END;
 }
 
 /* link.c */
@@ -148,6 +165,8 @@ enum layer walk_ppp(struct walk *w);
 enum layer walk_link_rare(struct walk *w, uint32_t link);
 enum layer walk_type_rare(struct walk *w);
 enum layer walk_nsh(struct walk *w);
+/* The Next Protocol numbers that NSH and VXLAN-GPE have in common. */
+enum layer walk_next_protocol(uint8_t number);
 
 /* transport.c: also IPv6 extension headers, which say what is behind them. */
 enum layer walk_upper(struct walk *w);

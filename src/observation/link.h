@@ -1,0 +1,43 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* Link types of frames: the LINKTYPE_ numbers of pcap (tcpdump.org). */
+#ifndef CONFLUX_OBSERVATION_LINK_H
+#define CONFLUX_OBSERVATION_LINK_H
+
+enum link_type {
+	LINK_NULL = 0,
+	LINK_ETHERNET = 1,
+	LINK_ARCNET = 7,
+	LINK_PPP = 9,
+	LINK_AX25_RAW = 12, /* RAW, as some systems number it */
+	LINK_RAW_BSD = 14,
+	LINK_PPP_HDLC = 50,
+	LINK_PPP_ETHER = 51,
+	LINK_ATM_RFC1483 = 100,
+	LINK_RAW = 101,
+	LINK_C_HDLC = 104,
+	LINK_IEEE802_11 = 105,
+	LINK_ATM_CLIP = 106,
+	LINK_FRELAY = 107,
+	LINK_LOOP = 108,
+	LINK_ENC = 109,
+	LINK_LINUX_SLL = 113,
+	LINK_PFLOG = 117,
+	LINK_IEEE802_11_PRISM = 119,
+	LINK_IP_OVER_FC = 122,
+	LINK_IEEE802_11_RADIO = 127,
+	LINK_ARCNET_LINUX = 129,
+	LINK_USER2 = 149, /* early captures of Apple have PKTAP by it */
+	LINK_IEEE802_11_AVS = 163,
+	LINK_PPI = 192,
+	LINK_PPP_WITH_DIR = 204,
+	LINK_IPNET = 226,
+	LINK_IPV4 = 228,
+	LINK_IPV6 = 229,
+	LINK_NFLOG = 239,
+	LINK_IPOIB = 242,
+	LINK_PKTAP = 258,
+	LINK_LINUX_SLL2 = 276,
+};
+
+#endif
