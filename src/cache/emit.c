@@ -25,6 +25,14 @@ struct emit {
 	bool keep[BATCH_MAX];
 };
 
+/* Is it in the records of flows with these values? */
+static bool
+is_told(const struct column *column, uint64_t present)
+{
+	return column->field.key || column_is_set_late(column) ||
+	       present & ROW_BIT(column->bit);
+}
+
 static struct emit *
 emit_new(struct layout *layout, uint64_t present)
 {
@@ -39,10 +47,7 @@ emit_new(struct layout *layout, uint64_t present)
 	for (unsigned i = 0; i < cache->column_count; i++) {
 		const struct column *column = &cache->column[i];
 
-		if (!bit_test(layout->slots, i))
-			continue;
-		if (!column->field.key && !column->reason &&
-		    !column->initiator && !(present & ROW_BIT(column->bit)))
+		if (!bit_test(layout->slots, i) || !is_told(column, present))
 			continue;
 		if (column->field.key && count < 64)
 			emit->flow_keys |= (uint64_t)1 << count;
@@ -81,8 +86,8 @@ row_done(struct layout *layout, const struct emit *emit, uint32_t i)
 		const struct slot *slot = &layout->slot[c];
 		uint32_t handle;
 
-		if (column->field.key || column->total || column->reason ||
-		    column->initiator || column->id)
+		if (column->field.key || column->total ||
+		    column_is_set_late(column) || column->id)
 			continue;
 		if (slot->kind == SLOT_VAR &&
 		    (head->flags & ROW_BIT(column->bit))) {
@@ -154,15 +159,10 @@ says_nothing(const struct layout *layout, uint64_t present)
 {
 	const struct cache *cache = layout->cache;
 
-	for (unsigned i = 0; i < cache->column_count; i++) {
-		const struct column *column = &cache->column[i];
-
+	for (unsigned i = 0; i < cache->column_count; i++)
 		if (bit_test(layout->slots, i) &&
-		    (column->field.key || column->reason ||
-		     column->initiator ||
-		     present & ROW_BIT(column->bit)))
+		    is_told(&cache->column[i], present))
 			return false;
-	}
 	return true;
 }
 

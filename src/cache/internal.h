@@ -65,6 +65,13 @@ struct column {
 				   * reverse direction, else NULL */
 };
 
+/* Set when a flow leaves, never taken from a record. */
+static inline bool
+column_is_set_late(const struct column *column)
+{
+	return column->reason || column->initiator;
+}
+
 /* Two keys in a row that change places when the direction does. */
 struct swap {
 	uint16_t a, b, width;

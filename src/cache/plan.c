@@ -343,7 +343,7 @@ plan_build(struct plan *plan, struct cache *cache, const struct batch *batch)
 			plan->id_at = slot->offset;
 			plan->present |= ROW_BIT(cache->column[i].bit);
 		}
-		if (cache->column[i].reason || cache->column[i].initiator ||
+		if (column_is_set_late(&cache->column[i]) ||
 		    source[i].kind == SOURCE_NONE)
 			continue;
 		if (!cache->column[i].field.key) {

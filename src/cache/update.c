@@ -350,29 +350,20 @@ turn_rows(const struct plan *plan, uint8_t *rows, uint32_t count,
 	}
 }
 
-/* The rows of the reverse direction change other values of their flows. */
+/* The rows of one direction only: each changes other values of its flow. */
 static void
-merge_reverse(struct plan *plan, const uint8_t *rows, uint32_t count,
-	      uint8_t *const *flow, const bool *reverse)
+merge_direction(struct plan *plan, const uint8_t *rows, uint32_t count,
+		uint8_t *const *flow, const bool *reverse, bool backward)
 {
-	uint8_t *other[BATCH_MAX];
-	struct merge_run run = {plan->layout, rows, other, count};
+	uint8_t *some[BATCH_MAX];
+	struct merge_run run = {plan->layout, rows, some, count};
 
 	for (uint32_t i = 0; i < count; i++)
-		other[i] = reverse[i] ? flow[i] : NULL;
-	merge_values(&run, plan->reverse, plan->reverse_count);
-}
-
-static void
-merge_forward(struct plan *plan, const uint8_t *rows, uint32_t count,
-	      uint8_t *const *flow, const bool *reverse)
-{
-	uint8_t *other[BATCH_MAX];
-	struct merge_run run = {plan->layout, rows, other, count};
-
-	for (uint32_t i = 0; i < count; i++)
-		other[i] = reverse[i] ? NULL : flow[i];
-	merge_values(&run, plan->update, plan->update_count);
+		some[i] = reverse[i] == backward ? flow[i] : NULL;
+	if (backward)
+		merge_values(&run, plan->reverse, plan->reverse_count);
+	else
+		merge_values(&run, plan->update, plan->update_count);
 }
 
 void
@@ -389,8 +380,8 @@ update_rows(struct cache *cache, struct plan *plan, uint8_t *rows,
 		release_keys(cache, plan, rows, count, is_new, flow);
 	if (plan->reverse) {
 		turn_rows(plan, rows, count, reverse);
-		merge_forward(plan, rows, count, flow, reverse);
-		merge_reverse(plan, rows, count, flow, reverse);
+		merge_direction(plan, rows, count, flow, reverse, false);
+		merge_direction(plan, rows, count, flow, reverse, true);
 	} else {
 		merge_values(&run, plan->update, plan->update_count);
 	}
