@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "hash.h"
 
+#include <zlib.h>
+
 #include "conflux/wire.h"
 
 /* ---- BOB ----------------------------------------------------------------- */
@@ -78,18 +80,5 @@ selection_ipsx(const uint8_t data[16])
 uint32_t
 selection_crc(const uint8_t *data, size_t length, uint32_t start)
 {
-	/* Half octets: a table of 16 that needs no making. */
-	static const uint32_t half[16] = {
-		0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
-		0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
-		0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-		0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
-	uint32_t crc = ~start;
-
-	for (size_t i = 0; i < length; i++) {
-		crc ^= data[i];
-		crc = crc >> 4 ^ half[crc & 15];
-		crc = crc >> 4 ^ half[crc & 15];
-	}
-	return ~crc;
+	return (uint32_t)crc32(start, data, (uInt)length);
 }
