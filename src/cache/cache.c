@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "conflux/clock.h"
+#include "conflux/ntp.h"
 #include "internal.h"
 
 enum {
@@ -318,7 +319,7 @@ cache_new(const struct cache_conf *conf, struct ie_registry *registry,
 				     ? (uint64_t)conf->export_interval_s * 1000
 				     : 60000;
 	cache->distribution = conf->distribution;
-	cache->distribution_ns = (uint64_t)conf->interval_s * 1000000000;
+	cache->distribution_ns = (uint64_t)conf->interval_s * NSEC_PER_SEC;
 	cache->metering_process_id = conf->metering_process_id;
 	cache->registry = registry;
 	cache->shapes = shapes;

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "conflux/log.h"
+#include "conflux/ntp.h"
 
 enum {
 	TURN_NS = 4000000, /* of a turn of the event loop, for replies */
@@ -172,7 +173,7 @@ now_ns(void)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
 static void

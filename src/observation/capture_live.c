@@ -16,6 +16,7 @@
 #include "capture.h"
 #include "conflux/log.h"
 #include "conflux/nearest.h"
+#include "conflux/ntp.h"
 #include "conflux/wire.h"
 
 enum {
@@ -94,7 +95,7 @@ on_packet(u_char *arg, const struct pcap_pkthdr *h, const u_char *data)
 	uint32_t length = h->caplen < l->snap_length ? h->caplen
 						     : l->snap_length;
 	uint64_t fraction = (uint64_t)h->ts.tv_usec;
-	uint64_t ns = (uint64_t)h->ts.tv_sec * 1000000000 +
+	uint64_t ns = (uint64_t)h->ts.tv_sec * NSEC_PER_SEC +
 		      (l->nano ? fraction : fraction * 1000);
 	struct frame *frame;
 
@@ -278,7 +279,8 @@ set_fanout(struct capture_live *l, char **error)
 	if (!l->fanout)
 		return 0;
 	clock_gettime(CLOCK_REALTIME, &now);
-	l->since_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	l->since_ns =
+		(uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
 	if (setsockopt(pcap_fileno(l->pcap), SOL_PACKET, PACKET_FANOUT, &how,
 		       sizeof(how)) < 0)
 		return text_error(error, -errno,

@@ -10,9 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conflux/ntp.h"
 #include "conflux/wire.h"
-
-#define NSEC_PER_SEC UINT64_C(1000000000)
 
 enum {
 	MAGIC_MICRO = 0xa1b2c3d4,
@@ -124,7 +123,7 @@ record_time(const struct pcap_reader *r, const uint8_t *p)
 {
 	uint64_t fraction = get32(r, p + 4);
 
-	return get32(r, p) * NSEC_PER_SEC +
+	return (uint64_t)get32(r, p) * NSEC_PER_SEC +
 	       (r->nano ? fraction : fraction * 1000);
 }
 

@@ -190,7 +190,7 @@ time_of(const struct record *rec, uint64_t fallback_ns)
 	v = number(rec, plan->time, 0);
 	switch (plan->shape->field[plan->time].ie->type) {
 	case IE_DATE_TIME_SECONDS:
-		return v * 1000000000;
+		return v * NSEC_PER_SEC;
 	case IE_DATE_TIME_MILLISECONDS:
 		return v * 1000000;
 	case IE_DATE_TIME_MICROSECONDS:

@@ -13,8 +13,6 @@
 #include "conflux/wire.h"
 #include "internal.h"
 
-enum { NS_PER_SEC = 1000000000 };
-
 /* Decimal, or hexadecimal with 0x, and nothing else. */
 static int
 parse_uint(uint64_t *value, const char *text)
@@ -68,7 +66,7 @@ parse_real(struct match *m, const char *text)
 static int
 parse_fraction(uint64_t *ns, const char *text)
 {
-	uint64_t unit = NS_PER_SEC / 10;
+	uint64_t unit = NSEC_PER_SEC / 10;
 
 	*ns = 0;
 	if (*text == '.') {
@@ -99,7 +97,8 @@ parse_time(struct match *m, const char *text, uint64_t unit_ns)
 		t = timegm(&tm);
 		if (parse_fraction(&ns, rest) < 0 || ns % unit_ns || t < 0)
 			return -EINVAL;
-		m->value = (uint64_t)t * (NS_PER_SEC / unit_ns) + ns / unit_ns;
+		m->value =
+			(uint64_t)t * (NSEC_PER_SEC / unit_ns) + ns / unit_ns;
 		return 0;
 	}
 	return parse_uint(&m->value, text);
@@ -213,7 +212,7 @@ match_parse(struct match *m, const struct ie *ie, const char *text)
 	case IE_FLOAT64:
 		return parse_real(m, text);
 	case IE_DATE_TIME_SECONDS:
-		return parse_time(m, text, NS_PER_SEC);
+		return parse_time(m, text, NSEC_PER_SEC);
 	case IE_DATE_TIME_MILLISECONDS:
 		return parse_time(m, text, 1000000);
 	case IE_DATE_TIME_MICROSECONDS:
