@@ -302,32 +302,29 @@ collect_writers(struct graph *g)
 static void
 check_used(struct graph *g)
 {
+	static const struct {
+		const char *list;
+		const char *text;
+	} unfed[] = {
+		{"selectionProcess", "nothing feeds it, expected an "
+				     "observationPoint with its name in "
+				     "selectionProcess"},
+		{"cache", "nothing feeds it, expected a collectingProcess with "
+			  "its name in cx:cache, or a selectionProcess with "
+			  "it in cache"},
+		{"meterAgent", "nothing feeds it, expected a selectionProcess "
+			       "or collectingProcess with its name in "
+			       "cx:meterAgent"},
+		{"exportingProcess", "nothing uses it, expected a "
+				     "collectingProcess or cache with its name "
+				     "in exportingProcess"},
+	};
 	const struct conf_node *n;
 
-	conf_each (n, g->conf->root, "selectionProcess")
-		if (!marked(&g->used, n))
-			warn(g, n,
-			     "nothing feeds it, expected an "
-			     "observationPoint with its name in "
-			     "selectionProcess");
-	conf_each (n, g->conf->root, "cache")
-		if (!marked(&g->used, n))
-			warn(g, n,
-			     "nothing feeds it, expected a "
-			     "collectingProcess with its name in cx:cache, or "
-			     "a selectionProcess with it in cache");
-	conf_each (n, g->conf->root, "meterAgent")
-		if (!marked(&g->used, n))
-			warn(g, n,
-			     "nothing feeds it, expected a selectionProcess or "
-			     "collectingProcess with its name in "
-			     "cx:meterAgent");
-	conf_each (n, g->conf->root, "exportingProcess")
-		if (!marked(&g->used, n))
-			warn(g, n,
-			     "nothing uses it, expected a "
-			     "collectingProcess or cache with its name "
-			     "in exportingProcess");
+	for (size_t i = 0; i < sizeof(unfed) / sizeof(*unfed); i++)
+		conf_each (n, g->conf->root, unfed[i].list)
+			if (!marked(&g->used, n))
+				warn(g, n, unfed[i].text);
 }
 
 static bool

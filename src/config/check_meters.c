@@ -8,6 +8,31 @@
 #include "conflux/table.h"
 #include "tree.h"
 
+/* Of a user of SNMP v3. */
+static bool
+has_auth(const struct conf_node *user)
+{
+	return conf_has(user, "authPassphrase") ||
+	       conf_has(user, "authPassphraseFile");
+}
+
+static bool
+has_priv(const struct conf_node *user)
+{
+	return conf_has(user, "privPassphrase") ||
+	       conf_has(user, "privPassphraseFile");
+}
+
+/* Two hexadecimal digits for each octet. */
+static bool
+is_octet_string(const char *text)
+{
+	size_t length = strlen(text);
+
+	return strspn(text, "0123456789abcdefABCDEF") == length &&
+	       length % 2 == 0;
+}
+
 static void
 check_community(const struct conf_node *meter, struct conf_errors *errors)
 {
@@ -29,20 +54,16 @@ check_community(const struct conf_node *meter, struct conf_errors *errors)
 static void
 check_level(const struct conf_node *v3, struct conf_errors *errors)
 {
-	bool auth = conf_has(v3, "authPassphrase") ||
-		    conf_has(v3, "authPassphraseFile");
-	bool priv = conf_has(v3, "privPassphrase") ||
-		    conf_has(v3, "privPassphraseFile");
 	const char *level = conf_text(v3, "securityLevel");
 
 	if (!level)
 		return;
-	if (strcmp(level, "noAuthNoPriv") != 0 && !auth)
+	if (strcmp(level, "noAuthNoPriv") != 0 && !has_auth(v3))
 		conf_error(errors, v3->line, "cx:v3",
 			   "%s needs a passphrase for authentication, expected "
 			   "cx:authPassphrase or cx:authPassphraseFile",
 			   level);
-	if (strcmp(level, "authPriv") == 0 && !priv)
+	if (strcmp(level, "authPriv") == 0 && !has_priv(v3))
 		conf_error(errors, v3->line, "cx:v3",
 			   "authPriv needs a passphrase for encryption, "
 			   "expected cx:privPassphrase or "
@@ -55,10 +76,7 @@ check_context(const struct conf_node *v3, struct conf_errors *errors)
 	const struct conf_node *id = conf_child(v3, "contextEngineId");
 	char quote[CONF_QUOTE_SIZE];
 
-	if (!id || !id->text)
-		return;
-	if (strspn(id->text, "0123456789abcdefABCDEF") != strlen(id->text) ||
-	    strlen(id->text) % 2)
+	if (id && id->text && !is_octet_string(id->text))
 		conf_error(errors, id->line, "cx:contextEngineId",
 			   "%s is no octet string, expected 10 to 64 "
 			   "hexadecimal digits, two for each octet",
@@ -213,12 +231,7 @@ check_meter(const struct conf_node *meter, struct conf_errors *errors)
 static void
 check_user(const struct conf_node *user, struct conf_errors *errors)
 {
-	bool auth = conf_has(user, "authPassphrase") ||
-		    conf_has(user, "authPassphraseFile");
-	bool priv = conf_has(user, "privPassphrase") ||
-		    conf_has(user, "privPassphraseFile");
-
-	if (priv && !auth)
+	if (has_priv(user) && !has_auth(user))
 		conf_error(errors, user->line, "cx:user",
 			   "SNMP v3 does not encrypt without authentication, "
 			   "expected cx:authPassphrase or "
@@ -269,10 +282,7 @@ check_agents(const struct conf *conf, struct conf_errors *errors)
 			first = agent;
 		check_access(agent, errors);
 		id = conf_child(agent, "engineId");
-		if (id && id->text &&
-		    (strspn(id->text, "0123456789abcdefABCDEF") !=
-			     strlen(id->text) ||
-		     strlen(id->text) % 2))
+		if (id && id->text && !is_octet_string(id->text))
 			conf_error(errors, id->line, "cx:engineId",
 				   "it is no octet string, expected 10 to 64 "
 				   "hexadecimal digits, two for each octet");

@@ -84,6 +84,19 @@ struct conf_row {
 #define CONF_KEY_CX                                                            \
 	CONF_ROW(LEAF, "name", .type = CONF_NAME, .mandatory = true,           \
 		 .cx = true, .help = CONF_KEY_HELP)
+/* Rows of a choice: a secret itself, or the file whose first line it is. */
+#define CONF_SECRET(n, shortest, text, file_text)                             \
+	CONF_ROW(LEAF, n, .cx = true, .type = CONF_STRING, .min = (shortest), \
+		 .max = 255, .secret = true, .help = (text)),                 \
+		CONF_ROW(LEAF, n "File", .cx = true, .type = CONF_PATH,       \
+			 .help = (file_text))
+/* Of a user of SNMP v3, here or in a meter. */
+#define CONF_AUTH_PROTOCOL(text)                                            \
+	CONF_ROW(LEAF, "authProtocol", .cx = true, .type = CONF_ENUM,       \
+		 .def = "SHA",                                              \
+		 CONF_VALUES("MD5", "SHA", "SHA-224", "SHA-256", "SHA-384", \
+			     "SHA-512"),                                    \
+		 .help = (text))
 #define CONF_LAST                                                              \
 	{                                                                      \
 		.kind = CONF_END                                               \

@@ -8,55 +8,43 @@
 #include "rows.h"
 
 static const struct conf_row community_choice[] = {
-	CONF_ROW(LEAF, "community", .cx = true, .type = CONF_STRING, .min = 1,
-		 .max = 255, .secret = true,
-		 .help = "Community string by which the meter can be read, "
-			 "SNMP v1 and v2c. When not given: none can."),
-	CONF_ROW(LEAF, "communityFile", .cx = true, .type = CONF_PATH,
-		 .help = "File whose first line is the community string: keeps "
-			 "it out of the configuration."),
+	CONF_SECRET("community", 1,
+		    "Community string by which the meter can be read, "
+		    "SNMP v1 and v2c. When not given: none can.",
+		    "File whose first line is the community string: keeps "
+		    "it out of the configuration."),
 	CONF_LAST,
 };
 
 static const struct conf_row write_choice[] = {
-	CONF_ROW(LEAF, "writeCommunity", .cx = true, .type = CONF_STRING,
-		 .min = 1, .max = 255, .secret = true,
-		 .help = "Community string by which readers register and "
-			 "managers load rule sets; it may read, too. When not "
-			 "given: nobody writes without a user."),
-	CONF_ROW(LEAF, "writeCommunityFile", .cx = true, .type = CONF_PATH,
-		 .help = "File whose first line is that string."),
+	CONF_SECRET("writeCommunity", 1,
+		    "Community string by which readers register and "
+		    "managers load rule sets; it may read, too. When not "
+		    "given: nobody writes without a user.",
+		    "File whose first line is that string."),
 	CONF_LAST,
 };
 
 static const struct conf_row auth_choice[] = {
-	CONF_ROW(LEAF, "authPassphrase", .cx = true, .type = CONF_STRING,
-		 .min = 8, .max = 255, .secret = true,
-		 .help = "Passphrase for authentication, at least 8 octets. "
-			 "When not given: the user is not authenticated."),
-	CONF_ROW(LEAF, "authPassphraseFile", .cx = true, .type = CONF_PATH,
-		 .help = "File whose first line is that passphrase."),
+	CONF_SECRET("authPassphrase", 8,
+		    "Passphrase for authentication, at least 8 octets. "
+		    "When not given: the user is not authenticated.",
+		    "File whose first line is that passphrase."),
 	CONF_LAST,
 };
 
 static const struct conf_row priv_choice[] = {
-	CONF_ROW(LEAF, "privPassphrase", .cx = true, .type = CONF_STRING,
-		 .min = 8, .max = 255, .secret = true,
-		 .help = "Passphrase for encryption, at least 8 octets. When "
-			 "not given: nothing is encrypted."),
-	CONF_ROW(LEAF, "privPassphraseFile", .cx = true, .type = CONF_PATH,
-		 .help = "File whose first line is that passphrase."),
+	CONF_SECRET("privPassphrase", 8,
+		    "Passphrase for encryption, at least 8 octets. When "
+		    "not given: nothing is encrypted.",
+		    "File whose first line is that passphrase."),
 	CONF_LAST,
 };
 
 static const struct conf_row user_rows[] = {
 	CONF_ROW(LEAF, "name", .type = CONF_NAME, .mandatory = true, .cx = true,
 		 .max = 32, .help = "User name (USM)."),
-	CONF_ROW(LEAF, "authProtocol", .cx = true, .type = CONF_ENUM,
-		 .def = "SHA",
-		 CONF_VALUES("MD5", "SHA", "SHA-224", "SHA-256", "SHA-384",
-			     "SHA-512"),
-		 .help = "Digest for authentication."),
+	CONF_AUTH_PROTOCOL("Digest for authentication."),
 	CONF_ROW(CHOICE, "authSecret", .cx = true, .rows = auth_choice),
 	CONF_ROW(LEAF, "privProtocol", .cx = true, .type = CONF_ENUM,
 		 .def = "AES", CONF_VALUES("DES", "AES"),

@@ -7,42 +7,34 @@
 #include "rows.h"
 
 static const struct conf_row community_choice[] = {
-	CONF_ROW(LEAF, "community", .cx = true, .type = CONF_STRING, .min = 1,
-		 .max = 255, .secret = true,
-		 .help = "Community string for reading, SNMP v1 and v2c."),
-	CONF_ROW(LEAF, "communityFile", .cx = true, .type = CONF_PATH,
-		 .help = "File whose first line is the community string: keeps "
-			 "it out of the configuration."),
+	CONF_SECRET("community", 1,
+		    "Community string for reading, SNMP v1 and v2c.",
+		    "File whose first line is the community string: keeps "
+		    "it out of the configuration."),
 	CONF_LAST,
 };
 
 static const struct conf_row write_choice[] = {
-	CONF_ROW(LEAF, "writeCommunity", .cx = true, .type = CONF_STRING,
-		 .min = 1, .max = 255, .secret = true,
-		 .help = "Community string for writing: a reader registers "
-			 "itself in the meter. When not given: that for "
-			 "reading."),
-	CONF_ROW(LEAF, "writeCommunityFile", .cx = true, .type = CONF_PATH,
-		 .help = "File whose first line is that string."),
+	CONF_SECRET("writeCommunity", 1,
+		    "Community string for writing: a reader registers "
+		    "itself in the meter. When not given: that for "
+		    "reading.",
+		    "File whose first line is that string."),
 	CONF_LAST,
 };
 
 static const struct conf_row auth_choice[] = {
-	CONF_ROW(LEAF, "authPassphrase", .cx = true, .type = CONF_STRING,
-		 .min = 8, .max = 255, .secret = true,
-		 .help = "Passphrase for authentication, at least 8 octets "
-			 "(RFC 3414 section 11.2)."),
-	CONF_ROW(LEAF, "authPassphraseFile", .cx = true, .type = CONF_PATH,
-		 .help = "File whose first line is that passphrase."),
+	CONF_SECRET("authPassphrase", 8,
+		    "Passphrase for authentication, at least 8 octets "
+		    "(RFC 3414 section 11.2).",
+		    "File whose first line is that passphrase."),
 	CONF_LAST,
 };
 
 static const struct conf_row priv_choice[] = {
-	CONF_ROW(LEAF, "privPassphrase", .cx = true, .type = CONF_STRING,
-		 .min = 8, .max = 255, .secret = true,
-		 .help = "Passphrase for encryption, at least 8 octets."),
-	CONF_ROW(LEAF, "privPassphraseFile", .cx = true, .type = CONF_PATH,
-		 .help = "File whose first line is that passphrase."),
+	CONF_SECRET("privPassphrase", 8,
+		    "Passphrase for encryption, at least 8 octets.",
+		    "File whose first line is that passphrase."),
 	CONF_LAST,
 };
 
@@ -53,12 +45,8 @@ static const struct conf_row v3_rows[] = {
 		 .def = "authPriv",
 		 CONF_VALUES("noAuthNoPriv", "authNoPriv", "authPriv"),
 		 .help = "Whether messages are authenticated and encrypted."),
-	CONF_ROW(LEAF, "authProtocol", .cx = true, .type = CONF_ENUM,
-		 .def = "SHA",
-		 CONF_VALUES("MD5", "SHA", "SHA-224", "SHA-256", "SHA-384",
-			     "SHA-512"),
-		 .help = "Digest for authentication; the default is the one "
-			 "every agent with USM has."),
+	CONF_AUTH_PROTOCOL("Digest for authentication; the default is the one "
+			   "every agent with USM has."),
 	CONF_ROW(CHOICE, "authSecret", .cx = true, .rows = auth_choice),
 	CONF_ROW(LEAF, "privProtocol", .cx = true, .type = CONF_ENUM,
 		 .def = "AES", CONF_VALUES("DES", "AES", "AES-192", "AES-256"),
