@@ -286,20 +286,27 @@ link_selection(struct unit *point, struct unit *unit)
 	return rc < 0 ? rc : link_refs(unit, unit->node, "meterAgent");
 }
 
-/* The Selection Processes of an Observation Point stand right behind it. */
-static int
-link_point(struct unit *point)
+/* The Selection Process of an Observation Point after this one, or NULL. */
+static struct unit *
+next_selection(const struct unit *point, struct unit *after)
 {
 	const struct worker *worker = point->worker;
 	const struct unit *end = worker->unit + worker->unit_count;
+
+	for (struct unit *unit = after + 1; unit < end; unit++)
+		if (unit->point == point->node && unit->kind == UNIT_SELECTION)
+			return unit;
+	return NULL;
+}
+
+static int
+link_point(struct unit *point)
+{
+	struct unit *unit = point; /* they stand behind it */
 	int rc = 0;
 
-	for (struct unit *unit = point + 1; rc == 0 && unit < end; unit++) {
-		if (unit->point != point->node)
-			continue;
-		if (unit->kind == UNIT_SELECTION)
-			rc = link_selection(point, unit);
-	}
+	while (rc == 0 && (unit = next_selection(point, unit)))
+		rc = link_selection(point, unit);
 	return rc;
 }
 
@@ -345,13 +352,11 @@ link_unit(struct unit *unit)
 static int
 open_point(struct unit *point, char **error)
 {
-	const struct worker *worker = point->worker;
-	struct unit *end = worker->unit + worker->unit_count;
+	struct unit *unit = point;
 	int rc = 0;
 
-	for (struct unit *unit = point + 1; rc == 0 && unit < end; unit++)
-		if (unit->point == point->node && unit->kind == UNIT_SELECTION)
-			rc = build_wants(point, unit, error);
+	while (rc == 0 && (unit = next_selection(point, unit)))
+		rc = build_wants(point, unit, error);
 	return rc < 0 ? rc : build_captures(point, error);
 }
 

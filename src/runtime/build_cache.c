@@ -4,11 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "runtime.h"
 
-/* How often other workers hand over what they have merged, seconds. */
 /*
  * How long flows stay in the cache of another worker. What they wait here comes
  * on top of their idle time, which is kept to within a second.
@@ -215,22 +213,14 @@ cache_merges_twice(const struct conf_node *node,
 static bool
 only_files(const struct conf *conf)
 {
-	const struct conf_node *process, *file;
-	struct stat st;
+	const struct conf_node *process;
 
 	conf_each (process, conf_root(conf), "observationPoint")
 		if (point_is_live(process))
 			return false;
-	conf_each (process, conf_root(conf), "collectingProcess") {
-		if (conf_child(process, "udpCollector") ||
-		    conf_child(process, "tcpCollector") ||
-		    conf_child(process, "meterReader"))
+	conf_each (process, conf_root(conf), "collectingProcess")
+		if (!collects_files(process))
 			return false;
-		conf_each (file, process, "fileReader")
-			if (stat(conf_path(file, "file"), &st) < 0 ||
-			    !S_ISREG(st.st_mode))
-				return false;
-	}
 	return true;
 }
 

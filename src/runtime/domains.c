@@ -103,8 +103,7 @@ point_is_live(const struct conf_node *point)
 	return conf_has(point, "ifName") || conf_has(point, "ifIndex");
 }
 
-/* Files that are there already, and nothing else. */
-static bool
+bool
 collects_files(const struct conf_node *process)
 {
 	const struct conf_node *file;

@@ -166,6 +166,8 @@ bool cache_gets_packets(const struct conf *conf, const struct conf_node *cache);
 uint32_t point_number(const struct conf_node *point);
 /* The Observation Point gets its packets from an interface of this machine. */
 bool point_is_live(const struct conf_node *point);
+/* A Collecting Process of files that are there already, and nothing else. */
+bool collects_files(const struct conf_node *process);
 
 enum { DOMAINS_MAX = 4096 }; /* of one cache */
 
