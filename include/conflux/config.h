@@ -150,6 +150,8 @@ const struct conf_node *conf_next_same(const struct conf_node *node);
  */
 uint64_t conf_uint(const struct conf_node *node, const char *name,
 		   uint64_t fallback);
+/* Of a leaf in seconds: milliseconds, at most UINT32_MAX; 0 without it. */
+uint32_t conf_ms(const struct conf_node *node, const char *name);
 bool conf_bool(const struct conf_node *node, const char *name);
 const char *conf_text(const struct conf_node *node, const char *name);
 const char *conf_path(const struct conf_node *node, const char *name);

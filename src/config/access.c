@@ -110,6 +110,15 @@ conf_uint(const struct conf_node *node, const char *name, uint64_t fallback)
 	return leaf && leaf->text ? leaf->number : fallback;
 }
 
+uint32_t
+conf_ms(const struct conf_node *node, const char *name)
+{
+	uint64_t seconds = conf_uint(node, name, 0);
+
+	return seconds > UINT32_MAX / 1000 ? UINT32_MAX
+					   : (uint32_t)seconds * 1000;
+}
+
 bool
 conf_bool(const struct conf_node *node, const char *name)
 {

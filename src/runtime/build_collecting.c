@@ -36,15 +36,6 @@ at_least_1(uint32_t n)
 	return n ? n : 1;
 }
 
-/* Of a leaf in seconds. */
-static uint32_t
-milliseconds(const struct conf_node *node, const char *name)
-{
-	uint64_t s = conf_uint(node, name, 0);
-
-	return s > UINT32_MAX / 1000 ? UINT32_MAX : (uint32_t)s * 1000;
-}
-
 static int
 new_process(struct unit *unit)
 {
@@ -184,18 +175,17 @@ add_socket(struct unit *unit, const struct conf_node *node,
 		return rc;
 	net.local = local;
 	if (transport == TRANSPORT_UDP) {
-		receiver.template_ms = milliseconds(node, "templateLifeTime");
-		receiver.options_ms =
-			milliseconds(node, "optionsTemplateLifeTime");
+		receiver.template_ms = conf_ms(node, "templateLifeTime");
+		receiver.options_ms = conf_ms(node, "optionsTemplateLifeTime");
 		receiver.template_messages =
 			(uint32_t)conf_uint(node, "templateLifePacket", 0);
 		receiver.options_messages = (uint32_t)conf_uint(
 			node, "optionsTemplateLifePacket", 0);
-		net.session_idle_ms = milliseconds(node, "sessionTimeout");
+		net.session_idle_ms = conf_ms(node, "sessionTimeout");
 		net.max_sessions = share(limit(runtime->conf, "maxSessions"),
 					 runtime->worker_count);
 	} else {
-		net.idle_ms = milliseconds(node, "idleTimeout");
+		net.idle_ms = conf_ms(node, "idleTimeout");
 		net.max_sessions = share(conf_uint(node, "maxConnections", 0),
 					 runtime->worker_count);
 	}

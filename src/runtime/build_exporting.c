@@ -83,20 +83,12 @@ fill_socket(struct exporting_destination *d, const struct conf_node *node,
 	return fill_interface(node, &d->net, name);
 }
 
-static uint32_t
-seconds(const struct conf_node *node, const char *name)
-{
-	uint64_t s = conf_uint(node, name, 0);
-
-	return s > UINT32_MAX / 1000 ? UINT32_MAX : (uint32_t)s * 1000;
-}
-
 static void
 fill_udp(struct exporting_destination *d, const struct conf_node *node)
 {
-	d->template_refresh_ms = seconds(node, "templateRefreshTimeout");
+	d->template_refresh_ms = conf_ms(node, "templateRefreshTimeout");
 	d->options_template_refresh_ms =
-		seconds(node, "optionsTemplateRefreshTimeout");
+		conf_ms(node, "optionsTemplateRefreshTimeout");
 	d->template_refresh_packets =
 		(uint32_t)conf_uint(node, "templateRefreshPacket", 0);
 	d->options_template_refresh_packets =

@@ -288,7 +288,7 @@ fill_overload(struct overload_conf *to, struct unit *unit)
 		.interval = (uint32_t)conf_uint(node, "samplingInterval", 0),
 		.max_interval =
 			(uint32_t)conf_uint(node, "maxSamplingInterval", 0),
-		.hold_ms = (uint32_t)conf_uint(node, "holdTime", 0) * 1000,
+		.hold_ms = conf_ms(node, "holdTime"),
 		.measure = measure,
 		.coarser = coarser,
 		.arg = unit,

@@ -68,7 +68,9 @@ static const char whole[] = HEAD
 	"<udpCollector><name>u1</name><localPort> +016 </localPort>"
 	"<localIPAddress>127.0.0.1</localIPAddress>"
 	"<localIPAddress>::1</localIPAddress></udpCollector>"
-	"<udpCollector><name>u2</name></udpCollector>"
+	"<udpCollector><name>u2</name>"
+	"<optionsTemplateLifeTime>4294968</optionsTemplateLifeTime>"
+	"</udpCollector>"
 	"<cx:meterReader><cx:name>m</cx:name><cx:address>192.0.2.7</cx:address>"
 	"<cx:community>se&lt;cret</cx:community></cx:meterReader>"
 	"<exportingProcess>out</exportingProcess><cx:cache>c</cx:cache>"
@@ -79,7 +81,8 @@ static const char whole[] = HEAD
 	"<cacheField><name>b</name><ieId>1</ieId></cacheField>"
 	"</cacheLayout></timeoutCache>"
 	"<exportingProcess>out</exportingProcess></cache>"
-	"<exportingProcess><name>out</name><exportMode> i:fallback </exportMode>"
+	"<exportingProcess><name>out</name><exportMode> i:fallback "
+	"</exportMode>"
 	"<destination><name>d</name><fileWriter><file>file:///tmp/a%20b</file>"
 	"</fileWriter></destination></exportingProcess></ipfix>";
 
@@ -107,6 +110,9 @@ test_values(void)
 	CU_ASSERT(conf_child(udp, "localPort")->defaulted);
 	CU_ASSERT_FALSE(conf_has(udp, "localIPAddress"));
 	CU_ASSERT_EQUAL(conf_uint(udp, "templateLifePacket", 7), 7);
+	CU_ASSERT_EQUAL(conf_ms(udp, "templateLifeTime"), 1800000);
+	CU_ASSERT_EQUAL(conf_ms(udp, "optionsTemplateLifeTime"), UINT32_MAX);
+	CU_ASSERT_EQUAL(conf_ms(udp, "nothing"), 0);
 	node = conf_child(in, "exportingProcess");
 	CU_ASSERT_PTR_EQUAL(node->target,
 			    conf_find(conf, "exportingProcess", "out"));
