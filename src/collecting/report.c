@@ -13,6 +13,7 @@
 
 #include "conflux/clock.h"
 #include "conflux/format.h"
+#include "conflux/wire.h"
 #include "options.h"
 
 static void
@@ -98,7 +99,7 @@ report_option(const struct option *option, struct report *report)
 		if (length == IE_VARIABLE) {
 			length = *p++;
 			if (length == 255) {
-				length = (uint32_t)p[0] << 8 | p[1];
+				length = wire_get16(p);
 				p += 2;
 			}
 		}

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "conflux/log.h"
+#include "conflux/wire.h"
 
 #include "../attribute.h"
 
@@ -498,7 +499,7 @@ static void
 print_port(FILE *file, const struct flow_end *end)
 {
 	if (end->port_mask[0] || end->port_mask[1])
-		fprintf(file, ",%u", end->port[0] << 8 | end->port[1]);
+		fprintf(file, ",%u", (unsigned)wire_get16(end->port));
 	else
 		fputc(',', file);
 }

@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "conflux/hash.h"
+#include "conflux/wire.h"
 
 enum {
 	/* Answers of 80 octets, two for each flow as far as that goes. */
@@ -349,10 +350,8 @@ match(struct meter *meter, uint8_t number, const struct pme_packet *packet)
 static bool
 sampled(struct meter *meter, const struct pme_packet *packet)
 {
-	const uint8_t *octets = packet->end[FLOW_SOURCE].interface;
+	uint32_t index = wire_get32(packet->end[FLOW_SOURCE].interface);
 	const struct interface_row *row;
-	uint32_t index = (uint32_t)octets[0] << 24 | (uint32_t)octets[1] << 16 |
-			 (uint32_t)octets[2] << 8 | octets[3];
 
 	if (index == 0)
 		return true;

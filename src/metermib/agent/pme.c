@@ -34,6 +34,7 @@
 #include <string.h>
 
 #include "../attribute.h"
+#include "conflux/wire.h"
 
 enum {
 	VARIABLES = ATTRIBUTE_V5 - ATTRIBUTE_V1 + 1,
@@ -354,9 +355,7 @@ key_end(struct flow_end *to, unsigned source, const uint8_t *value,
 {
 	switch (source) {
 	case ATTRIBUTE_SOURCE_INTERFACE:
-		to->interface = (uint32_t)value[0] << 24 |
-				(uint32_t)value[1] << 16 |
-				(uint32_t)value[2] << 8 | value[3];
+		to->interface = wire_get32(value);
 		break;
 	case ATTRIBUTE_SOURCE_ADJACENT_TYPE:
 		to->adjacent_type = value[0];
