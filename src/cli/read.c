@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "conflux/observation.h"
 #include "read.h"
 
 enum {
@@ -123,18 +124,6 @@ fill(struct stream *stream)
 	return 0;
 }
 
-/* The magic numbers of pcap and pcapng. */
-static bool
-is_capture(const uint8_t *p, size_t length)
-{
-	uint32_t magic = length >= 4 ? wire_get32(p) : 0;
-
-	if (magic >> 24 != 0xa1)
-		magic = __builtin_bswap32(magic);
-	return magic == 0xa1b2c3d4 || magic == 0xa1b23c4d ||
-	       magic == 0x0a0d0d0a || magic == 0xa1b2cd34;
-}
-
 /*
  * For a list all is read before anything is printed: who waits at a terminal
  * is told how far it is, once a second.
@@ -173,7 +162,7 @@ read_stream(struct read *read, struct stream *stream)
 		length = message_frame(p, have);
 		if (length < 0) {
 			read_complain(read, read->offset,
-				      is_capture(p, have)
+				      capture_is_file(p, have)
 					      ? "this is a capture file; "
 						"confluxd meters it, see "
 						"examples/probe.xml and "

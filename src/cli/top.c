@@ -327,7 +327,6 @@ top_add(struct top *top, const struct shape *shape, const uint8_t *p,
 		.scope = &top->scope,
 		.base = p,
 		.count = 1,
-		.stride = shape->variable ? 0 : length,
 		.offset = offset,
 		.export_ms = top->export_ms,
 	};

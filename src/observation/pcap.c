@@ -77,11 +77,10 @@ pcap_reader_fini(struct pcap_reader *r)
 /* ---- pcap ---------------------------------------------------------------- */
 
 static bool
-is_magic(struct pcap_reader *r, uint32_t magic)
+is_magic(uint32_t magic)
 {
-	r->nano = magic == MAGIC_NANO;
-	r->modified = magic == MAGIC_MODIFIED;
-	return magic == MAGIC_MICRO || r->nano || r->modified;
+	return magic == MAGIC_MICRO || magic == MAGIC_NANO ||
+	       magic == MAGIC_MODIFIED;
 }
 
 static enum pcap_result
@@ -479,11 +478,24 @@ begin(struct pcap_reader *r, const uint8_t *p, size_t length, size_t *used,
 	magic = wire_get32(p);
 	if (magic == BLOCK_SECTION)
 		return read_block(r, p, length, used, frame);
-	r->swapped = is_magic(r, magic);
-	if (!r->swapped && !is_magic(r, __builtin_bswap32(magic)))
+	r->swapped = is_magic(magic);
+	if (!r->swapped)
+		magic = __builtin_bswap32(magic);
+	if (!is_magic(magic))
 		return bad(r, "no capture file: expected pcap or pcapng, also "
 			      "gzip'ed");
+	r->nano = magic == MAGIC_NANO;
+	r->modified = magic == MAGIC_MODIFIED;
 	return read_file_header(r, p, length, used);
+}
+
+bool
+capture_is_file(const uint8_t *p, size_t length)
+{
+	uint32_t magic = length >= 4 ? wire_get32(p) : 0;
+
+	return magic == BLOCK_SECTION || is_magic(magic) ||
+	       is_magic(__builtin_bswap32(magic));
 }
 
 enum pcap_result

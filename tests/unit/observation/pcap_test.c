@@ -142,6 +142,8 @@ check_pcap(uint32_t magic, bool big, unsigned more, uint64_t wanted_ns)
 	struct result r;
 
 	header(&f, magic, 1);
+	CU_ASSERT(capture_is_file(f.data, f.length));
+	CU_ASSERT_FALSE(capture_is_file(f.data, 3));
 	record(&f, 1000, 5, 0, 0);
 	octets(&f, more);
 	record(&f, 1000, 123456, 20, 1500);
@@ -196,6 +198,7 @@ test_pcap_lies(void)
 	CU_ASSERT_EQUAL(r.last.wire_length, 20);
 	f.length = 0;
 	octets(&f, 50);
+	CU_ASSERT_FALSE(capture_is_file(f.data, f.length));
 	CU_ASSERT_PTR_NOT_NULL(read_all(&f).fault);
 	f.length = 0;
 	CU_ASSERT_PTR_NULL(read_all(&f).fault);
@@ -323,6 +326,7 @@ test_pcapng(void)
 		size_t b;
 
 		section(&f);
+		CU_ASSERT(capture_is_file(f.data, f.length));
 		interface(&f, 1, 0, 0);
 		interface(&f, 101, 9, 0);
 		b = block(&f, 0x0bad); /* unknown */
