@@ -8,6 +8,7 @@
 #ifndef CONFLUX_LEDGER_H
 #define CONFLUX_LEDGER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "conflux/text.h"
@@ -43,6 +44,8 @@ struct ledger {
 const char *loss_name(enum loss loss);
 
 uint64_t ledger_lost(const struct ledger *ledger);
+/* Does the equation above hold? It does at any time: all tests ask. */
+bool ledger_balanced(const struct ledger *ledger);
 void ledger_add(struct ledger *sum, const struct ledger *ledger);
 
 /* Writes an object "ledger" into a report; losses that are 0 are left out. */

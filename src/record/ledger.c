@@ -37,6 +37,14 @@ ledger_lost(const struct ledger *ledger)
 	return sum;
 }
 
+bool
+ledger_balanced(const struct ledger *ledger)
+{
+	return ledger->in + ledger->split ==
+	       ledger->exported + ledger->merged + ledger->filtered +
+		       ledger->held + ledger_lost(ledger);
+}
+
 void
 ledger_add(struct ledger *sum, const struct ledger *ledger)
 {

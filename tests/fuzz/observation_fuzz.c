@@ -121,7 +121,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(copy, data, size);
 	read_file(observer, copy + 1, size - 1);
 	l = &observer->ledger;
-	assert(l->in + l->split == l->exported + l->filtered + ledger_lost(l));
+	assert(ledger_balanced(l));
 	free(copy);
 	stage_free(observer);
 	shape_table_free(shapes);

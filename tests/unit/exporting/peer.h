@@ -472,10 +472,4 @@ feeder_finish(struct feeder *f)
 	LOOP_UNTIL(f, stage_drained(f->stage));
 }
 
-static inline bool
-ledger_exact(const struct ledger *l)
-{
-	return l->in == l->exported + l->filtered + l->held + ledger_lost(l);
-}
-
 #endif
