@@ -15,6 +15,7 @@
 #include "conflux/clock.h"
 #include "conflux/format.h"
 #include "conflux/wire.h"
+#include "sink.h"
 #include "unit.h"
 
 static struct ie_registry *registry;
@@ -24,10 +25,9 @@ static struct scope scope;
 /* ---- a sink that writes down what it gets -------------------------------- */
 
 struct sink {
-	struct stage stage;
+	struct unit_sink base;
 	struct text lines;
 	uint64_t records;
-	bool congested;
 };
 
 static void
@@ -51,21 +51,9 @@ sink_run(struct stage *stage, const struct batch *batch)
 	sink->records += batch->count;
 }
 
-static bool
-sink_congested(const struct stage *stage)
-{
-	return ((const struct sink *)stage)->congested;
-}
-
-static void
-sink_free(struct stage *stage)
-{
-}
-
 static const struct stage_ops sink_ops = {
 	.run = sink_run,
-	.congested = sink_congested,
-	.free = sink_free,
+	.congested = unit_sink_congested,
 };
 
 /* ---- making batches ------------------------------------------------------ */
@@ -179,13 +167,13 @@ bed_open(struct bed *bed, struct cache_conf conf, const char *fields)
 		count++;
 	}
 	memset(bed, 0, sizeof(*bed));
-	bed->sink.stage.ops = &sink_ops;
+	bed->sink.base.stage.ops = &sink_ops;
 	conf.name = "test";
 	conf.fields = field;
 	conf.field_count = count;
 	CU_ASSERT_EQUAL_FATAL(
 		cache_new(&conf, registry, shapes, &bed->cache, &error), 0);
-	stage_link(bed->cache, &bed->sink.stage);
+	stage_link(bed->cache, &bed->sink.base.stage);
 	bed->now = clock_mono_ms();
 }
 
@@ -706,7 +694,7 @@ test_congestion_holds_flows_back(void)
 	char record[64];
 
 	bed_open(&bed, conf, "8! 1");
-	bed.sink.congested = true;
+	bed.sink.base.congested = true;
 	for (int i = 0; i < 1000; i++) {
 		snprintf(record, sizeof(record), "8=10.0.%d.%d 1=1", i >> 8,
 			 i & 255);
@@ -717,7 +705,7 @@ test_congestion_holds_flows_back(void)
 	stage_flush(bed.cache);
 	CU_ASSERT_FALSE(stage_drained(bed.cache));
 	check_ledger(&bed);
-	bed.sink.congested = false;
+	bed.sink.base.congested = false;
 	wait_ms(&bed, 200);
 	CU_ASSERT(stage_drained(bed.cache));
 	CU_ASSERT_EQUAL(bed.sink.records, 1000);

@@ -13,6 +13,7 @@
 #include "conflux/clock.h"
 #include "conflux/ie.h"
 #include "conflux/wire.h"
+#include "sink.h"
 #include "unit.h"
 
 enum { STRIDE = 4 + 4 + 2 + 2 + 8 + 8 + 2, HOSTS = 6 };
@@ -24,8 +25,7 @@ static struct scope scope;
 
 /* What comes out: sums, and the records of the last kinds. */
 struct sink {
-	struct stage stage;
-	bool congested;
+	struct unit_sink base;
 	unsigned flows, biflows, reason[8];
 	uint64_t packets, octets, back_packets, back_octets;
 };
@@ -62,21 +62,9 @@ sink_run(struct stage *stage, const struct batch *batch)
 	}
 }
 
-static bool
-sink_congested(const struct stage *stage)
-{
-	return ((const struct sink *)stage)->congested;
-}
-
-static void
-sink_free(struct stage *stage)
-{
-}
-
 static const struct stage_ops sink_ops = {
 	.run = sink_run,
-	.congested = sink_congested,
-	.free = sink_free,
+	.congested = unit_sink_congested,
 };
 
 static struct stage *
@@ -113,8 +101,8 @@ open_cache(struct cache_conf conf, struct sink *sink)
 	conf.field_count = conf.biflow ? 9 : 7;
 	CU_ASSERT_EQUAL_FATAL(
 		cache_new(&conf, registry, shapes, &cache, &error), 0);
-	*sink = (struct sink){.stage = {.ops = &sink_ops}};
-	stage_link(cache, &sink->stage);
+	*sink = (struct sink){.base.stage.ops = &sink_ops};
+	stage_link(cache, &sink->base.stage);
 	return cache;
 }
 
@@ -435,7 +423,7 @@ test_cut(void)
 	for (uint32_t i = 0; i < BATCH_MAX; i++)
 		p[i] = (struct packet){i, 2, {10, 20}, 0, 100};
 	put(cache, p, BATCH_MAX, 1000);
-	sink.congested = true;
+	sink.base.congested = true;
 	stage_cut(cache);
 	CU_ASSERT_EQUAL(sink.flows, 0);
 	put(cache, p, BATCH_MAX, 1100);
@@ -444,7 +432,7 @@ test_cut(void)
 	stage_cut(cache); /* twice, and still nobody */
 	put(cache, p, 1, 1200);
 	CU_ASSERT(ledger_balanced(&cache->ledger));
-	sink.congested = false;
+	sink.base.congested = false;
 	stage_tick(cache, 0);
 	CU_ASSERT_EQUAL(sink.flows, 2 * BATCH_MAX);
 	CU_ASSERT_EQUAL(sink.reason[4], 2 * BATCH_MAX);
@@ -461,7 +449,7 @@ test_many_cuts(void)
 	struct sink sink;
 
 	cache = open_cache(of_files, &sink);
-	sink.congested = true;
+	sink.base.congested = true;
 	for (int i = 0; i < 200; i++) {
 		put(cache, &one, 1, 1000);
 		stage_cut(cache);
@@ -469,7 +457,7 @@ test_many_cuts(void)
 	}
 	CU_ASSERT_EQUAL(cache->ledger.merged, 0);
 	CU_ASSERT_EQUAL(ledger_lost(&cache->ledger), 0);
-	sink.congested = false;
+	sink.base.congested = false;
 	close_cache(cache);
 	CU_ASSERT_EQUAL(sink.flows, 200);
 }
@@ -521,10 +509,7 @@ known_run(struct stage *stage, const struct batch *batch)
 					       k->field[n + 1].ie->id);
 }
 
-static const struct stage_ops known_ops = {
-	.run = known_run,
-	.free = sink_free,
-};
+static const struct stage_ops known_ops = {.run = known_run};
 
 static struct stage *
 open_known(struct cache_conf conf, const uint16_t *ids, unsigned count,

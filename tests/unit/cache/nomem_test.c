@@ -24,12 +24,7 @@ sink_run(struct stage *stage, const struct batch *batch)
 	((struct sink *)stage)->records += batch->count;
 }
 
-static void
-sink_free(struct stage *stage)
-{
-}
-
-static const struct stage_ops sink_ops = {.run = sink_run, .free = sink_free};
+static const struct stage_ops sink_ops = {.run = sink_run};
 
 /* 8 address, 85 octetTotalCount, 82 name of one octet. */
 static void

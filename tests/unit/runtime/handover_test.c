@@ -11,6 +11,7 @@
 #include "entry.h"
 #include "handover.h"
 #include "ring.h"
+#include "sink.h"
 #include "unit.h"
 
 /* ---- the ring ------------------------------------------------------------ */
@@ -75,14 +76,13 @@ test_ring(void)
 
 /* What the first worker gets. */
 struct sink {
-	struct stage stage;
+	struct unit_sink base;
 	uint64_t records, octets, sum;
 	unsigned scopes_ended, shapes;
 	const struct shape *last;
 	struct scope scope;
 	uint32_t serial;	     /* of the last shape */
 	uint32_t template_serial[2]; /* of 300 and 301, in its scope */
-	bool congested;
 };
 
 /* What an id in a list stands for here; 0: nothing. */
@@ -124,16 +124,10 @@ sink_scope_end(struct stage *stage, const struct scope *scope)
 	((struct sink *)stage)->scopes_ended++;
 }
 
-static bool
-sink_congested(const struct stage *stage)
-{
-	return ((const struct sink *)stage)->congested;
-}
-
 static const struct stage_ops sink_ops = {
 	.run = sink_run,
 	.scope_end = sink_scope_end,
-	.congested = sink_congested,
+	.congested = unit_sink_congested,
 };
 
 /* Both sides in one thread: the ring is read when the test says so. */
@@ -170,8 +164,8 @@ pair_open(struct pair *p)
 		p->registry[i] = ie_registry_new(10000);
 		p->shapes[i] = shape_table_new(10000);
 	}
-	p->sink.stage.ops = &sink_ops;
-	p->target[0] = &p->sink.stage;
+	p->sink.base.stage.ops = &sink_ops;
+	p->target[0] = &p->sink.base.stage;
 	CU_ASSERT_EQUAL_FATAL(
 		handover_port_new(p->registry[0], count_idle, p, &p->port), 0);
 	CU_ASSERT_EQUAL_FATAL(handover_new(p->port, 0, "h", &p->handover), 0);
@@ -412,10 +406,10 @@ test_full(void)
 	CU_ASSERT_EQUAL(l->exported + l->lost[LOSS_QUEUE_FULL], 2 * BATCH_MAX);
 	CU_ASSERT(l->lost[LOSS_QUEUE_FULL] > 0);
 	/* A next stage that is behind isn't run. */
-	p.sink.congested = true;
+	p.sink.base.congested = true;
 	read_all(&p);
 	CU_ASSERT_EQUAL(p.sink.records, 0);
-	p.sink.congested = false;
+	p.sink.base.congested = false;
 	for (int i = 0; i < 100 && p.sink.records < l->exported; i++)
 		event_base_loop(p.base, EVLOOP_ONCE);
 	CU_ASSERT_EQUAL(p.sink.records, l->exported);

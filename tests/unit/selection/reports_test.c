@@ -11,16 +11,8 @@
 
 #include "conflux/format.h"
 #include "conflux/ie.h"
-#include "conflux/selection.h"
 #include "conflux/wire.h"
-#include "unit.h"
-
-enum { DOMAIN_IN = 3, DOMAIN_OUT = 7, TEXT_MAX = 65536 };
-
-static struct ie_registry *registry;
-static struct shape_table *shapes;
-static const struct shape *shape;
-static struct scope scope;
+#include "fixture.h"
 
 /* ---- what comes out ------------------------------------------------------------ */
 
@@ -99,33 +91,15 @@ static struct stage *
 start(const struct selector_conf *selector, unsigned count,
       const struct overload_conf *overload)
 {
-	struct selection_conf conf = {
-		.name = "test",
-		.sequence_id = 5,
-		.point_id = 3,
-		.domain = DOMAIN_OUT,
-		.selectors = selector,
-		.selector_count = count,
-		.seed = 1,
-	};
-	struct stage *stage = NULL;
-	char *error = NULL;
-
-	if (overload)
-		conf.overload = *overload;
-	CU_ASSERT_EQUAL_FATAL(
-		selection_new(&conf, registry, shapes, &stage, &error), 0);
 	memset(&out, 0, sizeof(out));
 	out.stage.ops = &log_ops;
-	CU_ASSERT_EQUAL(stage_link(stage, &out.stage), 0);
-	return stage;
+	return selection_open(selector, count, overload, &out.stage);
 }
 
 static void
 finish(struct stage *stage)
 {
-	CU_ASSERT(ledger_balanced(&stage->ledger));
-	stage_free(stage);
+	selection_close(stage);
 	text_fini(&out.text);
 }
 

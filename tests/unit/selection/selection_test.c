@@ -11,17 +11,11 @@
 
 #include "conflux/ie.h"
 #include "conflux/ntp.h"
-#include "conflux/selection.h"
 #include "conflux/wire.h"
+#include "fixture.h"
 #include "hash.h"
-#include "unit.h"
 
 enum { HEADER = 40, PAYLOAD = 8, STRIDE = 8 + 8 + HEADER + PAYLOAD + 4 };
-
-static struct ie_registry *registry;
-static struct shape_table *shapes;
-static const struct shape *shape;
-static struct scope scope;
 
 struct sink {
 	struct stage stage;
@@ -81,33 +75,18 @@ static const struct stage_ops sink_ops = {
 };
 
 static struct stage *
-open_selection(const struct selector_conf *selectors, unsigned count)
+open_before_sink(const struct selector_conf *selectors, unsigned count,
+		 const struct overload_conf *overload)
 {
-	struct selection_conf conf = {
-		.name = "test",
-		.sequence_id = 5,
-		.point_id = 3,
-		.domain = 7,
-		.selectors = selectors,
-		.selector_count = count,
-		.seed = 1,
-	};
-	struct stage *stage = NULL;
-	char *error = NULL;
-
-	CU_ASSERT_EQUAL_FATAL(
-		selection_new(&conf, registry, shapes, &stage, &error), 0);
 	memset(&sink, 0, sizeof(sink));
 	sink.stage.ops = &sink_ops;
-	stage_link(stage, &sink.stage);
-	return stage;
+	return selection_open(selectors, count, overload, &sink.stage);
 }
 
-static void
-close_selection(struct stage *stage)
+static struct stage *
+open_selection(const struct selector_conf *selectors, unsigned count)
 {
-	CU_ASSERT(ledger_balanced(&stage->ledger));
-	stage_free(stage);
+	return open_before_sink(selectors, count, NULL);
 }
 
 static void
@@ -193,7 +172,7 @@ test_all(void)
 	CU_ASSERT_EQUAL(sink.interval, 0);
 	CU_ASSERT_EQUAL(sink.sequences, 1);
 	CU_ASSERT_EQUAL(sink.last_sequence, 5);
-	close_selection(stage);
+	selection_close(stage);
 }
 
 static void
@@ -208,7 +187,7 @@ test_count(void)
 	for (unsigned i = 0; i < sink.count; i++)
 		CU_ASSERT_EQUAL(sink.taken[i], i / 3 * 10 + i % 3);
 	CU_ASSERT_EQUAL(sink.interval, 3);
-	close_selection(stage);
+	selection_close(stage);
 }
 
 static void
@@ -222,7 +201,7 @@ test_time(void)
 	CU_ASSERT_EQUAL(sink.count, 2500);
 	for (unsigned i = 0; i < sink.count; i++)
 		CU_ASSERT_EQUAL(sink.taken[i], i / 5 * 20 + i % 5);
-	close_selection(stage);
+	selection_close(stage);
 }
 
 static void
@@ -242,7 +221,7 @@ test_out_of_n(void)
 	}
 	for (int i = 0; i < 100; i++)
 		CU_ASSERT(place[i] > 20 && place[i] < 90);
-	close_selection(stage);
+	selection_close(stage);
 }
 
 static void
@@ -255,7 +234,7 @@ test_probability(void)
 	feed(stage, 40000);
 	CU_ASSERT(sink.count > 9500 && sink.count < 10500);
 	CU_ASSERT_EQUAL(sink.interval, 4);
-	close_selection(stage);
+	selection_close(stage);
 }
 
 /* ---- filters ------------------------------------------------------------------- */
@@ -271,7 +250,7 @@ match(uint16_t element, const char *value)
 
 	feed(stage, 2560);
 	count = sink.count;
-	close_selection(stage);
+	selection_close(stage);
 	return count;
 }
 
@@ -306,13 +285,13 @@ test_hash(void)
 	CU_ASSERT(count > 2000 && count < 3000);
 	memcpy(first, sink.taken, count * sizeof(*first));
 	CU_ASSERT(sink.digest <= range.max);
-	close_selection(stage);
+	selection_close(stage);
 	/* Another point, the same packets. */
 	stage = open_selection(&c, 1);
 	feed(stage, 10000);
 	CU_ASSERT_EQUAL(sink.count, count);
 	CU_ASSERT_EQUAL(memcmp(first, sink.taken, count * sizeof(*first)), 0);
-	close_selection(stage);
+	selection_close(stage);
 }
 
 static void
@@ -331,7 +310,7 @@ test_chain(void)
 	CU_ASSERT_EQUAL(sink.count, 640);
 	stage_flush(stage);
 	CU_ASSERT_EQUAL(sink.statistics, 1);
-	close_selection(stage);
+	selection_close(stage);
 }
 
 static void
@@ -356,7 +335,7 @@ test_change(void)
 	CU_ASSERT_EQUAL(sink.interval, 10);
 	c.interval = 0;
 	CU_ASSERT_EQUAL(selection_change(stage, 0, &c), -EINVAL);
-	close_selection(stage);
+	selection_close(stage);
 }
 
 static void
@@ -412,35 +391,22 @@ static struct stage *
 open_overload(enum overload_behaviour behaviour)
 {
 	struct selector_conf all = {.name = "all", .method = SELECTOR_ALL};
-	struct selection_conf conf = {
-		.name = "test",
-		.sequence_id = 5,
-		.selectors = &all,
-		.selector_count = 1,
-		.overload = {
-			.behaviour = behaviour,
-			.cache_high = 90,
-			.cache_low = 50,
-			.cpu_high = 95,
-			.cpu_low = 60,
-			.drops_high = 10,
-			.interval = 10,
-			.max_interval = 30,
-			.hold_ms = 5000,
-			.measure = measure,
-			.coarser = coarser,
-		},
+	struct overload_conf conf = {
+		.behaviour = behaviour,
+		.cache_high = 90,
+		.cache_low = 50,
+		.cpu_high = 95,
+		.cpu_low = 60,
+		.drops_high = 10,
+		.interval = 10,
+		.max_interval = 30,
+		.hold_ms = 5000,
+		.measure = measure,
+		.coarser = coarser,
 	};
-	struct stage *stage = NULL;
-	char *error = NULL;
 
-	CU_ASSERT_EQUAL_FATAL(
-		selection_new(&conf, registry, shapes, &stage, &error), 0);
-	memset(&sink, 0, sizeof(sink));
-	sink.stage.ops = &sink_ops;
-	stage_link(stage, &sink.stage);
 	now_pressure = (struct pressure){0};
-	return stage;
+	return open_before_sink(&all, 1, &conf);
 }
 
 static void
@@ -482,7 +448,7 @@ test_overload_samples(void)
 	seconds(stage, &now, 5);
 	CU_ASSERT_EQUAL(selection_interval(stage), 1);
 	CU_ASSERT_EQUAL(sink.cuts, 5);
-	close_selection(stage);
+	selection_close(stage);
 }
 
 static void
@@ -502,7 +468,7 @@ test_overload_stops(void)
 	CU_ASSERT_EQUAL(selection_interval(stage), 1);
 	feed(stage, 100);
 	CU_ASSERT_EQUAL(sink.count, 100);
-	close_selection(stage);
+	selection_close(stage);
 }
 
 static void
@@ -520,7 +486,7 @@ test_overload_coarsens(void)
 	now_pressure.cpu = 1;
 	seconds(stage, &now, 6);
 	CU_ASSERT_FALSE(coarse);
-	close_selection(stage);
+	selection_close(stage);
 }
 
 int
