@@ -72,29 +72,48 @@ field()
 		"$1" "$1" "${2:-}"
 }
 
-# 5-tuple flows with the four usual values: $1 sources, $2 destination
-config()
+# 5-tuple flows with the four usual values and more: $1 what feeds the cache c,
+# $2 destination, $3 and $4 active and idle timeout, $5 more values
+document()
 {
 	cat <<-END
 	<ipfix xmlns="urn:ietf:params:xml:ns:yang:ietf-ipfix-psamp"
 	    xmlns:cx="urn:conflux:config:1">
 	<cx:workers>${workers:-1}</cx:workers>
 	<cx:controlSocket>$work/sock</cx:controlSocket>
-	<collectingProcess><name>in</name>$1<cx:cache>c</cx:cache></collectingProcess>
+	$1
 	<cache><name>c</name><timeoutCache><maxFlows>4000000</maxFlows>
-	<activeTimeout>1800</activeTimeout><idleTimeout>900</idleTimeout><cacheLayout>
+	<activeTimeout>$3</activeTimeout><idleTimeout>$4</idleTimeout><cacheLayout>
 	$(for f in sourceIPv4Address destinationIPv4Address sourceTransportPort \
 		destinationTransportPort protocolIdentifier; do
 		field "$f" '<isFlowKey/>'
 	done
 	for f in octetDeltaCount packetDeltaCount flowStartMilliseconds \
-		flowEndMilliseconds; do
+		flowEndMilliseconds ${5:-}; do
 		field "$f"
 	done)
 	</cacheLayout></timeoutCache><exportingProcess>out</exportingProcess></cache>
 	<exportingProcess><name>out</name><destination><name>d</name>$2</destination>
 	</exportingProcess></ipfix>
 	END
+}
+
+# Flows of records: $1 sources, $2 destination
+config()
+{
+	document "<collectingProcess><name>in</name>$1<cx:cache>c</cx:cache></collectingProcess>" \
+		"$2" 1800 900
+}
+
+# Flows of packets: $1 of the observationPoint, $2 destination
+probe_config()
+{
+	document "<observationPoint><name>p</name>
+	<observationDomainId>1</observationDomainId>$1
+	<selectionProcess>s</selectionProcess></observationPoint>
+	<selectionProcess><name>s</name><selector><name>all</name><selectAll/>
+	</selector><cache>c</cache></selectionProcess>" \
+		"$2" 0 0 tcpControlBits
 }
 
 reader()
@@ -171,35 +190,6 @@ bench_workers()
 	say "workers: two files, one worker $(median w1 2) s, two" \
 		"$(median w2 2) s of wall clock:" \
 		"$(calc '%.2f' "$(median w1 2) / $(median w2 2)") times as fast"
-}
-
-# 5-tuple flows of packets: $1 of the observationPoint, $2 destination
-probe_config()
-{
-	cat <<-END
-	<ipfix xmlns="urn:ietf:params:xml:ns:yang:ietf-ipfix-psamp"
-	    xmlns:cx="urn:conflux:config:1">
-	<cx:workers>${workers:-1}</cx:workers>
-	<cx:controlSocket>$work/sock</cx:controlSocket>
-	<observationPoint><name>p</name>
-	<observationDomainId>1</observationDomainId>$1
-	<selectionProcess>s</selectionProcess></observationPoint>
-	<selectionProcess><name>s</name><selector><name>all</name><selectAll/>
-	</selector><cache>c</cache></selectionProcess>
-	<cache><name>c</name><timeoutCache><maxFlows>4000000</maxFlows>
-	<activeTimeout>0</activeTimeout><idleTimeout>0</idleTimeout><cacheLayout>
-	$(for f in sourceIPv4Address destinationIPv4Address sourceTransportPort \
-		destinationTransportPort protocolIdentifier; do
-		field "$f" '<isFlowKey/>'
-	done
-	for f in octetDeltaCount packetDeltaCount flowStartMilliseconds \
-		flowEndMilliseconds tcpControlBits; do
-		field "$f"
-	done)
-	</cacheLayout></timeoutCache><exportingProcess>out</exportingProcess></cache>
-	<exportingProcess><name>out</name><destination><name>d</name>$2</destination>
-	</exportingProcess></ipfix>
-	END
 }
 
 # ratio PEER NAME: what the peer takes, if it was measured
