@@ -9,7 +9,8 @@
 #					had are named in $packages_absent
 
 packages_build="autoconf automake make gcc libc6-dev pkg-config xsltproc
-	libevent-dev libxml2-dev libsnmp-dev libpcap-dev zlib1g-dev"
+	libevent-dev libxml2-dev libsnmp-dev libpcap-dev zlib1g-dev
+	libssl-dev"
 packages_absent=
 packages_updated=
 

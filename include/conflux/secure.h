@@ -89,8 +89,9 @@ const struct secure_conf *secure_conf_of(const struct secure *secure);
 int secure_reload(struct secure *secure, char **error);
 
 /*
- * Logs what will expire within the month or has expired: certificates of ours,
- * authorities, lists of revoked ones. For a daily call. now: seconds, UTC.
+ * Logs what will expire within the month (or the last third of its life) or has
+ * expired: certificates of ours, authorities, lists of revoked ones; and that
+ * the group of a secret file may read it. For a daily call. now: seconds, UTC.
  */
 void secure_warn_expiry(const struct secure *secure, int64_t now);
 
