@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "conflux/clock.h"
+#include "conflux/hash.h"
 #include "in.h"
 #include "out.h"
 #include "socket.h"
@@ -29,6 +30,8 @@ static const struct net_out_type *const out_type[] = {
 	[TRANSPORT_TCP] = &net_tcp_out,
 	[TRANSPORT_FILE] = &net_file_out,
 };
+
+enum { RETRY_MIN_MS = 50 };
 
 #define TYPE_COUNT (sizeof(in_type) / sizeof(in_type[0]))
 
@@ -219,6 +222,24 @@ net_out_writable(struct net_out *out)
 	}
 	out->blocked = false;
 	out->ops->writable(out->arg);
+}
+
+uint32_t
+net_out_back_off(const struct net_out *out, uint32_t *wait_ms)
+{
+	uint32_t min = out->conf.reconnect_min_ms;
+	uint32_t max = out->conf.reconnect_max_ms;
+	uint32_t wait;
+
+	if (min < RETRY_MIN_MS)
+		min = RETRY_MIN_MS;
+	if (max < min)
+		max = min;
+	wait = *wait_ms < min ? min : *wait_ms;
+	*wait_ms = wait > max / 2 ? max : wait * 2;
+	if (wait > max)
+		wait = max;
+	return wait - (uint32_t)(hash_seed() % (wait / 4 + 1));
 }
 
 static int

@@ -36,6 +36,14 @@ struct net_out {
 
 extern const struct net_out_type net_udp_out, net_tcp_out, net_file_out;
 
+/*
+ * Milliseconds until the next attempt to connect. Doubles from reconnect_min_ms
+ * to reconnect_max_ms with each call; up to a quarter less, so that many
+ * exporters of one collector don't come back in step. *wait_ms remembers; 0
+ * begins anew.
+ */
+uint32_t net_out_back_off(const struct net_out *out, uint32_t *wait_ms);
+
 /* The transport can take messages (again). */
 void net_out_writable(struct net_out *out);
 

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "conflux/clock.h"
-#include "conflux/hash.h"
 #include "conflux/log.h"
 #include "out.h"
 #include "outbuf.h"
@@ -24,10 +23,9 @@
 
 enum {
 	BUFFER = 256 * 1024,
-	WRITE_AT = 65536,   /* octets that are worth a call at once */
-	SOLID_MS = 10000,   /* a connection that long starts back-off anew */
+	WRITE_AT = 65536, /* octets that are worth a call at once */
+	SOLID_MS = 10000, /* a connection that long starts back-off anew */
 	CONNECT_MS = 15000,
-	RETRY_MIN_MS = 50,
 };
 
 struct tcp_out {
@@ -70,27 +68,6 @@ close_fd(struct tcp_out *out)
 	out->error = 0;
 }
 
-/* Doubles from minimum to maximum; up to a quarter less, so that many
- * exporters of one collector don't come back in step. */
-static void
-back_off(struct tcp_out *out)
-{
-	const struct net_out_conf *conf = &out->out.conf;
-	uint32_t min = conf->reconnect_min_ms;
-	uint32_t max = conf->reconnect_max_ms;
-	uint32_t wait;
-
-	if (min < RETRY_MIN_MS)
-		min = RETRY_MIN_MS;
-	if (max < min)
-		max = min;
-	wait = out->wait_ms < min ? min : out->wait_ms;
-	out->wait_ms = wait > max / 2 ? max : wait * 2;
-	if (wait > max)
-		wait = max;
-	later(out->retry, wait - hash_seed() % (wait / 4 + 1));
-}
-
 /* Ends the session or the attempt, and plans the next. */
 static void
 go_down(struct tcp_out *out, const char *reason)
@@ -105,7 +82,7 @@ go_down(struct tcp_out *out, const char *reason)
 	out->out.stats.discarded += unsent;
 	if (was_up && clock_mono_ms() - out->up_ms >= SOLID_MS)
 		out->wait_ms = 0;
-	back_off(out);
+	later(out->retry, net_out_back_off(&out->out, &out->wait_ms));
 	if (was_up || !out->told) {
 		out->told = true;
 		out->out.blocked = false;
