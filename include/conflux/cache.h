@@ -80,7 +80,7 @@ struct cache_conf {
 	unsigned field_count;
 	bool export_originals;      /* originalExporter*, original domain: keys */
 	uint32_t domain;            /* observationDomainId of what it exports */
-	uint32_t metering_process_id;
+	uint32_t metering_process_id; /* unique in this program, 0: none */
 	enum distribution distribution;
 	uint32_t interval_s;        /* of the distribution, aligned to 1970 */
 	uint64_t max_octets;        /* of variable-length values held */

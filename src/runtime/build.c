@@ -149,8 +149,9 @@ is_a(const struct target *target, const char *name)
 }
 
 static int
-build_target(struct worker *worker, const struct target *target, char **error)
+build_target(struct worker *worker, uint32_t number, char **error)
 {
+	const struct target *target = &worker->runtime->target[number];
 	bool cache = is_a(target, "cache");
 	struct unit *unit;
 
@@ -163,6 +164,7 @@ build_target(struct worker *worker, const struct target *target, char **error)
 	unit = add_unit(worker, cache ? UNIT_CACHE : UNIT_EXPORTING,
 			target->node);
 	unit->domain = target->domain;
+	unit->metering_process_id = cache ? number + 1 : 0;
 	return cache ? build_cache(unit, error) : build_exporting(unit, error);
 }
 
@@ -185,7 +187,7 @@ build_targets(struct worker *worker, char **error)
 	int rc = 0;
 
 	for (unsigned i = 0; rc == 0 && i < runtime->target_count; i++)
-		rc = build_target(worker, &runtime->target[i], error);
+		rc = build_target(worker, i, error);
 	for (unsigned i = 0; worker->index > 0 && rc == 0 &&
 			     i < runtime->target_count;
 	     i++)

@@ -149,7 +149,6 @@ cache_conf_of(const struct conf_node *node, unsigned worker,
 	conf->biflow = conf_bool(type, "biflow");
 	conf->export_originals = conf_bool(node, "exportOriginals");
 	conf->domain = (uint32_t)conf_uint(node, "observationDomainId", 0);
-	conf->metering_process_id = node->line;
 	distribution = conf_child(type, "intervalDistribution");
 	if (distribution) {
 		conf->distribution = (enum distribution)index_of(
@@ -235,6 +234,7 @@ build_cache(struct unit *unit, char **error)
 			       &conf, &fields);
 
 	conf.domain = unit->domain;
+	conf.metering_process_id = unit->metering_process_id;
 	conf.data_clock = cache_has_data_clock(worker->runtime->conf,
 					       unit->node);
 	if (rc == 0 && worker->index > 0 && only_files(worker->runtime->conf))

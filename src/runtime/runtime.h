@@ -51,6 +51,7 @@ struct unit {
 	const struct conf_node *point; /* of a selection: where its packets are
 					* from */
 	uint32_t domain;               /* of a cache: see cache_domains */
+	uint32_t metering_process_id;  /* of a cache: the same in each worker */
 	struct worker *worker;
 	struct stage *stage;
 	struct collecting *collecting;

@@ -159,6 +159,18 @@ equal "sums" "$($probe sum "$T/nano.json")" "$($probe sum "$T/permanent.json")"
 # A minute in steps of ten seconds, four or five kinds of packets.
 [ "$(lines "$T/permanent.json")" -ge 24 ] || fail "no intervals"
 
+step "a cache of two Observation Domains is two metering processes"
+meter domains "root=<cx:workers>2</cx:workers>" \
+	"process=<observationPoint><name>other</name><observationDomainId>9</observationDomainId><cx:captureFile>$T/nano.pcap</cx:captureFile><selectionProcess>selection</selectionProcess></observationPoint>" \
+	"capture=<cx:captureFile>$T/nano.pcap</cx:captureFile>" \
+	"fields=octetDeltaCount packetDeltaCount observationDomainId meteringProcessId"
+equal "one number for each" \
+	'"observationDomainId":7,"meteringProcessId":2 "observationDomainId":9,"meteringProcessId":1 ' \
+	"$(grep -o '"observationDomainId":[0-9]*,"meteringProcessId":[0-9]*' \
+		"$T/domains.json" | sort -u | tr '\n' ' ')"
+equal "flows of both" "$($probe sum "$T/nano.json" |
+	awk '{ print 2 * $1, 2 * $2 }')" "$($probe sum "$T/domains.json")"
+
 step "two caches with keys of their own, timeouts by the packets' clock"
 meter timeouts "capture=<cx:captureFile>$T/nano.pcap</cx:captureFile><selectionProcess>other</selectionProcess>" \
 	"head=<activeTimeout>20</activeTimeout><idleTimeout>5</idleTimeout>" \
