@@ -163,6 +163,12 @@ void capture_report(struct capture *capture, struct report *report);
 /* Octets read and to be read in all, 0: not known (a live interface, a pipe). */
 void capture_progress(const struct capture *capture, uint64_t *done,
 		      uint64_t *total);
+/*
+ * The interface that it captures, or NULL; and what the kernel has dropped of
+ * it since the last call. Any thread may ask, until the capture is closed.
+ */
+const char *capture_interface(const struct capture *capture);
+uint64_t capture_take_drops(struct capture *capture);
 /* Do these octets begin a capture file, pcap or pcapng? For messages. */
 bool capture_is_file(const uint8_t *p, size_t length);
 /* Whether a BPF expression is right; *error is to be freed. For check. */

@@ -3,6 +3,7 @@
 #include "capture.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,9 +130,12 @@ capture_open(struct event_base *base, const struct capture_conf *conf,
 	c->finished = conf->finished;
 	c->arg = conf->arg;
 	c->name = strdup(conf->name);
+	if (conf->interface)
+		c->interface = strdup(conf->interface);
 	if (conf->filter)
 		c->expression = strdup(conf->filter);
-	if (!c->name || (conf->filter && !c->expression))
+	if (!c->name || (conf->interface && !c->interface) ||
+	    (conf->filter && !c->expression))
 		rc = -ENOMEM;
 	if (rc == 0)
 		rc = conf->interface ? capture_live_open(conf, c, error)
@@ -163,8 +167,22 @@ capture_close(struct capture *c)
 	for (unsigned i = 0; i < c->filter_count; i++)
 		pcap_freecode(&c->filter[i].program);
 	free(c->expression);
+	free(c->interface);
 	free(c->name);
 	free(c);
+}
+
+const char *
+capture_interface(const struct capture *c)
+{
+	return c->interface;
+}
+
+uint64_t
+capture_take_drops(struct capture *c)
+{
+	return atomic_exchange_explicit(&c->untold_drops, 0,
+					memory_order_relaxed);
 }
 
 void

@@ -42,6 +42,7 @@ struct capture {
 	const struct capture_ops *ops;
 	struct event_base *base;
 	char *name;
+	char *interface; /* NULL: files */
 	struct stage *observer;
 	char *expression; /* of the filter, or NULL */
 	unsigned filter_count;
@@ -53,6 +54,7 @@ struct capture {
 	uint32_t frame_count;
 	uint64_t block_ns; /* of its first packet */
 	uint64_t packets, octets, filtered;
+	_Atomic uint64_t untold_drops; /* see capture_take_drops */
 };
 
 /* Hands the block over. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -31,7 +32,6 @@ enum {
 
 struct capture_live {
 	struct capture capture;
-	char *interface;
 	uint32_t index; /* ifIndex, 0: any */
 	enum capture_direction direction;
 	uint32_t snap_length, buffer_octets;
@@ -137,6 +137,8 @@ count_drops(struct capture_live *l)
 	if (l->follows)
 		if_dropped = 0;
 	l->kernel_drops += dropped;
+	atomic_fetch_add_explicit(&l->capture.untold_drops, dropped,
+				  memory_order_relaxed);
 	l->interface_drops += if_dropped;
 	observer_lost(l->capture.observer, dropped, if_dropped);
 }
@@ -171,7 +173,7 @@ went_down(struct capture_live *l)
 	count_drops(l);
 	log_error("observation: %s: interface %s: %s; nothing is metered there "
 		  "until it is back",
-		  l->capture.name, l->interface, pcap_geterr(l->pcap));
+		  l->capture.name, l->capture.interface, pcap_geterr(l->pcap));
 	close_pcap(l);
 	l->reopen_ms = REOPEN_MS;
 	wait_for(l, l->reopen_ms);
@@ -225,25 +227,26 @@ refuse(struct capture_live *l, int status, char **error)
 
 	switch (status) {
 	case PCAP_ERROR_NO_SUCH_DEVICE:
-		near = nearest_interface(l->interface, best, sizeof(best));
-		return text_error(error, -ENODEV,
-				  "there is no interface %s%s%s", l->interface,
-				  near ? ", nearest is " : "",
-				  near ? near : "");
+		near = nearest_interface(l->capture.interface, best,
+					 sizeof(best));
+		return text_error(
+			error, -ENODEV, "there is no interface %s%s%s",
+			l->capture.interface, near ? ", nearest is " : "",
+			near ? near : "");
 	case PCAP_ERROR_PERM_DENIED:
 	case PCAP_ERROR_PROMISC_PERM_DENIED:
 		return text_error(error, -EPERM,
 				  "interface %s: no right to capture, "
 				  "expected root or CAP_NET_RAW",
-				  l->interface);
+				  l->capture.interface);
 	case PCAP_ERROR_IFACE_NOT_UP:
 		return text_error(error, -ENETDOWN, "interface %s is not up",
-				  l->interface);
+				  l->capture.interface);
 	default:
-		return text_error(error, -EIO, "interface %s: %s", l->interface,
-				  status == PCAP_ERROR
-					  ? pcap_geterr(l->pcap)
-					  : pcap_statustostr(status));
+		return text_error(
+			error, -EIO, "interface %s: %s", l->capture.interface,
+			status == PCAP_ERROR ? pcap_geterr(l->pcap)
+					     : pcap_statustostr(status));
 	}
 }
 
@@ -286,7 +289,7 @@ set_fanout(struct capture_live *l, char **error)
 		return text_error(error, -errno,
 				  "interface %s: several workers can't "
 				  "share it: %s",
-				  l->interface, strerror(errno));
+				  l->capture.interface, strerror(errno));
 	return 0;
 }
 
@@ -310,10 +313,10 @@ activate(struct capture_live *l, char **error)
 	char text[PCAP_ERRBUF_SIZE] = "";
 	int rc;
 
-	l->pcap = pcap_create(l->interface, text);
+	l->pcap = pcap_create(l->capture.interface, text);
 	if (!l->pcap)
-		return text_error(error, -EIO, "interface %s: %s", l->interface,
-				  text);
+		return text_error(error, -EIO, "interface %s: %s",
+				  l->capture.interface, text);
 	pcap_set_snaplen(l->pcap, (int)l->snap_length);
 	pcap_set_promisc(l->pcap, l->promiscuous);
 	pcap_set_timeout(l->pcap, BUFFER_TIMEOUT_MS);
@@ -327,14 +330,14 @@ activate(struct capture_live *l, char **error)
 	if (rc > 0)
 		log_warning("observation: %s: interface %s: %s; it is "
 			    "captured as it is",
-			    l->capture.name, l->interface,
+			    l->capture.name, l->capture.interface,
 			    rc == PCAP_WARNING ? pcap_geterr(l->pcap)
 					       : pcap_statustostr(rc));
 	if (l->index == 0) /* of all interfaces: with their numbers */
 		pcap_set_datalink(l->pcap, DLT_LINUX_SLL2);
 	if (pcap_setnonblock(l->pcap, 1, text) < 0)
-		return text_error(error, -EIO, "interface %s: %s", l->interface,
-				  text);
+		return text_error(error, -EIO, "interface %s: %s",
+				  l->capture.interface, text);
 	l->link = (uint32_t)pcap_datalink(l->pcap);
 	return 0;
 }
@@ -344,7 +347,7 @@ open_pcap(struct capture_live *l, char **error)
 {
 	int rc;
 
-	l->index = if_nametoindex(l->interface);
+	l->index = if_nametoindex(l->capture.interface);
 	rc = activate(l, error);
 	if (rc == 0)
 		rc = set_filter(l, error);
@@ -381,7 +384,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	if (rc == 0) {
 		l->reopened++;
 		log_notice("observation: %s: interface %s is back",
-			   l->capture.name, l->interface);
+			   l->capture.name, l->capture.interface);
 		wait_for(l, STATISTICS_MS);
 	} else {
 		log_debug("observation: %s: %s", l->capture.name,
@@ -418,7 +421,6 @@ live_free(struct capture *capture)
 	if (l->timer)
 		event_free(l->timer);
 	free(l->buffer);
-	free(l->interface);
 }
 
 static void
@@ -433,7 +435,7 @@ live_report(struct capture *capture, struct report *report)
 	struct capture_live *l = (struct capture_live *)capture;
 	const char *link = pcap_datalink_val_to_name((int)l->link);
 
-	report_text(report, "interface", l->interface);
+	report_text(report, "interface", l->capture.interface);
 	report_bool(report, "up", l->pcap != NULL);
 	report_text(report, "linkType", link ? link : "");
 	report_uint(report, "snapLength", l->snap_length);
@@ -463,7 +465,6 @@ capture_live_open(const struct capture_conf *conf, struct capture *capture,
 	int rc;
 
 	capture->ops = &live_ops;
-	l->interface = strdup(conf->interface);
 	l->direction = conf->direction;
 	l->snap_length = conf->snap_length ? conf->snap_length : SNAP_DEFAULT;
 	l->buffer_octets = conf->buffer_octets ? conf->buffer_octets
@@ -476,7 +477,7 @@ capture_live_open(const struct capture_conf *conf, struct capture *capture,
 							   : BLOCK_OCTETS;
 	l->buffer = malloc(l->buffer_size);
 	l->timer = evtimer_new(capture->base, on_timer, l);
-	if (!l->interface || !l->buffer || !l->timer)
+	if (!l->buffer || !l->timer)
 		return -ENOMEM;
 	rc = open_pcap(l, error);
 	if (rc == 0)

@@ -277,35 +277,34 @@ agent_wants(const struct conf_node *node, struct unit *point,
 				 point);
 }
 
-/* The interface that is told the losses of an Observation Point, or 0. */
-static uint32_t
-interface_of(const struct conf_node *point)
+static void
+tell_drops(struct meter *meter, const struct unit *point)
 {
-	const char *name = conf_text(point, "ifName");
+	for (unsigned i = 0; i < point->capture_count; i++) {
+		struct capture *capture = point->capture[i];
+		const char *interface = capture_interface(capture);
+		uint64_t drops = capture_take_drops(capture);
 
-	return name ? if_nametoindex(name)
-		    : (uint32_t)conf_uint(point, "ifIndex", 0);
+		if (drops)
+			meter_interface_lost(meter, if_nametoindex(interface),
+					     (uint32_t)drops);
+	}
 }
 
-/* Of the first worker's captures: the others may be capturing right now. */
+/* The other workers may be capturing right now: see capture_take_drops. */
 void
 agent_tick(struct runtime *runtime)
 {
-	const struct worker *first = &runtime->worker[0];
-
 	if (!runtime->agent)
 		return;
-	for (unsigned i = 0; i < first->unit_count; i++) {
-		struct unit *unit = &first->unit[i];
-		uint64_t lost = unit->stage->ledger.lost[LOSS_KERNEL_DROP];
+	for (unsigned w = 0; w < runtime->worker_count; w++) {
+		const struct worker *worker = &runtime->worker[w];
 
-		if (unit->kind != UNIT_OBSERVATION || lost == unit->told_lost ||
-		    !feeds_agent(unit->node))
-			continue;
-		meter_interface_lost(runtime->agent->meter,
-				     interface_of(unit->node),
-				     (uint32_t)(lost - unit->told_lost));
-		unit->told_lost = lost;
+		for (unsigned i = 0; i < worker->unit_count; i++)
+			if (worker->unit[i].kind == UNIT_OBSERVATION &&
+			    feeds_agent(worker->unit[i].node))
+				tell_drops(runtime->agent->meter,
+					   &worker->unit[i]);
 	}
 }
 

@@ -61,7 +61,6 @@ struct unit {
 	unsigned capture_count;
 	unsigned captures_ended;
 	uint64_t measured_ms, cpu_ms; /* of a selection: see measure */
-	uint64_t told_lost;    /* of an Observation Point: see agent_tick */
 	bool finished;         /* a source that will bring no more */
 	bool drained;          /* a meter reader that has ended */
 };

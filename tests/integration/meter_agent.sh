@@ -56,6 +56,22 @@ kind:   V1      255.0.0.0 10.0.0.0 Return 2
         Null    0   0        Return 1
 END
 
+# shellcheck disable=SC2317 # by wait_for
+# tells_drops: each of two workers has drops, and the MIB has their sum
+tells_drops()
+{
+	"$CONFLUX" status -j -s "$T/drops.sock" observationPoint >"$T/status" ||
+		return 1
+	for worker in 0 1; do
+		eval "drops$worker=$(json "$T/status" \
+			"d['observationPoint'][$worker]['cx:capture'][0]['kernelDrops']")"
+	done
+	told=$(snmpget -v2c -c readers -Oqv "127.0.0.1:$agent_port" \
+		"$F.1.2.1.2.1") || return 1
+	[ "$drops0" -gt 0 ] && [ "$drops1" -gt 0 ] &&
+		[ "$told" -eq $((drops0 + drops1)) ]
+}
+
 # truth FILE [CONDITION]: packets and octets
 truth()
 {
@@ -375,6 +391,29 @@ if [ "$(id -u)" -eq 0 ]; then
 			fail "1 in $rate: $counted of $((counted + sampledOut))"
 		[ $rate -gt 0 ] || equal "of an ignored interface" 0 "$counted"
 	done
+	stop "$live"
+	equal "status" 0 "$STATUS"
+
+	step "what the kernel drops of an interface is told, of all workers"
+	probe x | sed 's|<cx:capture.*|<ifName>lo</ifName>\
+		<cx:bufferSize>65536</cx:bufferSize>|' >"$T/probe"
+	agent "<cx:ruleSetFile>rules</cx:ruleSetFile>" >"$T/agent"
+	head_of drops 2 >"$T/head"
+	make drops "$T/head" "$T/probe" "$T/agent"
+	start drops "$CONFLUXD" -c "$T/drops.xml"
+	live=$PID
+	wait_port udp "$agent_port"
+	kill -STOP "$live"
+	# Each from another port, so that some go to either worker.
+	i=0
+	while [ $i -lt 24 ]; do
+		"$MKIPFIX" -n 3000 "udp:127.0.0.1:$udp_port" >/dev/null ||
+			fail mkipfix
+		i=$((i + 1))
+	done
+	kill -CONT "$live"
+	wait_for 10 tells_drops
+	echo "dropped: $drops0 and $drops1 packets; told: $told"
 	stop "$live"
 	equal "status" 0 "$STATUS"
 	probe "$T/a.pcap" >"$T/probe"
