@@ -86,16 +86,20 @@ lists_init(struct lists *lists, const struct conf_node *node)
 	unsigned users = 0, addresses = 1;
 	int rc = 0;
 
-	conf_each(child, node, "user") users++;
-	conf_each(child, node, "listenAddress") addresses++;
+	conf_each (child, node, "user")
+		users++;
+	conf_each (child, node, "listenAddress")
+		addresses++;
 	lists->user = calloc(users + 1, sizeof(*lists->user));
 	lists->secret = calloc(2 * users + 1, sizeof(*lists->secret));
 	lists->address = calloc(addresses, sizeof(*lists->address));
 	lists->listen = calloc(addresses, sizeof(*lists->listen));
 	if (!lists->user || !lists->secret || !lists->address || !lists->listen)
 		return -ENOMEM;
-	conf_each(child, node, "user") if (rc == 0) rc = add_user(lists, child);
-	conf_each(child, node, "listenAddress")
+	conf_each (child, node, "user")
+		if (rc == 0)
+			rc = add_user(lists, child);
+	conf_each (child, node, "listenAddress")
 		add_address(lists, node, child->text);
 	if (!lists->addresses)
 		add_address(lists, node, "127.0.0.1");
@@ -195,9 +199,9 @@ feeds_agent(const struct conf_node *point)
 {
 	const struct conf_node *ref;
 
-	conf_each(ref, point,
-		  "selectionProcess") if (conf_has(ref->target,
-						   "meterAgent")) return true;
+	conf_each (ref, point, "selectionProcess")
+		if (conf_has(ref->target, "meterAgent"))
+			return true;
 	return false;
 }
 

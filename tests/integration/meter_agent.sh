@@ -68,6 +68,7 @@ tells_drops()
 	done
 	told=$(snmpget -v2c -c readers -Oqv "127.0.0.1:$agent_port" \
 		"$F.1.2.1.2.1") || return 1
+	# shellcheck disable=SC2154 # by eval
 	[ "$drops0" -gt 0 ] && [ "$drops1" -gt 0 ] &&
 		[ "$told" -eq $((drops0 + drops1)) ]
 }
