@@ -13,15 +13,13 @@
 #include <unistd.h>
 
 #include "conflux/clock.h"
-#include "conflux/log.h"
-#include "out.h"
+#include "sendq.h"
 #include "socket.h"
 
 enum {
-	QUEUE = 64,            /* messages */
-	QUEUE_OCTETS = 262144,
-	LARGEST = 65507,       /* payload over IPv4 */
-	HEADERS_4 = 28, HEADERS_6 = 48, /* IP and UDP */
+	LARGEST = 65507, /* payload over IPv4 */
+	HEADERS_4 = 28,
+	HEADERS_6 = 48, /* IP and UDP */
 	CLOSE_WAIT_MS = 200,
 };
 
@@ -31,76 +29,13 @@ struct udp_out {
 	bool open;
 	struct event *turn;     /* up, and the end of each round */
 	struct event *writable;
-	unsigned first, count;  /* of the queue */
-	size_t used;            /* octets of the buffer */
-	struct log_limit log;
-	struct mmsghdr header[QUEUE];
-	struct iovec iov[QUEUE];
-	uint8_t buffer[QUEUE_OCTETS];
+	struct sendq queue;
 };
-
-static void
-log_refused(struct udp_out *out, int error)
-{
-	uint32_t held;
-
-	if (!log_limit_pass(&out->log, clock_mono_ms(), &held))
-		return;
-	if (held)
-		log_warning("%s: %s (%u lines held back)", out->out.name,
-			    strerror(error), held);
-	else
-		log_warning("%s: %s", out->out.name, strerror(error));
-}
-
-/*
- * An error that the kernel has for us may be an earlier datagram's (ICMP): it
- * is gone with the first call that returned it, so the same is tried again.
- */
-static int
-send_queue(struct udp_out *out)
-{
-	const struct net_out_ops *ops = out->out.ops;
-	bool again = false;
-	int n, error;
-
-	while (out->first < out->count) {
-		n = sendmmsg(out->fd, out->header + out->first,
-			     out->count - out->first, MSG_DONTWAIT);
-		if (n > 0) {
-			for (int i = 0; i < n; i++) {
-				out->out.stats.messages++;
-				out->out.stats.octets +=
-					out->iov[out->first++].iov_len;
-			}
-			again = false;
-			continue;
-		}
-		if (errno == EINTR)
-			continue;
-		if (errno == EAGAIN || errno == ENOBUFS)
-			return -EAGAIN;
-		error = errno;
-		log_refused(out, error);
-		if (!again) {
-			again = true;
-			continue;
-		}
-		out->out.stats.discarded++;
-		out->first++;
-		again = false;
-		if (ops->discarded)
-			ops->discarded(out->out.arg, error);
-	}
-	out->first = out->count = 0;
-	out->used = 0;
-	return 0;
-}
 
 static int
 flush(struct udp_out *out)
 {
-	int rc = send_queue(out);
+	int rc = sendq_flush(&out->queue);
 
 	if (rc < 0)
 		event_add(out->writable, NULL);
@@ -138,18 +73,14 @@ udp_out_send(struct net_out *net, const uint8_t *message, size_t length)
 
 	if (length > LARGEST)
 		return -EMSGSIZE;
-	if (out->count == QUEUE || QUEUE_OCTETS - out->used < length) {
+	if (!sendq_room(&out->queue, length)) {
 		if (event_pending(out->writable, EV_WRITE, NULL) ||
 		    flush(out) < 0)
 			return -EAGAIN;
 	}
-	if (out->count == 0)
+	if (out->queue.count == 0)
 		event_active(out->turn, EV_TIMEOUT, 0);
-	memcpy(out->buffer + out->used, message, length);
-	out->iov[out->count].iov_base = out->buffer + out->used;
-	out->iov[out->count].iov_len = length;
-	out->used += length;
-	out->count++;
+	sendq_add(&out->queue, message, length, (uint32_t)length);
 	return 0;
 }
 
@@ -162,13 +93,10 @@ udp_out_open(struct net_out *net, char **error)
 	socklen_t length = addr_to_sockaddr(&conf->remote, &ss);
 	int rc;
 
-	for (unsigned i = 0; i < QUEUE; i++) {
-		out->header[i].msg_hdr.msg_iov = &out->iov[i];
-		out->header[i].msg_hdr.msg_iovlen = 1;
-	}
 	out->fd = socket_new(&conf->remote, SOCK_DGRAM);
 	rc = out->fd < 0 ? out->fd : 0;
 	out->open = rc == 0;
+	sendq_init(&out->queue, net, out->fd);
 	if (rc == 0)
 		rc = socket_from(out->fd, &conf->local, conf->interface);
 	if (rc == 0 && connect(out->fd, (struct sockaddr *)&ss, length) < 0)
@@ -192,7 +120,7 @@ udp_out_open(struct net_out *net, char **error)
 static bool
 udp_out_drained(const struct net_out *net)
 {
-	return ((const struct udp_out *)net)->count == 0;
+	return ((const struct udp_out *)net)->queue.count == 0;
 }
 
 static size_t
@@ -203,9 +131,8 @@ udp_out_close(struct net_out *net, unsigned linger_ms)
 
 	if (!out->open)
 		return 0;
-	if (out->count)
-		send_queue(out);
-	unsent = out->count - out->first;
+	sendq_flush(&out->queue);
+	unsent = sendq_messages(&out->queue);
 	if (out->turn)
 		event_free(out->turn);
 	if (out->writable)
