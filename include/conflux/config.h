@@ -178,6 +178,21 @@ const struct conf_node *conf_find(const struct conf *conf, const char *list,
 int conf_secret(const struct conf_node *node, const char *field, char *out,
 		size_t size);
 
+/*
+ * A copy of a list entry in which leaves have other values, by the rules of
+ * loading. Each change is "NAME=VALUE", where NAME is that of a leaf anywhere
+ * in the entry that may change while the daemon runs; below a list in it
+ * "LIST/ENTRY/NAME". The entry, which may be such a copy, stays as it is. 0;
+ * -EINVAL: errors says why (without lines); -ENOMEM.
+ */
+int conf_edit(const struct conf_node *entry, const char *const *change,
+	      unsigned count, struct conf_node **out,
+	      struct conf_errors *errors);
+/* NULL is legal. */
+void conf_edit_free(struct conf_node *copy);
+/* Appends all leaves that may change: "NAME=VALUE NAME=VALUE". */
+void conf_edit_print(const struct conf_node *entry, struct text *out);
+
 /* What conf_print leaves out or adds. */
 #define CONF_PRINT_DEFAULTS 1 /* elements that defaults put there, too */
 #define CONF_PRINT_RFC 2      /* only what RFC 6728 has: valid in its model */

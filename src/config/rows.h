@@ -58,6 +58,7 @@ struct conf_row {
 	bool mandatory; /* a list: at least one entry; a choice: one of it */
 	bool state;     /* config false: shown, never configured */
 	bool secret;    /* never printed or logged */
+	bool live;	/* a leaf that may change while the daemon runs */
 	/* In the model, not in this build, which "does not ..." do it. */
 	const char *unbuilt;
 	uint64_t min;

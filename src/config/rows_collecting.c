@@ -171,9 +171,10 @@ static const struct conf_row ipfix_rows[] = {
 		 .units = "threads", .def = "1",
 		 .help = "Threads that collect, merge and export. One is "
 			 "enough for a few million records a second."),
-	CONF_ROW(LEAF, "controlSocket", .cx = true, .type = CONF_PATH,
-		 .min = 1, .max = 107, .def = "/run/conflux/conflux.sock",
-		 .help = "Local socket that conflux status asks."),
+	CONF_ROW(LEAF, "controlSocket", .cx = true, .type = CONF_PATH, .min = 1,
+		 .max = 107, .def = "/run/conflux/conflux.sock",
+		 .help = "Local socket of conflux status and conflux "
+			 "selection."),
 	CONF_ROW(LEAF_LIST, "elementFile", .cx = true, .type = CONF_PATH,
 		 .help = "File with Information Elements of your own, in the "
 			 "form of ipfix-elements.xml. A relative path starts "
@@ -183,11 +184,9 @@ static const struct conf_row ipfix_rows[] = {
 			 "goes beyond is refused, counted and logged."),
 	CONF_ROW(LIST, "collectingProcess", .rows = conf_rows_collecting,
 		 .help = "Sources whose records go the same way."),
-	CONF_ROW(LIST, "observationPoint",
-		 .rows = conf_rows_observation,
+	CONF_ROW(LIST, "observationPoint", .rows = conf_rows_observation,
 		 .help = "Interfaces whose packets are observed."),
-	CONF_ROW(LIST, "selectionProcess",
-		 .rows = conf_rows_selection,
+	CONF_ROW(LIST, "selectionProcess", .rows = conf_rows_selection,
 		 .help = "Sampling and filtering of packets."),
 	CONF_ROW(LIST, "cache", .rows = conf_rows_cache,
 		 .help = "Merges records to Flows."),

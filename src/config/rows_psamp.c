@@ -114,33 +114,36 @@ const struct conf_row conf_rows_observation[] = {
 };
 
 static const struct conf_row count_rows[] = {
-	CONF_ROW(LEAF, "packetInterval", .mandatory = true, CONF_U32,
-		 .units = "packets", .help = "Packets taken in a row."),
-	CONF_ROW(LEAF, "packetSpace", .mandatory = true, CONF_U32,
+	CONF_ROW(LEAF, "packetInterval", .mandatory = true, .live = true,
+		 CONF_U32, .units = "packets",
+		 .help = "Packets taken in a row."),
+	CONF_ROW(LEAF, "packetSpace", .mandatory = true, .live = true, CONF_U32,
 		 .units = "packets", .help = "Packets left out after them."),
 	CONF_LAST,
 };
 
 static const struct conf_row time_rows[] = {
-	CONF_ROW(LEAF, "timeInterval", .mandatory = true, CONF_U32,
-		 .units = "microseconds",
+	CONF_ROW(LEAF, "timeInterval", .mandatory = true, .live = true,
+		 CONF_U32, .units = "microseconds",
 		 .help = "Time in which every packet is taken."),
-	CONF_ROW(LEAF, "timeSpace", .mandatory = true, CONF_U32,
+	CONF_ROW(LEAF, "timeSpace", .mandatory = true, .live = true, CONF_U32,
 		 .units = "microseconds",
 		 .help = "Time after it in which none is."),
 	CONF_LAST,
 };
 
 static const struct conf_row random_rows[] = {
-	CONF_ROW(LEAF, "size", .mandatory = true, CONF_U32, .units = "packets",
+	CONF_ROW(LEAF, "size", .mandatory = true, .live = true, CONF_U32,
+		 .units = "packets",
 		 .help = "Packets taken out of each population."),
-	CONF_ROW(LEAF, "population", .mandatory = true, CONF_U32,
+	CONF_ROW(LEAF, "population", .mandatory = true, .live = true, CONF_U32,
 		 .units = "packets", .help = "Packets in a population."),
 	CONF_LAST,
 };
 
 static const struct conf_row probability_rows[] = {
-	CONF_ROW(LEAF, "probability", .mandatory = true, .type = CONF_DECIMAL,
+	CONF_ROW(LEAF, "probability", .mandatory = true, .live = true,
+		 .type = CONF_DECIMAL,
 		 .help = "Probability of a packet being taken."),
 	CONF_LAST,
 };
@@ -154,11 +157,11 @@ static const struct conf_row element_choice[] = {
 };
 
 static const struct conf_row match_rows[] = {
-	CONF_ROW(CHOICE, "nameOrId", .mandatory = true,
-		 .rows = element_choice),
+	CONF_ROW(CHOICE, "nameOrId", .mandatory = true, .rows = element_choice),
 	CONF_ROW(LEAF, "ieEnterpriseNumber", CONF_U32, .def = "0",
 		 .help = "Private Enterprise Number of the element."),
-	CONF_ROW(LEAF, "value", .mandatory = true, .type = CONF_STRING,
+	CONF_ROW(LEAF, "value", .mandatory = true, .live = true,
+		 .type = CONF_STRING,
 		 .help = "Value that a packet must have to be taken: a number, "
 			 "decimal or as 0x1f; an IPv4 or IPv6 address, or a "
 			 "prefix of them as 192.0.2.0/24; a MAC address; true "
@@ -170,8 +173,10 @@ static const struct conf_row match_rows[] = {
 
 static const struct conf_row range_rows[] = {
 	CONF_KEY,
-	CONF_ROW(LEAF, "min", CONF_U64, .help = "First hash value taken."),
-	CONF_ROW(LEAF, "max", CONF_U64, .help = "Last hash value taken."),
+	CONF_ROW(LEAF, "min", CONF_U64, .live = true,
+		 .help = "First hash value taken."),
+	CONF_ROW(LEAF, "max", CONF_U64, .live = true,
+		 .help = "Last hash value taken."),
 	CONF_LAST,
 };
 
@@ -186,12 +191,12 @@ static const struct conf_row hash_rows[] = {
 			 "of each address (RFC 5475 section 6.2.4.1); then "
 			 "those octets of the payload that the packet has. "
 			 "What is no IP packet is not taken."),
-	CONF_ROW(LEAF, "initializerValue", CONF_U64,
+	CONF_ROW(LEAF, "initializerValue", CONF_U64, .live = true,
 		 .help = "Start value of the hash function, 32 bits."),
 	CONF_ROW(LEAF, "ipPayloadOffset", CONF_U64, .units = "octets",
 		 .def = "0", .help = "First octet of the payload hashed."),
-	CONF_ROW(LEAF, "ipPayloadSize", CONF_U64, .units = "octets",
-		 .def = "8", .help = "Octets of the payload hashed."),
+	CONF_ROW(LEAF, "ipPayloadSize", CONF_U64, .units = "octets", .def = "8",
+		 .help = "Octets of the payload hashed."),
 	CONF_ROW(LEAF, "digestOutput", .type = CONF_BOOL, .def = "false",
 		 .help = "Whether the hash value is exported."),
 	CONF_ROW(LEAF, "outputRangeMin", .state = true, CONF_U64),

@@ -75,10 +75,14 @@ facts(const struct conf_row *row, char out[FACTS_SIZE])
 	}
 	comma = n ? ", " : "";
 	if (row->def)
-		snprintf(out + n, FACTS_SIZE - n, "%sdefault %s", comma,
-			 row->def);
+		n += (size_t)snprintf(out + n, FACTS_SIZE - n, "%sdefault %s",
+				      comma, row->def);
 	else if (row->mandatory)
-		snprintf(out + n, FACTS_SIZE - n, "%smandatory", comma);
+		n += (size_t)snprintf(out + n, FACTS_SIZE - n, "%smandatory",
+				      comma);
+	if (row->live)
+		snprintf(out + n, FACTS_SIZE - n, "%smay change",
+			 n ? ", " : "");
 	return out;
 }
 

@@ -329,6 +329,99 @@ test_nearest(void)
 	CU_ASSERT_EQUAL(distance, 1);
 }
 
+/* ---- changes of what runs ---------------------------------------------------
+ */
+
+static const char selection[] = HEAD
+	"<selectionProcess><name>s</name>"
+	"<selector><name>count</name><sampCountBased><packetInterval>1"
+	"</packetInterval><packetSpace>9</packetSpace></sampCountBased>"
+	"</selector>"
+	"<selector><name>hash</name><filterHash><selectedRange><name>low part"
+	"</name><min>0</min><max>99</max></selectedRange></filterHash></"
+	"selector>"
+	"<selector><name>all</name><selectAll/></selector></selectionProcess>"
+	"</ipfix>";
+
+/* What becomes of the n-th selector by two changes, or why not. */
+static void
+edit(unsigned n, const char *first, const char *second, const char *wanted)
+{
+	const char *const change[] = {first, second};
+	struct conf_errors errors;
+	struct conf *conf = load(selection, &errors);
+	struct conf_node *copy = NULL;
+	const struct conf_node *entry;
+	struct text before = {0}, text = {0};
+	int ret;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(conf);
+	conf_errors_fini(&errors); /* warnings: nothing feeds it */
+	entry = conf_child(conf_find(conf, "selectionProcess", "s"),
+			   "selector");
+	while (n--)
+		entry = conf_next_same(entry);
+	conf_print(conf, CONF_PRINT_DEFAULTS, &before);
+	ret = conf_edit(entry, change, second ? 2 : 1, &copy, &errors);
+	CU_ASSERT_EQUAL(ret, errors.errors ? -EINVAL : 0);
+	if (ret == 0)
+		conf_edit_print(copy, &text);
+	for (size_t i = 0; i < errors.count; i++)
+		text_printf(&text, "%s%s", i ? "\n" : "", errors.list[i].text);
+	CU_ASSERT_STRING_EQUAL(text.data, wanted);
+	text_reset(&text);
+	conf_print(conf, CONF_PRINT_DEFAULTS, &text);
+	CU_ASSERT_STRING_EQUAL(text.data, before.data);
+	text_fini(&text);
+	text_fini(&before);
+	conf_edit_free(copy);
+	conf_errors_fini(&errors);
+	conf_free(conf);
+}
+
+static void
+test_edit(void)
+{
+	edit(0, "packetSpace=99", NULL, "packetInterval=1 packetSpace=99");
+	edit(0, "packetInterval= +07 ", "packetSpace=0",
+	     "packetInterval=7 packetSpace=0");
+	edit(1, "initializerValue=5", "selectedRange/low part/max=7",
+	     "initializerValue=5 selectedRange/low part/min=0 "
+	     "selectedRange/low part/max=7");
+}
+
+static void
+test_no_edit(void)
+{
+	edit(0, "packetSpce=99", "packetInterval=4294967296",
+	     "\"packetSpce\" is no parameter of it, expected one of "
+	     "packetInterval, packetSpace, nearest is packetSpace\n"
+	     "packetInterval: \"4294967296\" is out of range, expected packets "
+	     "from 0 to 4294967295");
+	edit(0, "packetSpace", NULL,
+	     "\"packetSpace\" is no change, expected NAME=VALUE");
+	edit(0, "packetSpace=", NULL,
+	     "packetSpace: the value is empty, expected packets from 0 to "
+	     "4294967295");
+	edit(0, "=", NULL,
+	     "\"\" is no parameter of it, expected one of packetInterval, "
+	     "packetSpace");
+	edit(0, "name=x", NULL,
+	     "\"name\" cannot change while it runs, expected one of "
+	     "packetInterval, packetSpace");
+	edit(1, "hashFunction=CRC", "selectedRange/high part/max=1",
+	     "\"hashFunction\" cannot change while it runs, expected one of "
+	     "initializerValue, selectedRange/low part/min, "
+	     "selectedRange/low part/max\n"
+	     "\"selectedRange/high part/max\" is no parameter of it, expected "
+	     "one of initializerValue, selectedRange/low part/min, "
+	     "selectedRange/low part/max, nearest is "
+	     "selectedRange/low part/max");
+	edit(2, "size=1", NULL,
+	     "\"size\" is no parameter of it, and nothing of this selector "
+	     "can be changed");
+}
+
 int
 main(void)
 {
@@ -342,6 +435,8 @@ main(void)
 		{"errors of others", test_added_error},
 		{"no file", test_no_file},
 		{"nearest name", test_nearest},
+		{"changes of what runs", test_edit},
+		{"changes that are refused", test_no_edit},
 	};
 
 	return unit_run("config", tests, UNIT_COUNT(tests));
