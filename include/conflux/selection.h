@@ -37,7 +37,7 @@ struct selector_range {
 };
 
 struct selector_conf {
-	const char *name; /* kept by the caller, as all texts */
+	const char *name; /* kept by the caller */
 	uint64_t id;      /* selectorId */
 	enum selector_method method;
 	/* COUNT: packets; TIME: microseconds */
@@ -48,7 +48,7 @@ struct selector_conf {
 	 * 2001:db8::1, prefixes 10.0.0.0/8, 00:1b:21:0a:0b:0c, true,
 	 * 2026-01-31T13:00:00.5Z; octets as 0x00ff. */
 	const struct ie *ie;
-	const char *value;
+	const char *value; /* copied */
 	/* HASH */
 	enum selector_hash hash;
 	uint64_t initialiser;
@@ -119,10 +119,14 @@ int selection_wants(const struct stage *selection,
  */
 uint32_t selection_interval(const struct stage *selection);
 
+/* Whether a selector can be so: 0, or -EINVAL and *error, to be freed. */
+int selector_check(const struct selector_conf *conf, char **error);
+
 /*
  * Changes the parameters of the n-th selector while it runs: what was selected
  * before is cut off from what comes (stage_cut), and the new sampling is
- * reported. The method and the fields it looks at stay (-EINVAL).
+ * reported. The method and the fields it looks at stay (-EINVAL); so do its
+ * name and id, whatever conf says.
  */
 int selection_change(struct stage *selection, unsigned n,
 		     const struct selector_conf *conf);

@@ -19,6 +19,7 @@ enum {
 	SELECTORS_MAX = 32,
 	PLANS_MAX = 512,     /* shapes that come in */
 	VALUE_MAX = 255,     /* octets of a value to match */
+	TEXT_MAX = 1024,     /* octets of it as a person writes it */
 	HASH_HEADER = 40,    /* octets of the IP header wanted */
 	HASH_INVARIANT = 12, /* octets of it that are hashed */
 	HASH_PAYLOAD_MAX = 4096,
@@ -49,6 +50,7 @@ struct selector {
 	struct selector_conf conf;
 	struct selector_range range[RANGES_MAX];
 	struct match match;
+	char value[TEXT_MAX]; /* of MATCH, which conf refers to */
 	uint64_t observed, selected;
 	/* State of the method. */
 	uint64_t position; /* COUNT: in the period; OUT_OF_N: of the population */
@@ -100,6 +102,7 @@ struct selection {
 	uint32_t offset[BATCH_MAX + 1];
 	uint64_t digest[BATCH_MAX][SELECTORS_MAX];
 	uint64_t start_ms;   /* wall clock */
+	uint64_t changed_ms; /* wall clock, 0: never */
 	uint64_t now_ms;     /* of the data */
 	uint64_t told_ms;    /* monotonic: statistics */
 	uint64_t sequence_ms;
@@ -110,9 +113,11 @@ struct selection {
 
 /* ---- method.c ------------------------------------------------------------ */
 
-/* 0, or -EINVAL and *error. */
+/* 0, or -EINVAL and *error. The selector refers to itself: see selector_set. */
 int selector_init(struct selector *s, const struct selector_conf *conf,
 		  char **error);
+/* Makes *to what *from is. */
+void selector_set(struct selector *to, const struct selector *from);
 /*
  * Which of the records at index[0..count) selector n takes: those stay, in
  * order. Returns how many.
@@ -120,6 +125,8 @@ int selector_init(struct selector *s, const struct selector_conf *conf,
 uint32_t selector_run(struct selection *sel, unsigned n,
 		      const struct plan *plan, const struct batch *batch,
 		      uint32_t *index, uint32_t count);
+/* Its method and parameters, with the names of RFC 6728. */
+void selector_report(const struct selector *s, struct report *report);
 /* What the sampling of all selectors together is, for the scope. */
 void selection_facts(struct selection *sel);
 

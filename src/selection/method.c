@@ -3,6 +3,7 @@
 /* The selectors of RFC 5475, one function each. */
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +73,15 @@ wrong(const struct selector_conf *c)
 	}
 }
 
+void
+selector_set(struct selector *to, const struct selector *from)
+{
+	*to = *from;
+	to->conf.ranges = to->range;
+	if (to->conf.value)
+		to->conf.value = to->value;
+}
+
 int
 selector_init(struct selector *s, const struct selector_conf *conf,
 	      char **error)
@@ -82,6 +92,10 @@ selector_init(struct selector *s, const struct selector_conf *conf,
 		return text_error(error, -EINVAL, "selector \"%s\": %s",
 				  conf->name, reason);
 	*s = (struct selector){.conf = *conf};
+	if (conf->value) {
+		snprintf(s->value, sizeof(s->value), "%s", conf->value);
+		s->conf.value = s->value;
+	}
 	if (conf->method == SELECTOR_MATCH &&
 	    (!conf->ie || match_parse(&s->match, conf->ie, conf->value) < 0))
 		return text_error(error, -EINVAL,
@@ -455,4 +469,79 @@ selection_facts(struct selection *sel)
 		       interval < UINT32_MAX ? (uint64_t)interval
 					     : UINT32_MAX);
 	scope_set_fact(&sel->scope, FACT_SAMPLING_ALGORITHM, random ? 2 : 1);
+}
+
+/* ---- status ----------------------------------------------------------------
+ */
+
+static void
+report_hash(const struct selector_conf *c, struct report *report)
+{
+	static const char *const name[] = {"BOB", "IPSX", "CRC"};
+
+	report_text(report, "hashFunction", name[c->hash]);
+	report_uint(report, "initializerValue", c->initialiser);
+	report_uint(report, "ipPayloadOffset", c->payload_offset);
+	report_uint(report, "ipPayloadSize", c->payload_size);
+	report_bool(report, "digestOutput", c->digest);
+	report_list(report, "selectedRange");
+	for (unsigned i = 0; i < c->range_count; i++) {
+		report_item(report);
+		report_uint(report, "min", c->ranges[i].min);
+		report_uint(report, "max", c->ranges[i].max);
+		report_close(report);
+	}
+	report_end_list(report);
+}
+
+static void
+report_parameters(const struct selector_conf *c, struct report *report)
+{
+	char number[32];
+
+	switch (c->method) {
+	case SELECTOR_ALL:
+		break;
+	case SELECTOR_COUNT:
+		report_uint(report, "packetInterval", c->interval);
+		report_uint(report, "packetSpace", c->space);
+		break;
+	case SELECTOR_TIME:
+		report_uint(report, "timeInterval", c->interval);
+		report_uint(report, "timeSpace", c->space);
+		break;
+	case SELECTOR_OUT_OF_N:
+		report_uint(report, "size", c->size);
+		report_uint(report, "population", c->population);
+		break;
+	case SELECTOR_PROBABILITY:
+		snprintf(number, sizeof(number), "%.15g", c->probability);
+		report_text(report, "probability", number);
+		break;
+	case SELECTOR_MATCH:
+		report_text(report, "ieName", c->ie->name);
+		report_text(report, "value", c->value);
+		break;
+	case SELECTOR_HASH:
+		report_hash(c, report);
+		break;
+	}
+}
+
+void
+selector_report(const struct selector *s, struct report *report)
+{
+	static const char *const name[] = {
+		[SELECTOR_ALL] = "selectAll",
+		[SELECTOR_COUNT] = "sampCountBased",
+		[SELECTOR_TIME] = "sampTimeBased",
+		[SELECTOR_OUT_OF_N] = "sampRandOutOfN",
+		[SELECTOR_PROBABILITY] = "sampUniProb",
+		[SELECTOR_MATCH] = "filterMatch",
+		[SELECTOR_HASH] = "filterHash",
+	};
+
+	report_open(report, name[s->conf.method]);
+	report_parameters(&s->conf, report);
+	report_close(report);
 }

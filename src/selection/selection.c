@@ -323,6 +323,7 @@ selection_report(struct stage *stage, struct report *report)
 
 		report_item(report);
 		report_text(report, "name", s->conf.name);
+		selector_report(s, report);
 		report_uint(report, "packetsObserved", s->observed);
 		report_uint(report, "packetsDropped",
 			    s->observed - s->selected);
@@ -335,6 +336,9 @@ selection_report(struct stage *stage, struct report *report)
 	report_item(report);
 	report_uint(report, "observationDomainId", sel->domain);
 	report_uint(report, "selectionSequenceId", sel->sequence_id);
+	if (sel->changed_ms)
+		report_text(report, "cx:changed",
+			    clock_format(text, sel->changed_ms));
 	report_close(report);
 	report_end_list(report);
 	overload_report(sel, report);
@@ -406,6 +410,7 @@ selection_renew(struct selection *sel)
 	end_scopes(sel);
 	/* The lower half tells the configured sequence, the upper counts. */
 	sel->sequence_id += (uint64_t)1 << 32;
+	sel->changed_ms = clock_wall_ms();
 	sel->scope.serial = scope_serial();
 	sel->told_scope.serial = scope_serial();
 	selection_facts(sel);
@@ -429,6 +434,15 @@ may_become(const struct selector_conf *old, const struct selector_conf *conf)
 }
 
 int
+selector_check(const struct selector_conf *conf, char **error)
+{
+	struct selector s;
+
+	*error = NULL;
+	return selector_init(&s, conf, error);
+}
+
+int
 selection_change(struct stage *stage, unsigned n,
 		 const struct selector_conf *conf)
 {
@@ -445,10 +459,11 @@ selection_change(struct stage *stage, unsigned n,
 	if (rc < 0)
 		return rc;
 	report_statistics(sel);
+	s.conf.name = sel->selector[n].conf.name;
+	s.conf.id = sel->selector[n].conf.id;
 	s.observed = sel->selector[n].observed;
 	s.selected = sel->selector[n].selected;
-	sel->selector[n] = s;
-	sel->selector[n].conf.ranges = sel->selector[n].range;
+	selector_set(&sel->selector[n], &s);
 	selection_renew(sel);
 	return 0;
 }
@@ -466,7 +481,6 @@ init_selectors(struct selection *sel, const struct selection_conf *conf,
 		struct selector *s = &sel->selector[sel->selector_count++];
 
 		rc = selector_init(s, &conf->selectors[i], error);
-		s->conf.ranges = s->range;
 		sel->digest_count += s->conf.method == SELECTOR_HASH &&
 				     s->conf.digest;
 	}
