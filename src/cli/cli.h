@@ -5,6 +5,7 @@
 #define CONFLUX_CLI_CLI_H
 
 #include "conflux/ie.h"
+#include "conflux/text.h"
 
 /* Exit status. */
 enum {
@@ -17,6 +18,7 @@ enum {
 int cli_check(int argc, char **argv);
 int cli_elements(int argc, char **argv);
 int cli_read(int argc, char **argv);
+int cli_selection(int argc, char **argv);
 int cli_status(int argc, char **argv);
 
 /* "conflux NAME: ..." on stderr. Returns CLI_USAGE. */
@@ -28,5 +30,16 @@ int cli_usage_error(const char *command, const char *format, ...)
  * printed. CLI_OK or CLI_FAILED.
  */
 int cli_load_elements(struct ie_registry *registry, const char *path);
+
+/* The control socket, unless one is named. */
+#define CLI_SOCKET "/run/conflux/conflux.sock"
+
+/*
+ * Asks a running confluxd. Why it refuses or does not answer is printed. CLI_OK
+ * or CLI_FAILED.
+ */
+int cli_ask(const char *command, const char *socket, const struct text *request,
+	    struct text *answer);
+int cli_print_answer(const struct text *answer);
 
 #endif

@@ -16,6 +16,8 @@ static const struct command {
 	{"check", cli_check, "checks configurations of confluxd"},
 	{"elements", cli_elements, "lists Information Elements"},
 	{"read", cli_read, "prints the records of IPFIX files"},
+	{"selection", cli_selection,
+	 "shows and changes the sampling of a running confluxd"},
 	{"status", cli_status, "shows the state of a running confluxd"},
 };
 

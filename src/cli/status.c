@@ -1,29 +1,24 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /* conflux status: asks a running confluxd over its control socket. */
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
 #include "conflux/manage.h"
 
-enum { ANSWER_MS = 10000 };
-
-#define SOCKET_DEFAULT "/run/conflux/conflux.sock"
-
 static const char help[] =
 	"usage: conflux status [-j] [-s SOCKET] [-w SECONDS] [SECTION]\n"
 	"\n"
-	"Shows the state of a running confluxd: the ledger, sessions, templates\n"
+	"Shows the state of a running confluxd: the ledger, sessions, "
+	"templates\n"
 	"and caches; all of it, or one section.\n"
 	"\n"
 	"  -j, --json           as JSON\n"
-	"  -s, --socket SOCKET  control socket (" SOCKET_DEFAULT ")\n"
+	"  -s, --socket SOCKET  control socket (" CLI_SOCKET ")\n"
 	"  -w, --watch SECONDS  again and again, until it is stopped\n"
 	"  -h, --help           this text\n";
 
@@ -38,30 +33,22 @@ static int
 show(const struct status_options *o, bool clear)
 {
 	struct text request = {0}, answer = {0};
-	int ret = -ENOMEM;
+	int status;
 
-	text_printf(&request, "status %s%s%s", o->json ? "json" : "text",
-		    o->section ? " " : "", o->section ? o->section : "");
-	if (!request.failed)
-		ret = manage_ask(o->socket, request.data, ANSWER_MS, &answer);
-	if (ret == 0) {
+	manage_add_word(&request, "status");
+	manage_add_word(&request, o->json ? "json" : "text");
+	if (o->section)
+		manage_add_word(&request, o->section);
+	status = cli_ask("status", o->socket, &request, &answer);
+	if (status == CLI_OK) {
 		/* Cursor home, and what is below it cleared. */
 		if (clear)
 			fputs("\033[H\033[J", stdout);
-		if (answer.length)
-			fwrite(answer.data, 1, answer.length, stdout);
-		if (fflush(stdout) != 0)
-			ret = -errno;
-	} else if (ret == -EPROTO) {
-		fprintf(stderr, "conflux status: %s\n",
-			answer.length ? answer.data : "refused");
-	} else {
-		fprintf(stderr, "conflux status: no answer at %s: %s\n",
-			o->socket, strerror(-ret));
+		status = cli_print_answer(&answer);
 	}
 	text_fini(&request);
 	text_fini(&answer);
-	return ret ? CLI_FAILED : CLI_OK;
+	return status;
 }
 
 static int
@@ -89,7 +76,7 @@ cli_status(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	struct status_options o = {.socket = SOCKET_DEFAULT};
+	struct status_options o = {.socket = CLI_SOCKET};
 	char *end;
 	int c;
 

@@ -102,6 +102,19 @@ open_answer(struct text *answer)
 	return ret;
 }
 
+void
+manage_add_word(struct text *request, const char *word)
+{
+	if (request->length)
+		text_add_char(request, ' ');
+	for (; *word; word++) {
+		if ((unsigned char)*word <= ' ' || *word == '%')
+			text_printf(request, "%%%02x", (unsigned char)*word);
+		else
+			text_add_char(request, *word);
+	}
+}
+
 int
 manage_ask(const char *path, const char *request, int timeout_ms,
 	   struct text *answer)

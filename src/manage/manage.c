@@ -20,10 +20,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-
 enum {
 	CLIENTS_MAX = 16,
-	REQUEST_MAX = 256, /* octets of a request line */
+	REQUEST_MAX = 4096, /* octets of a request line */
+	WORDS_MAX = 128,
 	REQUEST_SECONDS = 5,
 	ANSWER_SECONDS = 10,
 };
@@ -32,6 +32,7 @@ struct client {
 	struct manage *manage;
 	struct bufferevent *stream; /* NULL: free */
 	bool answered;
+	uid_t user;
 };
 
 struct manage {
@@ -42,7 +43,7 @@ struct manage {
 	char *path;
 	dev_t device; /* of our socket in the file system */
 	ino_t inode;
-	manage_status status;
+	const struct manage_ops *ops;
 	void *arg;
 	struct client client[CLIENTS_MAX];
 };
@@ -60,47 +61,171 @@ client_close(struct client *client)
 		event_add(manage->accept, NULL);
 }
 
+/* ---- requests ------------------------------------------------------------ */
+
+struct request {
+	struct manage *manage;
+	uid_t user;
+	char **word; /* behind the first one */
+	unsigned count;
+};
+
+static const char misunderstood[] =
+	"not understood, expected \"status text|json [SECTION]\", \"selection "
+	"[NAME [SELECTOR]]\" or \"change NAME SELECTOR PARAMETER=VALUE...\"";
+
 static int
-answer_status(struct manage *manage, bool json, const char *section,
-	      struct text *out)
+answer_status(const struct request *r, struct text *out)
 {
+	const char *section = r->count > 1 ? r->word[1] : NULL;
 	struct report report;
+	bool json;
 	int ret;
 
+	json = r->count && strcmp(r->word[0], "json") == 0;
+	if (!r->count || r->count > 2 ||
+	    (!json && strcmp(r->word[0], "text") != 0)) {
+		text_add(out, misunderstood);
+		return -EINVAL;
+	}
 	report_begin(&report, out, json);
-	ret = manage->status(manage->arg, section, &report);
-	if (ret == 0)
+	ret = r->manage->ops->status(r->manage->arg, section, &report);
+	if (ret == 0) {
 		report_end(&report);
+		return 0;
+	}
+	text_reset(out);
+	if (ret == -ENOENT && section)
+		text_printf(out, "there is no section \"%s\"", section);
+	else
+		text_add(out, strerror(-ret));
 	return ret;
+}
+
+static int
+answer_selection(const struct request *r, struct text *out)
+{
+	if (r->count > 2) {
+		text_add(out, misunderstood);
+		return -EINVAL;
+	}
+	return r->manage->ops->selection(r->manage->arg, r->word, r->count,
+					 out);
+}
+
+static int
+answer_change(const struct request *r, struct text *out)
+{
+	uid_t own = geteuid();
+
+	if (r->count < 3) {
+		text_add(out, misunderstood);
+		return -EINVAL;
+	}
+	if (r->user != 0 && r->user != own) {
+		text_printf(out,
+			    "user %u may ask, but only root and user %u, as "
+			    "whom the daemon runs, may change what it does",
+			    (unsigned)r->user, (unsigned)own);
+		return -EPERM;
+	}
+	return r->manage->ops->change(r->manage->arg, r->user, r->word,
+				      r->count, out);
+}
+
+static int
+hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *p = c ? strchr(digits, c) : NULL;
+
+	return p ? (int)(p - digits) : -1;
+}
+
+/* In place. False: it is not as manage_add_word writes it. */
+static bool
+decode_word(char *word)
+{
+	char *out = word;
+
+	for (; *word; word++) {
+		if (*word == '%') {
+			int high = hex_digit(word[1]);
+			int low = high < 0 ? -1 : hex_digit(word[2]);
+
+			if (low < 0 || high * 16 + low == 0)
+				return false;
+			*out++ = (char)(high * 16 + low);
+			word += 2;
+		} else {
+			*out++ = *word;
+		}
+	}
+	*out = 0;
+	return true;
+}
+
+/* Fills word; how many there are, 0 if the line is no request. */
+static unsigned
+split(char *line, char **word)
+{
+	char *rest = NULL, *next = strtok_r(line, " ", &rest);
+	unsigned count = 0;
+
+	for (; next; next = strtok_r(NULL, " ", &rest)) {
+		if (count == WORDS_MAX || !decode_word(next))
+			return 0;
+		word[count++] = next;
+	}
+	return count;
+}
+
+static int
+answer_verb(const struct client *client, char *line, struct text *out)
+{
+	static const struct {
+		const char *name;
+		int (*answer)(const struct request *r, struct text *out);
+	} verb[] = {
+		{"status", answer_status},
+		{"selection", answer_selection},
+		{"change", answer_change},
+	};
+	char *word[WORDS_MAX];
+	unsigned count = split(line, word);
+	struct request r = {
+		.manage = client->manage,
+		.user = client->user,
+		.word = word + 1,
+		.count = count - 1,
+	};
+
+	for (size_t i = 0; count && i < sizeof(verb) / sizeof(verb[0]); i++)
+		if (strcmp(word[0], verb[i].name) == 0)
+			return verb[i].answer(&r, out);
+	text_add(out, misunderstood);
+	return -EINVAL;
 }
 
 /* Fills out with the whole answer. */
 static void
-answer(struct manage *manage, char *line, struct text *out)
+answer(const struct client *client, char *line, struct text *out)
 {
-	char *rest = NULL, *verb = strtok_r(line, " ", &rest);
-	char *form = strtok_r(NULL, " ", &rest);
-	char *section = strtok_r(NULL, " ", &rest);
-	int ret;
+	struct text body = {0};
+	int ret = answer_verb(client, line, &body);
 
-	if (!verb || strcmp(verb, "status") != 0 || !form ||
-	    (strcmp(form, "text") != 0 && strcmp(form, "json") != 0) ||
-	    strtok_r(NULL, " ", &rest)) {
-		text_add(out, "error: not understood, expected "
-			      "\"status text|json [SECTION]\"\n");
-		return;
+	text_add(out, ret == 0 ? "ok\n" : "error: ");
+	if (body.length)
+		text_add_bytes(out, body.data, body.length);
+	else if (ret)
+		text_add(out, strerror(-ret));
+	if (ret)
+		text_add_char(out, '\n');
+	if (body.failed) {
+		text_reset(out);
+		text_printf(out, "error: %s\n", strerror(ENOMEM));
 	}
-	text_add(out, "ok\n");
-	ret = answer_status(manage, strcmp(form, "json") == 0, section, out);
-	if (ret == 0 && !out->failed)
-		return;
-	text_reset(out);
-	if (ret == -ENOENT && section)
-		text_printf(out, "error: there is no section \"%s\"\n",
-			    section);
-	else
-		text_printf(out, "error: %s\n",
-			    strerror(ret ? -ret : ENOMEM));
+	text_fini(&body);
 }
 
 static void
@@ -123,7 +248,7 @@ client_read(struct bufferevent *stream, void *arg)
 		return;
 	}
 	client->answered = true;
-	answer(client->manage, line, &out);
+	answer(client, line, &out);
 	free(line);
 	bufferevent_set_timeouts(stream, NULL, &wait);
 	if (out.failed ||
@@ -162,6 +287,18 @@ client_free_slot(struct manage *manage)
 	return NULL;
 }
 
+/* Nobody, if the kernel does not say. */
+static uid_t
+user_of(int peer)
+{
+	struct ucred cred;
+	socklen_t length = sizeof(cred);
+
+	if (getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &cred, &length) != 0)
+		return (uid_t)-1;
+	return cred.uid;
+}
+
 static void
 manage_accept(evutil_socket_t fd, short what, void *arg)
 {
@@ -184,6 +321,7 @@ manage_accept(evutil_socket_t fd, short what, void *arg)
 		}
 		return;
 	}
+	client->user = user_of(peer);
 	client->stream = bufferevent_socket_new(manage->base, peer,
 						BEV_OPT_CLOSE_ON_FREE);
 	if (!client->stream) {
@@ -284,8 +422,9 @@ set_error(char **error, const char *path, int ret)
 }
 
 int
-manage_open(struct event_base *base, const char *path, manage_status status,
-	    void *arg, struct manage **out, char **error)
+manage_open(struct event_base *base, const char *path,
+	    const struct manage_ops *ops, void *arg, struct manage **out,
+	    char **error)
 {
 	struct manage *manage = calloc(1, sizeof(*manage));
 	struct stat st;
@@ -294,7 +433,7 @@ manage_open(struct event_base *base, const char *path, manage_status status,
 	if (!manage)
 		goto fail;
 	manage->base = base;
-	manage->status = status;
+	manage->ops = ops;
 	manage->arg = arg;
 	manage->fd = -1;
 	for (unsigned i = 0; i < CLIENTS_MAX; i++)

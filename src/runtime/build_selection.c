@@ -109,16 +109,25 @@ fill_selector(struct selector_conf *to, const struct conf_node *node,
 }
 
 static unsigned
-count_ranges(const struct conf_node *node)
+count_ranges(const struct conf_node *selector)
 {
-	const struct conf_node *selector, *range;
+	const struct conf_node *range;
 	unsigned n = 0;
 
-	conf_each (selector, node, "selector")
-		conf_each (range, conf_child(selector, "filterHash"),
-			   "selectedRange")
-			n++;
+	conf_each (range, conf_child(selector, "filterHash"), "selectedRange")
+		n++;
 	return n;
+}
+
+int
+selector_conf_of(const struct conf_node *selector,
+		 const struct ie_registry *registry, struct selector_conf *conf,
+		 struct selector_range **range)
+{
+	struct selector_range *end;
+
+	*range = end = calloc(count_ranges(selector) + 1, sizeof(**range));
+	return end ? fill_selector(conf, selector, registry, &end) : -ENOMEM;
 }
 
 /*
@@ -149,17 +158,19 @@ selection_conf_of(const struct conf_node *node,
 	struct selection_lists *lists = calloc(1, sizeof(*lists));
 	struct selector_range *range;
 	const struct conf_node *selector;
-	unsigned n = 0;
+	unsigned n = 0, ranges = 0;
 	int rc = 0;
 
 	*conf = (struct selection_conf){.name = conf_name(node)};
 	*out = lists;
 	if (!lists)
 		return -ENOMEM;
-	conf_each (selector, node, "selector")
+	conf_each (selector, node, "selector") {
 		n++;
+		ranges += count_ranges(selector);
+	}
 	lists->selector = calloc(n + 1, sizeof(*lists->selector));
-	lists->range = calloc(count_ranges(node) + 1, sizeof(*lists->range));
+	lists->range = calloc(ranges + 1, sizeof(*lists->range));
 	if (!lists->selector || !lists->range)
 		return -ENOMEM;
 	range = lists->range;

@@ -9,13 +9,14 @@
 
 enum entry_type {
 	ENTRY_BATCH,
-	ENTRY_SHAPE,     /* of this slot from now on */
-	ENTRY_RESET,     /* all slots are free again */
-	ENTRY_SCOPE,     /* new, or known but changed */
+	ENTRY_SHAPE, /* of this slot from now on */
+	ENTRY_RESET, /* all slots are free again */
+	ENTRY_SCOPE, /* new, or known but changed */
 	ENTRY_SCOPE_END,
-	ENTRY_TEMPLATE,  /* an id that lists in records name (RFC 6313) */
+	ENTRY_TEMPLATE,	     /* an id that lists in records name (RFC 6313) */
 	ENTRY_TEMPLATES_END, /* none of this scope is known any more */
-	ENTRY_CUT, /* see stage_cut */
+	ENTRY_CUT,	     /* see stage_cut */
+	ENTRY_BARRIER,
 	ENTRY_FINISHED,
 };
 

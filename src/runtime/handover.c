@@ -97,6 +97,22 @@ reserve(struct handover_port *port, size_t length)
 	return p;
 }
 
+/* An entry that is its head alone, however long it takes. */
+static void
+put_patiently(struct handover_port *port, enum entry_type type, uint32_t target)
+{
+	bool patient = port->patient;
+	struct entry_head *head;
+
+	port->patient = true;
+	head = reserve(port, sizeof(*head));
+	port->patient = patient;
+	if (!head)
+		return; /* the first worker has ended */
+	*head = (struct entry_head){.type = type, .target = target};
+	ring_commit(port->ring);
+}
+
 static bool
 slot_equal(const void *item, const void *key)
 {
@@ -499,16 +515,8 @@ static void
 handover_cut(struct stage *stage)
 {
 	struct handover *h = (struct handover *)stage;
-	bool patient = h->port->patient;
-	struct entry_head *head;
 
-	h->port->patient = true;
-	head = reserve(h->port, sizeof(*head));
-	h->port->patient = patient;
-	if (!head)
-		return; /* the first worker has ended */
-	*head = (struct entry_head){.type = ENTRY_CUT, .target = h->target};
-	ring_commit(h->port->ring);
+	put_patiently(h->port, ENTRY_CUT, h->target);
 }
 
 static const struct stage_ops handover_ops = {
@@ -608,6 +616,12 @@ handover_port_finish(struct handover_port *port)
 	head->type = ENTRY_FINISHED;
 	ring_commit(port->ring);
 	return true;
+}
+
+void
+handover_port_barrier(struct handover_port *port)
+{
+	put_patiently(port, ENTRY_BARRIER, 0);
 }
 
 struct ring *

@@ -53,18 +53,27 @@ void handover_port_abandon(struct handover_port *port);
 /* Tells the intake that nothing more will come. False: try again. */
 bool handover_port_finish(struct handover_port *port);
 
+/*
+ * The intake calls its barrier once it has taken all that was handed over
+ * before, and takes nothing more until intake_go_on. Waits for room.
+ */
+void handover_port_barrier(struct handover_port *port);
+
 /* ---- the first worker's side --------------------------------------------- */
 
 struct intake;
 
 /*
  * target: the stages that the numbers of the handovers stand for (kept).
- * finished is called when the worker has told so.
+ * finished is called when the worker has told so, barrier when it is met.
  */
 int intake_new(struct event_base *base, struct handover_port *port,
 	       struct stage **target, unsigned target_count,
 	       struct ie_registry *registry, struct shape_table *shapes,
-	       void (*finished)(void *arg), void *arg, struct intake **out);
+	       void (*finished)(void *arg), void (*barrier)(void *arg),
+	       void *arg, struct intake **out);
+/* Goes on behind a barrier. */
+void intake_go_on(struct intake *intake);
 /* Records that could not be run, for lack of memory. */
 const struct ledger *intake_ledger(const struct intake *intake);
 void intake_free(struct intake *intake);

@@ -36,7 +36,9 @@ struct intake {
 	struct ie_registry *registry;
 	struct shape_table *shapes;
 	void (*finished)(void *arg);
+	void (*barrier)(void *arg);
 	void *arg;
+	bool held; /* at a barrier */
 	struct event *readable;
 	struct event *turn;
 	struct ledger ledger;
@@ -297,6 +299,10 @@ take(struct intake *in, const struct entry_head *head)
 	case ENTRY_CUT:
 		stage_cut(in->target[head->target]);
 		break;
+	case ENTRY_BARRIER:
+		in->held = true;
+		in->barrier(in->arg);
+		break;
 	case ENTRY_FINISHED:
 		in->finished(in->arg);
 		break;
@@ -314,7 +320,7 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 	unsigned entries = 0;
 
 	do {
-		while ((head = ring_peek(in->ring))) {
+		while (!in->held && (head = ring_peek(in->ring))) {
 			if (!take(in, head)) {
 				evtimer_add(in->turn, &later);
 				return;
@@ -325,7 +331,7 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 				return;
 			}
 		}
-	} while (!ring_sleep(in->ring));
+	} while (!in->held && !ring_sleep(in->ring));
 }
 
 static void
@@ -341,7 +347,8 @@ int
 intake_new(struct event_base *base, struct handover_port *port,
 	   struct stage **target, unsigned target_count,
 	   struct ie_registry *registry, struct shape_table *shapes,
-	   void (*finished)(void *arg), void *arg, struct intake **out)
+	   void (*finished)(void *arg), void (*barrier)(void *arg), void *arg,
+	   struct intake **out)
 {
 	struct intake *in = calloc(1, sizeof(*in));
 
@@ -353,6 +360,7 @@ intake_new(struct event_base *base, struct handover_port *port,
 	in->registry = registry;
 	in->shapes = shapes;
 	in->finished = finished;
+	in->barrier = barrier;
 	in->arg = arg;
 	in->turn = evtimer_new(base, on_turn, in);
 	in->readable = event_new(base, ring_fd(in->ring), EV_READ | EV_PERSIST,
@@ -363,6 +371,17 @@ intake_new(struct event_base *base, struct handover_port *port,
 	}
 	*out = in;
 	return 0;
+}
+
+void
+intake_go_on(struct intake *in)
+{
+	static const struct timeval now = {0};
+
+	if (!in->held)
+		return;
+	in->held = false;
+	evtimer_add(in->turn, &now);
 }
 
 const struct ledger *

@@ -206,6 +206,7 @@ on_worker_finished(void *arg)
 	struct worker *worker = arg;
 
 	worker->finished = true;
+	change_met(worker);
 	event_active(worker->runtime->worker[0].check, EV_TIMEOUT, 0);
 }
 
@@ -228,6 +229,12 @@ on_status(void *arg, const char *section, struct report *report)
 	return runtime_report(arg, section, report);
 }
 
+static const struct manage_ops control_ops = {
+	.status = on_status,
+	.selection = runtime_selection,
+	.change = runtime_change,
+};
+
 /* Nobody asked for the default path: it is no error if it can't be had. */
 static int
 open_control(struct runtime *runtime, char **error)
@@ -239,7 +246,7 @@ open_control(struct runtime *runtime, char **error)
 
 	if (!node || !node->path)
 		return 0;
-	rc = manage_open(runtime->base, node->path, on_status, runtime,
+	rc = manage_open(runtime->base, node->path, &control_ops, runtime,
 			 &runtime->manage, &reason);
 	if (rc == 0) {
 		log_info("control socket: %s", node->path);
@@ -303,9 +310,9 @@ make_worker(struct runtime *runtime, unsigned index, char **error)
 		rc = find_targets(runtime);
 	if (rc == 0 && index > 0)
 		rc = intake_new(runtime->base, worker->port,
-				runtime->target_stage,
-				runtime->target_count, first->registry,
-				first->shapes, on_worker_finished, worker,
+				runtime->target_stage, runtime->target_count,
+				first->registry, first->shapes,
+				on_worker_finished, change_met, worker,
 				&worker->intake);
 	return rc;
 }
@@ -416,6 +423,7 @@ runtime_free(struct runtime *runtime)
 		intake_free(runtime->worker[i].intake);
 	for (unsigned i = workers; i-- > 0;)
 		worker_fini(&runtime->worker[i]);
+	changes_free(runtime);
 	meter_engine_free(runtime->meters);
 	agent_close(runtime->agent);
 	if (runtime->advance)

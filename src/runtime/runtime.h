@@ -23,6 +23,8 @@
 #include "conflux/stage.h"
 
 struct agent;
+struct change;
+struct edit;
 struct event;
 struct event_base;
 struct handover_port;
@@ -95,6 +97,8 @@ struct worker {
 	struct event *flush;     /* caches that are not drained yet */
 	bool stopping;           /* in its own thread */
 	atomic_int order;
+	atomic_bool change;	 /* runtime->change is to be applied */
+	bool awaited;		 /* until it has, in the main thread */
 	pthread_mutex_t lock;    /* of the two below */
 	pthread_cond_t parked_changed;
 	bool parked;
@@ -119,6 +123,8 @@ struct runtime {
 	struct meter_engine *meters;
 	struct agent *agent;     /* or NULL */
 	struct manage *manage;
+	struct change *change;	 /* of a selector, under way, or NULL */
+	struct edit *edits;	 /* selectors that were changed */
 	uint16_t *port;          /* bound, of each collector in order */
 	struct target *target;   /* caches and exporters by their number */
 	struct stage **target_stage; /* in the first worker */
@@ -204,6 +210,12 @@ int selection_conf_of(const struct conf_node *node,
 		      struct selection_conf *conf,
 		      struct selection_lists **lists);
 void selection_lists_free(struct selection_lists *lists);
+/* One selector, without its id; *range is to be freed. */
+struct selector_conf;
+struct selector_range;
+int selector_conf_of(const struct conf_node *selector,
+		     const struct ie_registry *registry,
+		     struct selector_conf *conf, struct selector_range **range);
 int build_cache(struct unit *unit, char **error);
 int build_collecting(struct unit *unit, unsigned *collector,
 		     unsigned *file, char **error);
@@ -260,6 +272,8 @@ int worker_init(struct worker *worker, struct runtime *runtime,
 void worker_fini(struct worker *worker);
 int worker_start(struct worker *worker);
 void worker_order(struct worker *worker, enum worker_order order);
+/* Has it apply runtime->change, and tell so by a barrier. */
+void worker_change(struct worker *worker);
 void worker_join(struct worker *worker);
 /* Parks all but the first; their state may be read until they are let go. */
 void workers_park(struct runtime *runtime);
@@ -290,6 +304,19 @@ struct target {
  * freed, or NULL.
  */
 struct target *targets_of(const struct conf *conf, unsigned *count);
+
+/* ---- change.c ------------------------------------------------------------ */
+
+/* As in struct manage_ops, arg is the runtime. */
+int runtime_selection(void *arg, char *const *word, unsigned count,
+		      struct text *answer);
+int runtime_change(void *arg, uint32_t user, char *const *word, unsigned count,
+		   struct text *answer);
+/* The change under way, in the thread of the worker. */
+void change_apply(struct worker *worker);
+/* The worker has applied it, or has ended. */
+void change_met(void *worker);
+void changes_free(struct runtime *runtime);
 
 /* ---- report.c ------------------------------------------------------------ */
 

@@ -185,6 +185,11 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 	if (read(worker->wake_fd, &count, sizeof(count)) < 0)
 		return;
 	worker_idle(worker);
+	/* Between two batches, as this is called from the loop alone. */
+	if (atomic_exchange(&worker->change, false)) {
+		change_apply(worker);
+		handover_port_barrier(worker->port);
+	}
 	if (atomic_load(&worker->order) == WORKER_STOP)
 		begin_stop(worker);
 }
@@ -231,17 +236,30 @@ worker_start(struct worker *worker)
 	return -rc;
 }
 
-void
-worker_order(struct worker *worker, enum worker_order order)
+static void
+wake(const struct worker *worker)
 {
 	uint64_t one = 1;
 
+	if (write(worker->wake_fd, &one, sizeof(one)) < 0)
+		log_debug("worker %u: %s", worker->index, strerror(errno));
+}
+
+void
+worker_order(struct worker *worker, enum worker_order order)
+{
 	pthread_mutex_lock(&worker->lock);
 	atomic_store(&worker->order, order);
 	pthread_cond_broadcast(&worker->parked_changed);
 	pthread_mutex_unlock(&worker->lock);
-	if (write(worker->wake_fd, &one, sizeof(one)) < 0)
-		log_debug("worker %u: %s", worker->index, strerror(errno));
+	wake(worker);
+}
+
+void
+worker_change(struct worker *worker)
+{
+	atomic_store(&worker->change, true);
+	wake(worker);
 }
 
 void
@@ -312,6 +330,7 @@ worker_init(struct worker *worker, struct runtime *runtime, unsigned index)
 	worker->index = index;
 	worker->wake_fd = -1;
 	atomic_init(&worker->order, WORKER_RUN);
+	atomic_init(&worker->change, false);
 	pthread_mutex_init(&worker->lock, NULL);
 	pthread_cond_init(&worker->parked_changed, NULL);
 	worker->base = index > 0 ? NULL : runtime->base;

@@ -35,6 +35,41 @@ status(void *arg, const char *section, struct report *report)
 	return 0;
 }
 
+/* The words, each in brackets. */
+static void
+add_words(struct text *answer, char *const *word, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		text_printf(answer, "[%s]", word[i]);
+	text_add_char(answer, '\n');
+}
+
+static int
+selection(void *arg, char *const *word, unsigned count, struct text *answer)
+{
+	add_words(answer, word, count);
+	return 0;
+}
+
+static int
+change(void *arg, uint32_t user, char *const *word, unsigned count,
+       struct text *answer)
+{
+	CU_ASSERT_EQUAL(user, geteuid());
+	if (strcmp(word[2], "wrong") == 0) {
+		text_add(answer, "one reason\nand another");
+		return -EINVAL;
+	}
+	add_words(answer, word, count);
+	return 0;
+}
+
+static const struct manage_ops ops = {
+	.status = status,
+	.selection = selection,
+	.change = change,
+};
+
 static void
 fixture_init(struct fixture *f)
 {
@@ -44,9 +79,9 @@ fixture_init(struct fixture *f)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(f->folder));
 	snprintf(f->path, sizeof(f->path), "%s/run/sock", f->folder);
 	f->base = event_base_new();
-	CU_ASSERT_EQUAL_FATAL(manage_open(f->base, f->path, status, NULL,
-					  &f->manage, &error),
-			      0);
+	CU_ASSERT_EQUAL_FATAL(
+		manage_open(f->base, f->path, &ops, NULL, &f->manage, &error),
+		0);
 }
 
 static void
@@ -97,6 +132,10 @@ ask(struct fixture *f, const char *request, int ret, const char *answer)
 	text_fini(&text);
 }
 
+static const char misunderstood[] =
+	"not understood, expected \"status text|json [SECTION]\", \"selection "
+	"[NAME [SELECTOR]]\" or \"change NAME SELECTOR PARAMETER=VALUE...\"";
+
 static void
 clients_ask(struct fixture *f)
 {
@@ -105,10 +144,47 @@ clients_ask(struct fixture *f)
 	ask(f, "status text cache", 0, "cache activeFlows 3\n");
 	ask(f, "status text none", -EPROTO,
 	    "there is no section \"none\"");
-	ask(f, "status xml", -EPROTO,
-	    "not understood, expected \"status text|json [SECTION]\"");
-	ask(f, "", -EPROTO,
-	    "not understood, expected \"status text|json [SECTION]\"");
+	ask(f, "status xml", -EPROTO, misunderstood);
+	ask(f, "status", -EPROTO, misunderstood);
+	ask(f, "status text a b", -EPROTO, misunderstood);
+	ask(f, "", -EPROTO, misunderstood);
+	ask(f, "selections", -EPROTO, misunderstood);
+}
+
+static void
+clients_order(struct fixture *f)
+{
+	struct text request = {0};
+
+	ask(f, "selection", 0, "\n");
+	ask(f, "selection a b", 0, "[a][b]\n");
+	ask(f, "selection a b c", -EPROTO, misunderstood);
+	ask(f, "change a b", -EPROTO, misunderstood);
+	ask(f, "change a b wrong", -EPROTO, "one reason\nand another");
+	manage_add_word(&request, "change");
+	manage_add_word(&request, "a name\nof 100 %");
+	manage_add_word(&request, "\xc3\xa4");
+	manage_add_word(&request, "value=a b");
+	ask(f, request.data, 0, "[a name\nof 100 %][\xc3\xa4][value=a b]\n");
+	ask(f, "change a b %", -EPROTO, misunderstood);
+	ask(f, "change a b %2", -EPROTO, misunderstood);
+	ask(f, "change a b %00", -EPROTO, misunderstood);
+	text_reset(&request);
+	text_add(&request, "change");
+	for (int i = 0; i < 128; i++)
+		text_add(&request, " x");
+	ask(f, request.data, -EPROTO, misunderstood);
+	text_fini(&request);
+}
+
+static void
+test_orders(void)
+{
+	struct fixture f;
+
+	fixture_init(&f);
+	serve(&f, clients_order);
+	fixture_fini(&f);
 }
 
 static void
@@ -185,9 +261,9 @@ test_left_over_socket(void)
 
 	fixture_init(&f);
 	/* One that is alive is left alone. */
-	CU_ASSERT_EQUAL(manage_open(f.base, f.path, status, NULL, &second,
-				    &error),
-			-EADDRINUSE);
+	CU_ASSERT_EQUAL(
+		manage_open(f.base, f.path, &ops, NULL, &second, &error),
+		-EADDRINUSE);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error, "another process"));
 	free(error);
 	manage_close(f.manage);
@@ -196,16 +272,15 @@ test_left_over_socket(void)
 	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", f.path);
 	CU_ASSERT_EQUAL(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
 	close(fd);
-	CU_ASSERT_EQUAL(manage_open(f.base, f.path, status, NULL, &f.manage,
-				    &error),
-			0);
+	CU_ASSERT_EQUAL(
+		manage_open(f.base, f.path, &ops, NULL, &f.manage, &error), 0);
 	serve(&f, clients_ask);
 	/* A file that is no socket is never removed. */
 	manage_close(f.manage);
 	close(open(f.path, O_CREAT | O_WRONLY, 0600));
-	CU_ASSERT_EQUAL(manage_open(f.base, f.path, status, NULL, &f.manage,
-				    &error),
-			-EADDRINUSE);
+	CU_ASSERT_EQUAL(
+		manage_open(f.base, f.path, &ops, NULL, &f.manage, &error),
+		-EADDRINUSE);
 	free(error);
 	CU_ASSERT_EQUAL(unlink(f.path), 0);
 	f.manage = NULL;
@@ -231,6 +306,7 @@ test_nobody_there(void)
 static const struct unit_test tests[] = {
 	{"answers", test_answers},
 	{"bad clients", test_bad_clients},
+	{"orders", test_orders},
 	{"left over socket", test_left_over_socket},
 	{"nobody there", test_nobody_there},
 };

@@ -140,7 +140,7 @@ struct pair {
 	struct sink sink;
 	struct stage *target[1];
 	struct intake *intake;
-	unsigned idle, finished;
+	unsigned idle, finished, barriers;
 };
 
 static void
@@ -153,6 +153,12 @@ static void
 count_finished(void *arg)
 {
 	((struct pair *)arg)->finished++;
+}
+
+static void
+count_barrier(void *arg)
+{
+	((struct pair *)arg)->barriers++;
 }
 
 static void
@@ -171,7 +177,8 @@ pair_open(struct pair *p)
 	CU_ASSERT_EQUAL_FATAL(handover_new(p->port, 0, "h", &p->handover), 0);
 	CU_ASSERT_EQUAL_FATAL(intake_new(p->base, p->port, p->target, 1,
 					 p->registry[1], p->shapes[1],
-					 count_finished, p, &p->intake),
+					 count_finished, count_barrier, p,
+					 &p->intake),
 			      0);
 }
 
@@ -467,6 +474,44 @@ test_end_while_full(void)
 	pair_close(&p);
 }
 
+/* Nothing behind a barrier is taken before the first worker says so. */
+static void
+test_barrier(void)
+{
+	struct pair p;
+	struct scope scope = {.serial = scope_serial()};
+	struct batch batch = {.scope = &scope,
+			      .base = (const uint8_t *)"ab",
+			      .count = 1,
+			      .stride = 2};
+
+	pair_open(&p);
+	batch.shape = one_field(&p, 0, IE_sourceTransportPort, 2);
+	stage_run(p.handover, &batch);
+	handover_port_barrier(p.port);
+	stage_run(p.handover, &batch);
+	CU_ASSERT(handover_port_finish(p.port));
+	read_all(&p);
+	CU_ASSERT_EQUAL(p.sink.records, 1);
+	CU_ASSERT_EQUAL(p.barriers, 1);
+	stage_run(p.handover, &batch);
+	read_all(&p);
+	CU_ASSERT_EQUAL(p.sink.records, 1);
+	CU_ASSERT_EQUAL(p.finished, 0);
+	intake_go_on(p.intake);
+	read_all(&p);
+	CU_ASSERT_EQUAL(p.sink.records, 3);
+	CU_ASSERT_EQUAL(p.finished, 1);
+	CU_ASSERT_EQUAL(p.barriers, 1);
+	/* It goes on by itself again. */
+	intake_go_on(p.intake);
+	stage_run(p.handover, &batch);
+	read_all(&p);
+	CU_ASSERT_EQUAL(p.sink.records, 4);
+	shape_release(batch.shape);
+	pair_close(&p);
+}
+
 static const struct unit_test tests[] = {
 	{"ring between two threads", test_ring},
 	{"records, scopes, the end", test_records},
@@ -474,6 +519,7 @@ static const struct unit_test tests[] = {
 	{"more shapes than slots", test_many_shapes},
 	{"lists in records", test_lists},
 	{"a full ring", test_full},
+	{"barrier", test_barrier},
 	{"an end while it is full", test_end_while_full},
 };
 
