@@ -17,6 +17,7 @@ enum {
 /* Each gets its name as argv[0] and returns an exit status. */
 int cli_check(int argc, char **argv);
 int cli_elements(int argc, char **argv);
+int cli_pki(int argc, char **argv);
 int cli_read(int argc, char **argv);
 int cli_selection(int argc, char **argv);
 int cli_status(int argc, char **argv);

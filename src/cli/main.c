@@ -15,6 +15,7 @@ static const struct command {
 } commands[] = {
 	{"check", cli_check, "checks configurations of confluxd"},
 	{"elements", cli_elements, "lists Information Elements"},
+	{"pki", cli_pki, "makes certificates and keys for secured links"},
 	{"read", cli_read, "prints the records of IPFIX files"},
 	{"selection", cli_selection,
 	 "shows and changes the sampling of a running confluxd"},

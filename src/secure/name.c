@@ -310,7 +310,8 @@ dn_build(X509_NAME *name, const struct dn_part *part, unsigned count)
 				return -EINVAL;
 		end = first;
 	}
-	return 0;
+	/* What can't be compared is not even equal to itself. */
+	return X509_NAME_cmp(name, name) == 0 ? 0 : -EINVAL;
 }
 
 static int

@@ -37,7 +37,7 @@ step "usage"
 runs 2 "$CONFLUX"
 runs 2 "$CONFLUX" frobnicate
 runs 0 "$CONFLUX" --version
-for command in check elements read status; do
+for command in check elements pki read status; do
 	runs 0 "$CONFLUX" "$command" --help
 	matches "help of $command" "^usage: conflux $command" "$T/out"
 	runs 2 "$CONFLUX" "$command" --no-such-option

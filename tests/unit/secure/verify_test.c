@@ -180,6 +180,7 @@ test_distinguished_names(void)
 		{"CN=#020101", "CN=#020101"},
 		{"C=Germany", "C=Germany"},
 		{"CN=", "CN="},
+		{"2.3=#0c01a0", "2.3=#0c01a0"},
 	};
 	const char *wrong, *reason;
 	struct text text = {0};
