@@ -190,8 +190,10 @@ static const struct conf_row options_rows[] = {
 			     "extendedTypeInformation"),
 		 .help = "Which report: statistics of the metering process, "
 			 "records the exporting process lost (RFC 7011 section "
-			 "4), which fields are Flow Keys, or what enterprise "
-			 "elements mean (RFC 5610)."),
+			 "4), which fields are Flow Keys, what selectors do "
+			 "and have taken (RFC 5476 section 6.5), or what "
+			 "enterprise elements mean (RFC 5610). Why there is no "
+			 "accuracy: see ACCURACY."),
 	CONF_ROW(LEAF, "optionsTimeout", CONF_U32, .units = "milliseconds",
 		 .def = "60000",
 		 .help = "How often the report is sent; 0 is when it has "
