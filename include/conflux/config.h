@@ -29,6 +29,14 @@
 
 #include "conflux/addr.h"
 
+/*
+ * Files of a transportLayerSecurity that names none, since the model of RFC
+ * 6728 has no place for them.
+ */
+#define CONF_CERTIFICATE "/etc/conflux/certificate.pem"
+#define CONF_KEY_FILE "/etc/conflux/key.pem"
+#define CONF_AUTHORITIES "/etc/conflux/authorities.pem"
+
 struct conf;
 struct conf_row; /* one row of the table, private to the module */
 struct text;

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole messages in and out over UDP, TCP and files; later SCTP, TLS and DTLS
- * behind the same two types (net_in, net_out). Knows nothing of the content:
+ * Whole messages in and out over UDP, TCP, TLS and files behind two types
+ * (net_in, net_out). Knows nothing of the content:
  * framing is a function that the user gives. Runs on a libevent base; all
  * callbacks come from its loop, in its thread.
  */
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "conflux/addr.h"
+#include "conflux/secure.h"
 #include "conflux/transport.h"
 
 struct event_base;
@@ -34,7 +35,17 @@ struct net_session {
 	uint64_t start_ms;        /* wall clock */
 	uint64_t last_ms;         /* wall clock, last message */
 	uint64_t messages, octets;
+	const char *peer;  /* its authenticated name; NULL: not secured */
+	const char *suite; /* version and cipher suite, or NULL */
 	void *user;               /* of the receiver of the callbacks */
+};
+
+/* Why somebody was turned away. */
+enum net_refusal {
+	NET_REFUSED_FULL,      /* max_sessions is reached */
+	NET_REFUSED_HANDSHAKE, /* TLS did not come about, or took too long */
+	NET_REFUSED_PEER,      /* who it is may not talk to us */
+	NET_REFUSALS
 };
 
 struct net_in_ops {
@@ -47,8 +58,8 @@ struct net_in_ops {
 	int (*message)(void *arg, struct net_session *session,
 		       const uint8_t *message, size_t length);
 	/*
-	 * The session is over. reason: NULL for a regular end, else constant
-	 * text. lost_octets: of a message that was cut off.
+	 * The session is over. reason: NULL for a regular end, else text that
+	 * is valid during the call. lost_octets: of a message that was cut off.
 	 */
 	void (*closed)(void *arg, struct net_session *session,
 		       const char *reason, size_t lost_octets);
@@ -60,10 +71,11 @@ struct net_in_ops {
 	/* Datagrams that the kernel dropped since last time. May be NULL. */
 	void (*dropped)(void *arg, uint64_t datagrams);
 	/*
-	 * max_sessions is reached: a connection (TCP) or a datagram (UDP) of
-	 * this sender was turned away. May be NULL.
+	 * A connection (TCP) or a datagram (UDP) of this sender was turned
+	 * away; the log has the details. May be NULL.
 	 */
-	void (*refused)(void *arg, const struct addr *remote);
+	void (*refused)(void *arg, const struct addr *remote,
+			enum net_refusal why);
 	/* All files have been read to their end (net_in of files only). */
 	void (*finished)(void *arg);
 };
@@ -89,6 +101,9 @@ struct net_in_conf {
 	unsigned worker, workers;
 	uint16_t steer_offset;
 	net_frame frame;          /* streams and files */
+	/* TLS over TCP; NULL: plain. It is copied, its files are read. */
+	const struct secure_conf *secure;
+	uint32_t handshake_ms; /* the longest that one may take */
 };
 
 struct net_in;
@@ -99,6 +114,11 @@ int net_in_open(struct event_base *base, const struct net_in_conf *conf,
 		char **error);
 /* Ends all sessions (closed is called for each). NULL is legal. */
 void net_in_close(struct net_in *in);
+/*
+ * Reads the files of secure again, for sessions to come. 0 (also if there are
+ * none), or an error: *error says why (to be freed), and nothing has changed.
+ */
+int net_in_reload(struct net_in *in, char **error);
 /* The first port it listens at (for port 0 in tests). */
 uint16_t net_in_port(const struct net_in *in);
 /* Iterates over the sessions; *at starts at 0. */
@@ -137,6 +157,8 @@ struct net_out_conf {
 	uint32_t send_buffer;     /* SO_SNDBUF, 0: system default */
 	uint32_t reconnect_min_ms, reconnect_max_ms;
 	uint64_t rate_octets;     /* per second, 0: no limit */
+	/* TLS over TCP; NULL: plain. It is copied, its files are read. */
+	const struct secure_conf *secure;
 };
 
 struct net_out;
@@ -144,6 +166,9 @@ struct net_out;
 int net_out_open(struct event_base *base, const struct net_out_conf *conf,
 		 const struct net_out_ops *ops, void *arg,
 		 struct net_out **out, char **error);
+
+/* As net_in_reload. */
+int net_out_reload(struct net_out *out, char **error);
 
 /*
  * 0: taken. -EAGAIN: not now, wait for writable. -ENOTCONN: no session.
@@ -161,6 +186,7 @@ struct net_out_stats {
 	uint64_t messages, octets, discarded;
 	uint64_t start_ms; /* wall clock of the present session, 0: never up */
 	struct addr local, remote;
+	const char *peer, *suite; /* as of a net_session */
 	/* UDP: octets of a message that the path takes in one packet as far
 	 * as the kernel knows now; 0: unknown, or no datagrams. */
 	uint32_t path_octets;

@@ -68,9 +68,14 @@ struct secure_conf {
 	 * secrecy and authenticated encryption (RFC 9325 section 4.2). */
 	const char *ciphers, *priorities; /* OpenSSL's; GnuTLS' */
 	bool resumption; /* tickets are given and used */
+	/* A server of TLS 1.3 gives tickets after the handshake. A client that
+	 * never reads loses what it sent last when it closes with one unread:
+	 * the kernel answers our data with a reset then. */
+	bool late_tickets;
 	/* Equal among the workers of a collector, so that a session begun at
 	 * one can go on at another. NULL: own. */
 	const uint8_t *ticket_secret;
+	int64_t ticket_time; /* seconds, UTC: when the secret was made */
 };
 
 /*
@@ -155,22 +160,32 @@ const char *secure_key_pem(const struct secure *secure);
 /* Counts the reloads: sessions' libraries compare it to know of a new one. */
 uint32_t secure_generation(const struct secure *secure);
 
-/* ---- OpenSSL (openssl.c) ----------------------------------------------- */
+/* ---- sessions over a stream, by OpenSSL (ssl_session.c) ---------------- */
 
 struct ssl_st;
 
 /*
- * A new session for the role of the configuration, without a socket: to be
- * freed by SSL_free. NULL without memory. remote must outlive the handshake.
+ * A new session for the role of the configuration over a connected socket that
+ * does not block and stays the caller's. Free it with secure_ssl_free. remote
+ * and secure must outlive it. 0, -ENOMEM, or -EINVAL with *error (to be freed)
+ * if the library does not take what the files have.
  */
-struct ssl_st *secure_ssl_new(struct secure *secure, const struct addr *remote);
+int secure_ssl_new(struct secure *secure, int fd, const struct addr *remote,
+		   struct ssl_st **out, char **error);
+void secure_ssl_free(struct ssl_st *ssl);
 
 /*
- * Who the other end is, after the handshake: asks secure_verify or the PSK.
- * Returns verdict->allowed.
+ * Goes on with the handshake. 0: done, the peer may talk to us, verdict has its
+ * name. -EAGAIN: the socket has to become readable, or writable if
+ * SSL_want_write(ssl). -EACCES: the peer may not. -EPROTO: it did not come
+ * about. verdict->reason says why, in words for the log.
  */
-bool secure_ssl_check(struct secure *secure, struct ssl_st *ssl,
-		      const struct addr *remote,
-		      struct secure_verdict *verdict);
+int secure_ssl_handshake(struct ssl_st *ssl, struct secure_verdict *verdict);
+
+/*
+ * After a call of OpenSSL on the session failed for good: why, in words for the
+ * log. The text is constant, or belongs to the session.
+ */
+const char *secure_ssl_reason(struct ssl_st *ssl);
 
 #endif

@@ -127,7 +127,8 @@ struct collecting_receiver {
 	TAILQ_HEAD(, session) sessions;
 	struct counters ended;
 	uint64_t ended_sessions;
-	uint64_t refused_sessions;
+	/* Sessions turned away. Without memory: as full. */
+	uint64_t refused_sessions[NET_REFUSALS];
 	uint64_t refused_messages; /* datagrams of sessions without room */
 	uint64_t dropped;      /* datagrams, by the kernel */
 	uint64_t dropped_told; /* of them, in the log */

@@ -198,6 +198,10 @@ report_session(const struct session *session, struct report *report)
 		report_uint(report, "sourcePort", net->remote.port);
 		report_uint(report, "destinationPort", net->local.port);
 	}
+	if (net->peer) {
+		report_text(report, "cx:peer", net->peer);
+		report_text(report, "cx:cipherSuite", net->suite);
+	}
 	report_text(report, "status", "active");
 	report_uint(report, "rate", session->rate);
 	report_uint(report, "bytes", counters->octets);
@@ -267,7 +271,11 @@ report_socket(const struct collecting_receiver *receiver, struct report *report)
 	}
 	report_end_list(report);
 	report_unless_0(report, "cx:refusedSessions",
-			receiver->refused_sessions);
+			receiver->refused_sessions[NET_REFUSED_FULL]);
+	report_unless_0(report, "cx:failedHandshakes",
+			receiver->refused_sessions[NET_REFUSED_HANDSHAKE]);
+	report_unless_0(report, "cx:rejectedPeers",
+			receiver->refused_sessions[NET_REFUSED_PEER]);
 	report_unless_0(report, "cx:refusedMessages",
 			receiver->refused_messages);
 	report_unless_0(report, "cx:kernelDroppedMessages", receiver->dropped);

@@ -529,7 +529,7 @@ session_opened(void *arg, struct net_session *net)
 			&receiver->limits, c->conf.registry, c->conf.shapes);
 	if (!session || !session->templates) {
 		free(session);
-		receiver->refused_sessions++;
+		receiver->refused_sessions[NET_REFUSED_FULL]++;
 		return -ENOMEM;
 	}
 	session->receiver = receiver;
@@ -611,16 +611,16 @@ session_ready(void *arg)
 	return !stage_congested(&receiver->process->stage);
 }
 
-/* The transport has no room: what it was cannot be told, only that it was. */
+/* What it would have sent cannot be told, only that it was turned away. */
 static void
-session_refused(void *arg, const struct addr *remote)
+session_refused(void *arg, const struct addr *remote, enum net_refusal why)
 {
 	struct collecting_receiver *receiver = arg;
 
-	if (receiver->transport == TRANSPORT_UDP)
+	if (receiver->transport == TRANSPORT_UDP && why == NET_REFUSED_FULL)
 		receiver->refused_messages++;
 	else
-		receiver->refused_sessions++;
+		receiver->refused_sessions[why]++;
 }
 
 static void

@@ -312,6 +312,7 @@ conf_check(struct conf *conf, const struct conf_options *options,
 		resolve_all(&c, conf->root);
 		conf_check_elements(conf, options->elements, errors);
 		check_reconnect(conf, errors);
+		conf_check_tls(conf, errors);
 		ret = conf_check_meters(conf, errors);
 	}
 	if (ret == 0)

@@ -157,6 +157,14 @@ check_choice(struct finish *f, const struct conf_row *choice)
 			   names);
 }
 
+static const char *
+default_of(const struct finish *f, const struct conf_row *row)
+{
+	return row->def_secured && conf_has(f->node, "transportLayerSecurity")
+		       ? row->def_secured
+		       : row->def;
+}
+
 static void
 add_default(struct finish *f, const struct conf_row *row)
 {
@@ -170,7 +178,8 @@ add_default(struct finish *f, const struct conf_row *row)
 	if (row->kind == CONF_CONTAINER)
 		f->ret = conf_finish(node, 0, f->folder, f->errors);
 	else
-		f->ret = conf_value_set(node, row->def, f->folder, f->errors);
+		f->ret = conf_value_set(node, default_of(f, row), f->folder,
+					f->errors);
 }
 
 static void

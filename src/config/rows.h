@@ -65,6 +65,7 @@ struct conf_row {
 	uint64_t max;
 	const char *units;
 	const char *def; /* of a leaf */
+	const char *def_secured; /* beside transportLayerSecurity; or NULL */
 	/* The last is NULL. "!x" is a value this build does not have. */
 	const char *const *values;
 	const char *ref;
@@ -111,7 +112,8 @@ extern const struct conf_row conf_rows_cache[];
 extern const struct conf_row conf_rows_exporting[];
 extern const struct conf_row conf_rows_meter[]; /* cx:meterReader */
 extern const struct conf_row conf_rows_agent[]; /* cx:meterAgent */
-extern const struct conf_row conf_rows_tls[];
+extern const struct conf_row conf_rows_tls_exporter[];
+extern const struct conf_row conf_rows_tls_collector[];
 extern const struct conf_row conf_rows_session[];  /* transportSession */
 extern const struct conf_row conf_rows_template[]; /* template */
 

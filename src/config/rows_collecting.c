@@ -5,11 +5,10 @@
 
 static const struct conf_row common_rows[] = {
 	CONF_ROW(LEAF, "localPort", CONF_U16, .def = "4739",
+		 .def_secured = "4740",
 		 .help = "Port to listen on; the default is the port "
-			 "registered for IPFIX. 0 takes any free one."),
-	CONF_ROW(PRESENCE, "transportLayerSecurity",
-		 .unbuilt = "secure its transports with TLS or DTLS",
-		 .rows = conf_rows_tls, .help = "TLS or DTLS."),
+			 "registered for IPFIX, 4740 with "
+			 "transportLayerSecurity. 0 takes any free one."),
 	CONF_ROW(LIST, "transportSession", .state = true,
 		 .rows = conf_rows_session),
 	CONF_ROW(LEAF_LIST, "localIPAddress", .type = CONF_ADDRESS,
@@ -21,19 +20,24 @@ static const struct conf_row common_rows[] = {
 static const struct conf_row sctp_rows[] = {
 	CONF_KEY,
 	CONF_ROW(GROUP, "commonCollector", .rows = common_rows),
+	CONF_ROW(PRESENCE, "transportLayerSecurity",
+		 .unbuilt = "secure SCTP with DTLS",
+		 .rows = conf_rows_tls_collector, .help = "DTLS."),
 	CONF_LAST,
 };
 
 static const struct conf_row udp_rows[] = {
 	CONF_KEY,
 	CONF_ROW(GROUP, "commonCollector", .rows = common_rows),
+	CONF_ROW(PRESENCE, "transportLayerSecurity",
+		 .unbuilt = "secure UDP with DTLS",
+		 .rows = conf_rows_tls_collector, .help = "DTLS."),
 	CONF_ROW(LEAF, "templateLifeTime", CONF_U32, .units = "seconds",
 		 .def = "1800",
 		 .help = "A Template not received again for this long is "
 			 "forgotten: three times the usual refresh."),
-	CONF_ROW(LEAF, "optionsTemplateLifeTime", CONF_U32,
-		 .units = "seconds", .def = "1800",
-		 .help = "The same for Options Templates."),
+	CONF_ROW(LEAF, "optionsTemplateLifeTime", CONF_U32, .units = "seconds",
+		 .def = "1800", .help = "The same for Options Templates."),
 	CONF_ROW(LEAF, "templateLifePacket", CONF_U32,
 		 .units = "IPFIX Messages",
 		 .help = "A Template not received again within so many "
@@ -60,6 +64,11 @@ static const struct conf_row udp_rows[] = {
 static const struct conf_row tcp_rows[] = {
 	CONF_KEY,
 	CONF_ROW(GROUP, "commonCollector", .rows = common_rows),
+	CONF_ROW(PRESENCE, "transportLayerSecurity",
+		 .rows = conf_rows_tls_collector,
+		 .help = "TLS: exporters prove who they are, and only those "
+			 "that "
+			 "are named here are heard."),
 	CONF_ROW(LEAF, "maxConnections", .cx = true, CONF_RANGE(1, 65535),
 		 .units = "connections", .def = "512",
 		 .help = "Bound of connections at a time; further ones are "

@@ -1,25 +1,7 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* Rows of the Exporting Process (RFC 6728 4.4) and of TLS (4.6). */
+/* Rows of the Exporting Process (RFC 6728 4.4). */
 #include "rows.h"
-
-const struct conf_row conf_rows_tls[] = {
-	CONF_ROW(LEAF_LIST, "localCertificationAuthorityDN",
-		 .type = CONF_STRING,
-		 .help = "Name of an authority for our certificate."),
-	CONF_ROW(LEAF_LIST, "localSubjectDN", .type = CONF_STRING,
-		 .help = "Subject of our certificate."),
-	CONF_ROW(LEAF_LIST, "localSubjectFQDN", .type = CONF_DOMAIN,
-		 .help = "Domain name in our certificate."),
-	CONF_ROW(LEAF_LIST, "remoteCertificationAuthorityDN",
-		 .type = CONF_STRING,
-		 .help = "Name of an authority for the peer's certificate."),
-	CONF_ROW(LEAF_LIST, "remoteSubjectDN", .type = CONF_STRING,
-		 .help = "Subject of the peer's certificate."),
-	CONF_ROW(LEAF_LIST, "remoteSubjectFQDN", .type = CONF_DOMAIN,
-		 .help = "Domain name in the peer's certificate."),
-	CONF_LAST,
-};
 
 static const struct conf_row version_rows[] = {
 	CONF_ROW(LEAF, "ipfixVersion", CONF_RANGE(10, 10), .def = "10",
@@ -40,10 +22,11 @@ static const struct conf_row interface_choice[] = {
 
 static const struct conf_row common_rows[] = {
 	CONF_ROW(GROUP, "ipfixVersion", .rows = version_rows),
-	CONF_ROW(LEAF, "destinationPort", CONF_RANGE(1, 65535),
-		 .def = "4739",
+	CONF_ROW(LEAF, "destinationPort", CONF_RANGE(1, 65535), .def = "4739",
+		 .def_secured = "4740",
 		 .help = "Port of the collector; the default is the port "
-			 "registered for IPFIX."),
+			 "registered for IPFIX, 4740 with "
+			 "transportLayerSecurity."),
 	CONF_ROW(CHOICE, "indexOrName", .rows = interface_choice),
 	CONF_ROW(LEAF, "sendBufferSize", CONF_U32, .units = "octets",
 		 .help = "Send buffer of the socket. When not given: as the "
@@ -51,9 +34,6 @@ static const struct conf_row common_rows[] = {
 	CONF_ROW(LEAF, "rateLimit", CONF_U32, .units = "octets per second",
 		 .help = "Bound of what is sent, counted in IPFIX Messages. "
 			 "When not given: no bound."),
-	CONF_ROW(PRESENCE, "transportLayerSecurity",
-		 .unbuilt = "secure its transports with TLS or DTLS",
-		 .rows = conf_rows_tls, .help = "TLS or DTLS."),
 	CONF_ROW(CONTAINER, "transportSession", .state = true,
 		 .rows = conf_rows_session),
 	CONF_LAST,
@@ -61,6 +41,9 @@ static const struct conf_row common_rows[] = {
 
 static const struct conf_row sctp_rows[] = {
 	CONF_ROW(GROUP, "commonExporter", .rows = common_rows),
+	CONF_ROW(PRESENCE, "transportLayerSecurity",
+		 .unbuilt = "secure SCTP with DTLS",
+		 .rows = conf_rows_tls_exporter, .help = "DTLS."),
 	CONF_ROW(LEAF_LIST, "sourceIPAddress", .type = CONF_ADDRESS,
 		 .help = "Addresses to send from."),
 	CONF_ROW(LEAF_LIST, "destinationIPAddress", .type = CONF_ADDRESS,
@@ -81,6 +64,9 @@ static const struct conf_row address_rows[] = {
 
 static const struct conf_row udp_rows[] = {
 	CONF_ROW(GROUP, "commonExporter", .rows = common_rows),
+	CONF_ROW(PRESENCE, "transportLayerSecurity",
+		 .unbuilt = "secure UDP with DTLS",
+		 .rows = conf_rows_tls_exporter, .help = "DTLS."),
 	CONF_ROW(GROUP, "exporterAddresses", .rows = address_rows),
 	CONF_ROW(LEAF, "maxPacketSize", CONF_U16, .units = "octets",
 		 .def = "1400",
@@ -109,6 +95,11 @@ static const struct conf_row udp_rows[] = {
 
 static const struct conf_row tcp_rows[] = {
 	CONF_ROW(GROUP, "commonExporter", .rows = common_rows),
+	CONF_ROW(PRESENCE, "transportLayerSecurity",
+		 .rows = conf_rows_tls_exporter,
+		 .help = "TLS: both ends prove who they are, and nobody reads "
+			 "or "
+			 "changes what is sent."),
 	CONF_ROW(GROUP, "exporterAddresses", .rows = address_rows),
 	CONF_ROW(LEAF, "maxMessageSize", .cx = true, CONF_RANGE(512, 65535),
 		 .units = "octets", .def = "65535",
@@ -190,10 +181,8 @@ static const struct conf_row options_rows[] = {
 			     "extendedTypeInformation"),
 		 .help = "Which report: statistics of the metering process, "
 			 "records the exporting process lost (RFC 7011 section "
-			 "4), which fields are Flow Keys, what selectors do "
-			 "and have taken (RFC 5476 section 6.5), or what "
-			 "enterprise elements mean (RFC 5610). Why there is no "
-			 "accuracy: see ACCURACY."),
+			 "4), which fields are Flow Keys, or what enterprise "
+			 "elements mean (RFC 5610)."),
 	CONF_ROW(LEAF, "optionsTimeout", CONF_U32, .units = "milliseconds",
 		 .def = "60000",
 		 .help = "How often the report is sent; 0 is when it has "

@@ -468,6 +468,22 @@ add_name(struct names *names, const char *name)
 		names->list[names->count++] = name;
 }
 
+/* Can an element of this name be written somewhere? */
+static bool
+usable_name(const struct conf_row *rows, const char *name)
+{
+	const struct conf_row *row;
+	unsigned at = 0;
+
+	while ((row = conf_row_next(rows, &at)))
+		if (conf_row_usable(row) &&
+		    (strcmp(row->name, name) == 0 ||
+		     (conf_row_holds(row) && usable_name(row->rows, name))))
+			return true;
+	return false;
+}
+
+/* Beneath what is not in this build: only names that are nowhere else. */
 static void
 collect(struct names *names, const struct conf_row *rows, bool state,
 	bool inside)
@@ -478,7 +494,9 @@ collect(struct names *names, const struct conf_row *rows, bool state,
 	while ((row = conf_row_next(rows, &at))) {
 		bool in = inside || (state ? row->state : row->unbuilt != NULL);
 
-		if (in && (state || !row->state))
+		if (in && (state || (!row->state &&
+				     !(inside && usable_name(conf_rows_root,
+							     row->name)))))
 			add_name(names, row->name);
 		if (!in && !state)
 			for (const char *const *v = row->values; v && *v; v++)

@@ -17,14 +17,13 @@
  *
  * exportingReliability: RFC 7011 section 4.3 counts Flow Records, packets and
  * octets not sent, with the times of the first and the last loss; scope is the
- * exportingProcessId, so they go in domain 0, as section 3.1 recommends for
- * what belongs to no domain. Here: what this destination did not get; packets
- * and octets of messages that were lost within a broken TCP session are not in
- * it, for they are no longer there to be read.
+ * exportingProcessId, so they go in domain 0, as section 3.1 recommends for what
+ * belongs to no domain. Here: what this destination did not get; packets and
+ * octets of messages that were lost within a broken TCP session are not in it,
+ * for they are no longer there to be read.
  *
- * Of the others, those about packets and selectors are made by the stages
- * before this one (kept.c). There is no accuracy, as nothing that it could tell
- * holds (conflux.xml(5), ACCURACY); RFC 5473, which changes the records, is not
+ * Of the others, those about packets and selectors are made by the stages before
+ * this one (kept.c); accuracy and RFC 5473, which changes the records, are not
  * built.
  */
 #include <errno.h>

@@ -105,6 +105,10 @@ report_session(const struct sink *s, const struct net_out_stats *stats,
 	report_text(r, "destinationAddress",
 		    addr_format_host(text, &s->conf->net.remote));
 	report_uint(r, "destinationPort", s->conf->net.remote.port);
+	if (stats->peer) {
+		report_text(r, "cx:peer", stats->peer);
+		report_text(r, "cx:cipherSuite", stats->suite);
+	}
 	report_text(r, "status", s->up ? "active" : "inactive");
 	report_uint(r, "rate", s->rate);
 	report_counts(s, stats, r);

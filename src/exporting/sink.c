@@ -504,14 +504,17 @@ int
 sink_open(struct sink *s, char **error)
 {
 	struct exporting_destination *conf = s->conf;
+	int rc;
 
 	if (sink_alloc(s))
 		return -ENOMEM;
 	conf->net.transport = conf->kind == EXPORTING_UDP   ? TRANSPORT_UDP
 			      : conf->kind == EXPORTING_TCP ? TRANSPORT_TCP
 							    : TRANSPORT_FILE;
-	return net_out_open(s->exporting->base, &conf->net, &out_ops, s,
-			    &s->out, error);
+	rc = net_out_open(s->exporting->base, &conf->net, &out_ops, s, &s->out,
+			  error);
+	conf->net.secure = NULL; /* the caller's */
+	return rc;
 }
 
 void

@@ -27,6 +27,7 @@ struct net_in {
 	struct net_in_conf conf; /* its lists are our copies */
 	const struct net_in_ops *ops;
 	void *arg;
+	struct secure *secure; /* NULL: plain */
 };
 
 extern const struct net_in_type net_udp_in, net_tcp_in, net_file_in;

@@ -2,8 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /*
  * What all transports have in common: which one serves a configuration, the
- * copies of its lists, the splitting of streams, the rate limit. SCTP, TLS and
- * DTLS are added as one row in each of the two tables.
+ * copies of its lists, the splitting of streams, the rate limit.
  */
 #include "conflux/net.h"
 
@@ -103,6 +102,10 @@ net_in_open(struct event_base *base, const struct net_in_conf *conf,
 	in->ops = ops;
 	in->arg = arg;
 	rc = in_conf_copy(&in->conf, conf);
+	if (rc == 0 && conf->secure)
+		rc = secure_new(conf->secure, transport_name(conf->transport),
+				&in->secure, error);
+	in->conf.secure = NULL; /* the caller's */
 	if (rc == 0)
 		rc = type->open(in, error);
 	if (rc < 0) {
@@ -119,8 +122,15 @@ net_in_close(struct net_in *in)
 	if (!in)
 		return;
 	in->type->close(in);
+	secure_free(in->secure);
 	in_conf_fini(&in->conf);
 	free(in);
+}
+
+int
+net_in_reload(struct net_in *in, char **error)
+{
+	return in->secure ? secure_reload(in->secure, error) : 0;
 }
 
 uint16_t
@@ -265,7 +275,7 @@ out_init(struct net_out *out, const struct net_out_conf *conf)
 		snprintf(out->name, sizeof(out->name), "%s", conf->file);
 	else
 		snprintf(out->name, sizeof(out->name), "%s %s",
-			 transport_name(conf->transport),
+			 conf->secure ? "tls" : transport_name(conf->transport),
 			 addr_format(text, &conf->remote));
 	out->stats.remote = conf->remote;
 	out->filled_ms = clock_mono_ms();
@@ -300,6 +310,9 @@ net_out_open(struct event_base *base, const struct net_out_conf *conf,
 	o->ops = ops;
 	o->arg = arg;
 	rc = out_init(o, conf);
+	if (rc == 0 && conf->secure)
+		rc = secure_new(conf->secure, o->name, &o->secure, error);
+	o->conf.secure = NULL; /* the caller's */
 	if (rc == 0)
 		rc = type->open(o, error);
 	if (rc < 0) {
@@ -308,6 +321,12 @@ net_out_open(struct event_base *base, const struct net_out_conf *conf,
 	}
 	*out = o;
 	return 0;
+}
+
+int
+net_out_reload(struct net_out *out, char **error)
+{
+	return out->secure ? secure_reload(out->secure, error) : 0;
 }
 
 int
@@ -356,6 +375,7 @@ net_out_close(struct net_out *out, unsigned linger_ms)
 		out->ops->down(out->arg, "closed before all was sent", unsent);
 	if (out->refill)
 		event_free(out->refill);
+	secure_free(out->secure);
 	free((void *)out->conf.interface);
 	free((void *)out->conf.file);
 	free(out);

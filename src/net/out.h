@@ -26,6 +26,7 @@ struct net_out {
 	struct net_out_conf conf; /* its strings are our copies */
 	const struct net_out_ops *ops;
 	void *arg;
+	struct secure *secure; /* NULL: plain */
 	struct net_out_stats stats;
 	bool blocked;       /* -EAGAIN was returned: tell when writable */
 	int64_t tokens;     /* of the rate, 1/1000 octet */

@@ -14,13 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "conflux/clock.h"
 #include "conflux/log.h"
 #include "in.h"
 #include "socket.h"
+#include "stream.h"
 
 enum {
 	READ_SIZE = 65536,
@@ -35,13 +35,16 @@ struct tcp_session {
 	struct net_session session;
 	struct tcp_in *in;
 	uint32_t index;   /* in the list of sessions */
-	int fd;
+	struct stream stream;
+	bool open; /* told to the receiver; else hands are shaken */
 	struct event *readable;
-	uint64_t seen_ms; /* monotonic */
+	struct event *writable; /* only for a handshake that waits to write */
+	uint64_t seen_ms;	/* monotonic; in a handshake: of its begin */
 	uint8_t *part;    /* the beginning of a message */
 	size_t have;      /* octets of it */
 	size_t need;      /* its length, 0 if not known yet */
 	size_t size;      /* of the memory */
+	char suite[64];
 };
 
 struct tcp_listener {
@@ -61,24 +64,42 @@ struct tcp_in {
 	struct event *retry;     /* asks "ready" again */
 	struct event *reaccept;
 	bool stopped;            /* not reading: the receiver isn't ready */
-	struct log_limit full_log, accept_log;
+	struct log_limit full_log, accept_log, secure_log;
 	/* A part whose length is not known, then READ_SIZE octets. */
 	uint8_t scratch[NET_MESSAGE_MAX + READ_SIZE];
 };
 
 static void
-session_end(struct tcp_session *s, const char *reason)
+session_free(struct tcp_session *s)
+{
+	if (s->readable)
+		event_free(s->readable);
+	if (s->writable)
+		event_free(s->writable);
+	stream_close(&s->stream);
+	free(s->part);
+	free(s);
+}
+
+static void
+session_remove(struct tcp_session *s)
 {
 	struct tcp_in *in = s->in;
 	struct tcp_session *last = in->session[--in->session_count];
 
 	in->session[s->index] = last;
 	last->index = s->index;
-	in->in.ops->closed(in->in.arg, &s->session, reason, s->have);
-	event_free(s->readable);
-	close(s->fd);
-	free(s->part);
-	free(s);
+	session_free(s);
+}
+
+static void
+session_end(struct tcp_session *s, const char *reason)
+{
+	struct tcp_in *in = s->in;
+
+	if (s->open)
+		in->in.ops->closed(in->in.arg, &s->session, reason, s->have);
+	session_remove(s);
 }
 
 /* ---- reading ----------------------------------------------------------- */
@@ -153,11 +174,11 @@ fill(struct tcp_session *s)
 	if (s->need) {
 		iov[0].iov_base = s->part + s->have;
 		iov[0].iov_len = s->need - s->have;
-		return readv(s->fd, iov, 2);
+		return stream_readv(&s->stream, iov, 2);
 	}
 	if (s->have)
 		memcpy(in->scratch, s->part, s->have);
-	return read(s->fd, in->scratch + s->have, READ_SIZE);
+	return stream_read(&s->stream, in->scratch + s->have, READ_SIZE);
 }
 
 static void
@@ -171,6 +192,14 @@ stop_reading(struct tcp_in *in)
 	evtimer_add(in->retry, &soon);
 }
 
+/* The socket no longer tells of what the stream has taken from it. */
+static void
+read_on(struct tcp_session *s)
+{
+	if (stream_holds(&s->stream))
+		event_active(s->readable, EV_READ, 0);
+}
+
 static void
 on_retry(evutil_socket_t fd, short what, void *arg)
 {
@@ -181,17 +210,21 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	in->stopped = false;
-	for (uint32_t i = 0; i < in->session_count; i++)
+	for (uint32_t i = 0; i < in->session_count; i++) {
 		event_add(in->session[i]->readable, NULL);
+		read_on(in->session[i]);
+	}
 }
 
 static const char *
 end_reason(const struct tcp_session *s, ssize_t n)
 {
-	if (n < 0)
-		return errno == ETIMEDOUT ? "the peer is gone (timeout)"
-					  : "connection reset";
-	return s->have ? "it ended within a message" : NULL;
+	if (n == 0)
+		return s->have ? "it ended within a message" : NULL;
+	if (errno == EPROTO)
+		return stream_reason(&s->stream, errno);
+	return errno == ETIMEDOUT ? "the peer is gone (timeout)"
+				  : "connection reset";
 }
 
 /* Reads once. False: there was nothing, or the session is over. */
@@ -218,6 +251,72 @@ read_once(struct tcp_session *s)
 	return !reason;
 }
 
+/* ---- shaking hands ----------------------------------------------------- */
+
+/* Whoever could not prove to be somebody that may talk to us. */
+static void
+session_refuse(struct tcp_session *s, enum net_refusal why, const char *reason)
+{
+	struct tcp_in *in = s->in;
+	const char *peer = s->stream.verdict->peer;
+	char text[ADDR_TEXT_SIZE];
+	uint32_t held;
+
+	if (log_limit_pass(&in->secure_log, clock_mono_ms(), &held))
+		log_warning("tls %s: %s%s%srefused: %s (%u lines held back)",
+			    addr_format(text, &s->session.remote),
+			    peer[0] ? "\"" : "", peer, peer[0] ? "\" " : "",
+			    reason, held);
+	if (in->in.ops->refused)
+		in->in.ops->refused(in->in.arg, &s->session.remote, why);
+	session_remove(s);
+}
+
+/* Tells the receiver. The session is gone if it does not want it. */
+static void
+session_open(struct tcp_session *s)
+{
+	struct tcp_in *in = s->in;
+
+	s->session.peer = stream_peer(&s->stream);
+	if (s->session.peer) {
+		stream_suite(&s->stream, s->suite, sizeof(s->suite));
+		s->session.suite = s->suite;
+	}
+	s->seen_ms = clock_mono_ms();
+	if (in->in.ops->opened(in->in.arg, &s->session) != 0) {
+		session_remove(s);
+		return;
+	}
+	s->open = true;
+	read_on(s);
+}
+
+static void
+shake_hands(struct tcp_session *s)
+{
+	int rc = stream_handshake(&s->stream);
+
+	if (rc == 0)
+		session_open(s);
+	else if (rc == -EAGAIN && stream_wants_write(&s->stream))
+		event_add(s->writable, NULL);
+	else if (rc != -EAGAIN)
+		session_refuse(s,
+			       rc == -EACCES ? NET_REFUSED_PEER
+					     : NET_REFUSED_HANDSHAKE,
+			       s->stream.verdict->reason);
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct tcp_session *s = arg;
+
+	if (!s->open)
+		shake_hands(s);
+}
+
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
@@ -225,10 +324,12 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 
 	if (s->in->stopped)
 		return;
-	if (net_in_ready(&s->in->in))
-		read_once(s);
-	else
+	if (!s->open)
+		shake_hands(s);
+	else if (!net_in_ready(&s->in->in))
 		stop_reading(s->in);
+	else if (read_once(s))
+		read_on(s);
 }
 
 /* ---- accepting --------------------------------------------------------- */
@@ -263,44 +364,63 @@ session_room(struct tcp_in *in, const struct addr *remote)
 			    addr_format(text, remote),
 			    in->in.conf.max_sessions, held);
 	if (in->in.ops->refused)
-		in->in.ops->refused(in->in.arg, remote);
+		in->in.ops->refused(in->in.arg, remote, NET_REFUSED_FULL);
 	return false;
 }
 
-/* fd is ours from here on. */
-static void
-session_start(struct tcp_in *in, int fd)
+/* fd is ours, whatever happens. NULL: there is no room or memory. */
+static struct tcp_session *
+session_new(struct tcp_in *in, int fd)
 {
 	struct tcp_session *s = calloc(1, sizeof(*s));
+	char *error = NULL;
+	int rc;
 
-	if (!s)
-		goto refuse;
-	socket_names(fd, &s->session.local, &s->session.remote);
-	if (!session_room(in, &s->session.remote) || sessions_grow(in) < 0)
-		goto refuse;
+	if (!s) {
+		close(fd);
+		return NULL;
+	}
 	s->in = in;
-	s->fd = fd;
+	s->stream.fd = fd;
+	socket_names(fd, &s->session.local, &s->session.remote);
 	s->session.transport = TRANSPORT_TCP;
 	s->session.start_ms = s->session.last_ms = clock_wall_ms();
 	s->seen_ms = clock_mono_ms();
+	if (!session_room(in, &s->session.remote) || sessions_grow(in) < 0)
+		goto fail;
+	rc = stream_open(&s->stream, fd, in->in.secure, &s->session.remote,
+			 &error);
+	if (error)
+		log_error("tls: %s", error);
+	free(error);
+	if (rc < 0)
+		goto fail;
 	s->readable = event_new(in->in.base, fd, EV_READ | EV_PERSIST,
 				on_readable, s);
-	if (!s->readable)
-		goto refuse;
+	s->writable = in->in.secure ? event_new(in->in.base, fd, EV_WRITE,
+						on_writable, s)
+				    : NULL;
+	if (s->readable && (s->writable || !in->in.secure))
+		return s;
+fail:
+	session_free(s);
+	return NULL;
+}
+
+static void
+session_start(struct tcp_in *in, int fd)
+{
+	struct tcp_session *s = session_new(in, fd);
+
+	if (!s)
+		return;
 	socket_keepalive(fd);
-	if (in->in.ops->opened(in->in.arg, &s->session) != 0)
-		goto refuse;
 	s->index = in->session_count;
 	in->session[in->session_count++] = s;
 	if (!in->stopped && event_add(s->readable, NULL) < 0)
 		session_end(s, "out of memory");
-	return;
-
-refuse:
-	if (s && s->readable)
-		event_free(s->readable);
-	close(fd);
-	free(s);
+	else if (!in->in.secure)
+		session_open(s);
 }
 
 /*
@@ -362,9 +482,17 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 	/* While we don't read, silence is our own. */
 	if (in->stopped)
 		return;
-	for (uint32_t i = in->session_count; i-- > 0;)
-		if (now - in->session[i]->seen_ms > in->in.conf.idle_ms)
-			session_end(in->session[i], "silent for too long");
+	for (uint32_t i = in->session_count; i-- > 0;) {
+		struct tcp_session *s = in->session[i];
+		uint64_t silent = now - s->seen_ms;
+
+		if (!s->open && silent > in->in.conf.handshake_ms)
+			session_refuse(s, NET_REFUSED_HANDSHAKE,
+				       "it does not go on with the handshake");
+		else if (s->open && in->in.conf.idle_ms &&
+			 silent > in->in.conf.idle_ms)
+			session_end(s, "silent for too long");
+	}
 }
 
 /* ---- open and close ---------------------------------------------------- */
@@ -400,7 +528,7 @@ open_timers(struct tcp_in *in)
 	in->reaccept = evtimer_new(in->in.base, on_reaccept, in);
 	if (!in->retry || !in->reaccept)
 		return -ENOMEM;
-	if (in->in.conf.idle_ms == 0)
+	if (in->in.conf.idle_ms == 0 && !in->in.secure)
 		return 0;
 	in->sweep = event_new(in->in.base, -1, EV_PERSIST, on_sweep, in);
 	if (!in->sweep || event_add(in->sweep, &sweep) < 0)
@@ -455,7 +583,8 @@ tcp_in_close(struct net_in *net)
 	/* What has arrived already is taken. */
 	for (uint32_t i = in->session_count; i-- > 0;)
 		for (int turn = 0; turn < LAST_READS; turn++)
-			if (!net_in_ready(net) || !read_once(in->session[i]))
+			if (!in->session[i]->open || !net_in_ready(net) ||
+			    !read_once(in->session[i]))
 				break;
 	while (in->session_count)
 		session_end(in->session[in->session_count - 1], NULL);
@@ -481,6 +610,8 @@ tcp_in_next(const struct net_in *net, uint32_t *at)
 {
 	const struct tcp_in *in = (const struct tcp_in *)net;
 
+	while (*at < in->session_count && !in->session[*at]->open)
+		(*at)++;
 	return *at < in->session_count ? &in->session[(*at)++]->session
 				       : NULL;
 }

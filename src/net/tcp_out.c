@@ -2,9 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /*
  * Messages out over a connection that is made again and again (RFC 7011
- * section 10.4). What was taken waits in an outbuf and is written at the end
- * of the loop's round, or earlier when there is much. When the connection goes
- * down, what is left in the outbuf is told to the owner as unsent.
+ * section 10.4), plain or under TLS (section 11.1). What was taken waits in an
+ * outbuf and is written at the end of the loop's round, or earlier when there
+ * is much. When the connection goes down, what is left in the outbuf is told to
+ * the owner as unsent.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -20,6 +21,7 @@
 #include "out.h"
 #include "outbuf.h"
 #include "socket.h"
+#include "stream.h"
 
 enum {
 	BUFFER = 256 * 1024,
@@ -28,10 +30,19 @@ enum {
 	CONNECT_MS = 15000,
 };
 
+enum tcp_phase {
+	TCP_WAITING, /* for the next attempt */
+	TCP_CONNECTING,
+	TCP_SECURING, /* TLS shakes hands */
+	TCP_SETTLING, /* shaken, but we may be refused yet */
+	TCP_UP,
+};
+
 struct tcp_out {
 	struct net_out out;
-	int fd;                  /* -1: between two attempts */
-	bool connecting;
+	struct stream stream; /* fd -1: between two attempts */
+	enum tcp_phase phase;
+	char suite[64];
 	int error;               /* errno that ended it, told in next turn */
 	struct event *turn;      /* end of the round */
 	struct event *retry;     /* connect again, or it took too long */
@@ -61,10 +72,8 @@ close_fd(struct tcp_out *out)
 	if (out->writable)
 		event_free(out->writable);
 	out->readable = out->writable = NULL;
-	if (out->fd >= 0)
-		close(out->fd);
-	out->fd = -1;
-	out->connecting = false;
+	stream_close(&out->stream);
+	out->phase = TCP_WAITING;
 	out->error = 0;
 }
 
@@ -75,10 +84,10 @@ go_down(struct tcp_out *out, const char *reason)
 	size_t unsent = out->buffer.count;
 	bool was_up = out->out.stats.up;
 
-	close_fd(out);
 	outbuf_clear(&out->buffer);
 	out->out.stats.up = false;
 	out->out.stats.start_ms = 0;
+	out->out.stats.peer = out->out.stats.suite = NULL;
 	out->out.stats.discarded += unsent;
 	if (was_up && clock_mono_ms() - out->up_ms >= SOLID_MS)
 		out->wait_ms = 0;
@@ -89,6 +98,7 @@ go_down(struct tcp_out *out, const char *reason)
 		log_warning("%s: %s", out->out.name, reason);
 		out->out.ops->down(out->out.arg, reason, unsent);
 	}
+	close_fd(out); /* the reason may be of the stream */
 }
 
 /* Writes what it can. Errors end the session, but not within a send call. */
@@ -99,8 +109,8 @@ flush(struct tcp_out *out)
 	ssize_t n;
 
 	while (outbuf_octets(b) && !out->error) {
-		n = send(out->fd, b->data + b->start, outbuf_octets(b),
-			 MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = stream_write(&out->stream, b->data + b->start,
+				 outbuf_octets(b));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
@@ -127,44 +137,106 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 	if (!out->error)
 		flush(out);
 	if (out->error)
-		go_down(out, strerror(out->error));
+		go_down(out, stream_reason(&out->stream, out->error));
 	else
 		net_out_writable(&out->out);
 }
 
 static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+go_up(struct tcp_out *out)
 {
-	struct tcp_out *out = arg;
-	char nothing[512]; /* a Collecting Process sends nothing */
-	ssize_t n = recv(out->fd, nothing, sizeof(nothing), MSG_DONTWAIT);
+	struct net_out_stats *stats = &out->out.stats;
+
+	evtimer_del(out->retry);
+	out->phase = TCP_UP;
+	out->up_ms = clock_mono_ms();
+	out->told = false;
+	stats->up = true;
+	stats->start_ms = clock_wall_ms();
+	stats->peer = stream_peer(&out->stream);
+	if (stats->peer) {
+		stream_suite(&out->stream, out->suite, sizeof(out->suite));
+		stats->suite = out->suite;
+		log_info("%s: connected to \"%s\" with %s", out->out.name,
+			 stats->peer, stats->suite);
+	} else {
+		log_info("%s: connected", out->out.name);
+	}
+	out->out.ops->up(out->out.arg);
+}
+
+/* Reads what a Collecting Process has no reason to send. */
+static void
+read_nothing(struct tcp_out *out)
+{
+	char nothing[512];
+	ssize_t n = stream_read(&out->stream, nothing, sizeof(nothing));
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n == 0)
 		go_down(out, "the peer closed the connection");
 	else if (n < 0)
-		go_down(out, strerror(errno));
+		go_down(out, stream_reason(&out->stream, errno));
+	else if (stream_holds(&out->stream))
+		event_active(out->readable, EV_READ, 0);
+}
+
+/* The time of the attempt runs on, see start_connect. */
+static void
+shake_hands(struct tcp_out *out)
+{
+	unsigned settle;
+	int rc = stream_handshake(&out->stream);
+
+	if (rc == -EAGAIN) {
+		if (stream_wants_write(&out->stream))
+			event_add(out->writable, NULL);
+		return;
+	}
+	if (rc < 0) {
+		go_down(out, out->stream.verdict->reason);
+		return;
+	}
+	settle = stream_settle_ms(&out->stream);
+	if (settle == 0) {
+		go_up(out);
+		return;
+	}
+	out->phase = TCP_SETTLING;
+	later(out->retry, settle);
+	/* The refusal may have come with the end of the handshake. */
+	read_nothing(out);
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct tcp_out *out = arg;
+
+	if (out->phase == TCP_SECURING)
+		shake_hands(out);
+	else
+		read_nothing(out);
 }
 
 static void
 connected(struct tcp_out *out)
 {
 	static const int on = 1;
+	int fd = out->stream.fd;
 
-	out->connecting = false;
-	evtimer_del(out->retry);
-	socket_keepalive(out->fd);
+	socket_keepalive(fd);
 	/* Rounds are collected here already. */
-	setsockopt(out->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	socket_names(out->fd, &out->out.stats.local, NULL);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	socket_names(fd, &out->out.stats.local, NULL);
 	event_add(out->readable, NULL);
-	out->up_ms = clock_mono_ms();
-	out->out.stats.up = true;
-	out->out.stats.start_ms = clock_wall_ms();
-	out->told = false;
-	log_info("%s: connected", out->out.name);
-	out->out.ops->up(out->out.arg);
+	if (out->out.secure) {
+		out->phase = TCP_SECURING;
+		shake_hands(out);
+	} else {
+		go_up(out);
+	}
 }
 
 static void
@@ -174,12 +246,12 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	socklen_t length = sizeof(int);
 	int error = 0;
 
-	if (!out->connecting) {
+	if (out->phase == TCP_SECURING)
+		shake_hands(out);
+	else if (out->phase != TCP_CONNECTING)
 		on_turn(-1, 0, out);
-		return;
-	}
-	getsockopt(out->fd, SOL_SOCKET, SO_ERROR, &error, &length);
-	if (error)
+	else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 &&
+		 error)
 		go_down(out, strerror(error));
 	else
 		connected(out);
@@ -187,23 +259,26 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 
 /* Makes the socket and its events. 0 or a negative errno. */
 static int
-make_socket(struct tcp_out *out)
+make_socket(struct tcp_out *out, char **error)
 {
 	const struct net_out_conf *conf = &out->out.conf;
-	int rc = socket_new(&conf->remote, SOCK_STREAM);
+	int fd = socket_new(&conf->remote, SOCK_STREAM);
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	out->fd = rc;
-	rc = socket_from(out->fd, &conf->local, conf->interface);
+	if (fd < 0)
+		return fd;
+	rc = stream_open(&out->stream, fd, out->out.secure, &conf->remote,
+			 error);
+	if (rc == 0)
+		rc = socket_from(fd, &conf->local, conf->interface);
 	if (rc < 0)
 		return rc;
 	if (conf->send_buffer)
-		socket_buffer(out->fd, SO_SNDBUF, conf->send_buffer);
-	out->readable = event_new(out->out.base, out->fd,
-				  EV_READ | EV_PERSIST, on_readable, out);
-	out->writable = event_new(out->out.base, out->fd, EV_WRITE,
-				  on_writable, out);
+		socket_buffer(fd, SO_SNDBUF, conf->send_buffer);
+	out->readable = event_new(out->out.base, fd, EV_READ | EV_PERSIST,
+				  on_readable, out);
+	out->writable =
+		event_new(out->out.base, fd, EV_WRITE, on_writable, out);
 	return out->readable && out->writable ? 0 : -ENOMEM;
 }
 
@@ -212,16 +287,19 @@ start_connect(struct tcp_out *out)
 {
 	struct sockaddr_storage ss;
 	socklen_t length = addr_to_sockaddr(&out->out.conf.remote, &ss);
-	int rc = make_socket(out);
+	char *error = NULL;
+	int rc = make_socket(out, &error);
 
-	if (rc == 0 && connect(out->fd, (struct sockaddr *)&ss, length) < 0 &&
+	if (rc == 0 &&
+	    connect(out->stream.fd, (struct sockaddr *)&ss, length) < 0 &&
 	    errno != EINPROGRESS)
 		rc = -errno;
 	if (rc < 0) {
-		go_down(out, strerror(-rc));
+		go_down(out, error ? error : strerror(-rc));
+		free(error);
 		return;
 	}
-	out->connecting = true;
+	out->phase = TCP_CONNECTING;
 	event_add(out->writable, NULL);
 	later(out->retry, CONNECT_MS);
 }
@@ -231,10 +309,22 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 {
 	struct tcp_out *out = arg;
 
-	if (out->connecting)
-		go_down(out, "no answer to the connection request");
-	else
+	switch (out->phase) {
+	case TCP_WAITING:
 		start_connect(out);
+		break;
+	case TCP_CONNECTING:
+		go_down(out, "no answer to the connection request");
+		break;
+	case TCP_SECURING:
+		go_down(out, "the peer does not go on with the TLS handshake");
+		break;
+	case TCP_SETTLING:
+		go_up(out);
+		break;
+	case TCP_UP:
+		break;
+	}
 }
 
 static int
@@ -266,7 +356,7 @@ tcp_out_open(struct net_out *net, char **error)
 {
 	struct tcp_out *out = (struct tcp_out *)net;
 
-	out->fd = -1;
+	out->stream.fd = -1;
 	out->turn = evtimer_new(net->base, on_turn, out);
 	out->retry = evtimer_new(net->base, on_retry, out);
 	if (!out->turn || !out->retry ||
@@ -294,24 +384,29 @@ wait_for(int fd, short events, uint64_t until)
 }
 
 /*
- * Sends what is left, then our FIN, and waits for the peer's: closing while it
- * has unread data of ours on the way could make a reset of it.
+ * Sends what is left, then our end (under TLS a close_notify, so that the peer
+ * can tell it from a cut), and waits for the peer's: closing with octets of its
+ * unread, such as tickets of TLS, would make a reset of it, and what it has not
+ * read yet of ours would be lost.
  */
 static void
 close_in_order(struct tcp_out *out, unsigned linger_ms)
 {
 	uint64_t until = clock_mono_ms() + linger_ms;
+	int fd = out->stream.fd;
 	char nothing[512];
 	ssize_t n;
 
 	flush(out);
-	while (out->buffer.count && !out->error &&
-	       wait_for(out->fd, POLLOUT, until))
+	while (out->buffer.count && !out->error && wait_for(fd, POLLOUT, until))
 		flush(out);
-	if (out->error || shutdown(out->fd, SHUT_WR) < 0)
+	while (!out->error && stream_shutdown(&out->stream) < 0)
+		if (errno != EAGAIN || !wait_for(fd, POLLOUT, until))
+			return;
+	if (out->error)
 		return;
-	while (wait_for(out->fd, POLLIN, until)) {
-		n = recv(out->fd, nothing, sizeof(nothing), MSG_DONTWAIT);
+	while (wait_for(fd, POLLIN, until)) {
+		n = recv(fd, nothing, sizeof(nothing), MSG_DONTWAIT);
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 			return;
 	}

@@ -114,7 +114,7 @@ session_room(struct udp_in *in, const struct addr *remote, uint64_t mono)
 			    addr_format(text, remote),
 			    in->in.conf.max_sessions, held);
 	if (in->in.ops->refused)
-		in->in.ops->refused(in->in.arg, remote);
+		in->in.ops->refused(in->in.arg, remote, NET_REFUSED_FULL);
 	return false;
 }
 

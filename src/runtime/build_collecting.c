@@ -106,7 +106,8 @@ static void
 log_listening(const struct unit *unit, const struct conf_node *node,
 	      const struct net_in_conf *net)
 {
-	const char *transport = transport_name(net->transport);
+	const char *transport =
+		net->secure ? "tls" : transport_name(net->transport);
 	char text[ADDR_TEXT_SIZE];
 	uint16_t port = net_in_port(unit->input[unit->input_count - 1]);
 	struct addr addr;
@@ -165,6 +166,10 @@ add_socket(struct unit *unit, const struct conf_node *node,
 		.receive_buffer =
 			(uint32_t)conf_uint(node, "receiveBufferSize", 0),
 	};
+	const struct conf_node *tls =
+		conf_child(node, "transportLayerSecurity");
+	struct secure_conf secure;
+	const char **names = NULL;
 	struct addr *local;
 	int rc;
 
@@ -174,6 +179,12 @@ add_socket(struct unit *unit, const struct conf_node *node,
 	if (rc < 0)
 		return rc;
 	net.local = local;
+	if (tls) {
+		rc = secure_conf_fill(runtime, tls, true, &secure, &names);
+		net.secure = &secure;
+		net.handshake_ms =
+			(uint32_t)conf_uint(tls, "handshakeTimeout", 0);
+	}
 	if (transport == TRANSPORT_UDP) {
 		receiver.template_ms = conf_ms(node, "templateLifeTime");
 		receiver.options_ms = conf_ms(node, "optionsTemplateLifeTime");
@@ -189,11 +200,13 @@ add_socket(struct unit *unit, const struct conf_node *node,
 		net.max_sessions = share(conf_uint(node, "maxConnections", 0),
 					 runtime->worker_count);
 	}
-	rc = add_input(unit, node, &receiver, &net, error);
+	if (rc == 0)
+		rc = add_input(unit, node, &receiver, &net, error);
 	if (rc == 0) {
 		*port = net_in_port(unit->input[unit->input_count - 1]);
 		log_listening(unit, node, &net);
 	}
+	free(names);
 	free(local);
 	return rc;
 }

@@ -12,9 +12,11 @@
 
 enum { HEADERS_4 = 28, HEADERS_6 = 48 }; /* IP and UDP */
 
-/* Room for the names of interfaces given by their index. */
-struct interface_name {
-	char text[IF_NAMESIZE];
+/* What the configuration of a destination points to. */
+struct destination_room {
+	char interface[IF_NAMESIZE];
+	struct secure_conf secure;
+	const char **names; /* of secure */
 };
 
 static const struct {
@@ -57,19 +59,19 @@ udp_message_size(const struct conf_node *node,
 
 static int
 fill_interface(const struct conf_node *node, struct net_out_conf *net,
-	       struct interface_name *name)
+	       struct destination_room *room)
 {
 	net->interface = conf_text(node, "ifName");
 	if (!conf_has(node, "ifIndex"))
 		return 0;
-	net->interface = if_indextoname(
-		(unsigned)conf_uint(node, "ifIndex", 0), name->text);
+	net->interface = if_indextoname((unsigned)conf_uint(node, "ifIndex", 0),
+					room->interface);
 	return net->interface ? 0 : -ENODEV;
 }
 
 static int
 fill_socket(struct exporting_destination *d, const struct conf_node *node,
-	    struct interface_name *name)
+	    struct destination_room *room)
 {
 	const struct addr *addr = conf_addr(node, "destinationIPAddress");
 
@@ -80,7 +82,7 @@ fill_socket(struct exporting_destination *d, const struct conf_node *node,
 		d->net.local = *addr;
 	d->net.send_buffer = (uint32_t)conf_uint(node, "sendBufferSize", 0);
 	d->net.rate_octets = conf_uint(node, "rateLimit", 0);
-	return fill_interface(node, &d->net, name);
+	return fill_interface(node, &d->net, room);
 }
 
 static void
@@ -107,8 +109,21 @@ fill_file(struct exporting_destination *d, const struct conf_node *node)
 }
 
 static int
+fill_secure(struct exporting_destination *d, const struct conf_node *kind,
+	    struct destination_room *room)
+{
+	const struct conf_node *tls =
+		conf_child(kind, "transportLayerSecurity");
+
+	if (!tls)
+		return 0;
+	d->net.secure = &room->secure;
+	return secure_conf_fill(NULL, tls, false, &room->secure, &room->names);
+}
+
+static int
 fill_destination(struct exporting_destination *d, const struct conf_node *node,
-		 struct interface_name *name, char **error)
+		 struct destination_room *room, char **error)
 {
 	const struct conf_node *kind = kind_node(node, &d->kind);
 	int rc = 0;
@@ -116,12 +131,15 @@ fill_destination(struct exporting_destination *d, const struct conf_node *node,
 	d->name = conf_name(node);
 	d->queue_octets = conf_uint(node->parent, "queueOctets", 0);
 	if (d->kind == EXPORTING_UDP || d->kind == EXPORTING_TCP)
-		rc = fill_socket(d, kind, name);
+		rc = fill_socket(d, kind, room);
 	else
 		fill_file(d, kind);
 	if (rc < 0)
 		return build_error(error, rc, node,
 				   "there is no interface with this index");
+	rc = fill_secure(d, kind, room);
+	if (rc < 0)
+		return rc;
 	d->max_message = (uint32_t)conf_uint(kind, "maxMessageSize", 0);
 	if (d->kind == EXPORTING_UDP)
 		fill_udp(d, kind);
@@ -157,7 +175,7 @@ count(const struct conf_node *node, const char *name)
 
 static int
 fill(struct exporting_conf *conf, const struct conf_node *node,
-     struct interface_name *name, char **error)
+     struct destination_room *room, char **error)
 {
 	const struct conf_node *child;
 	int rc;
@@ -165,7 +183,7 @@ fill(struct exporting_conf *conf, const struct conf_node *node,
 	conf_each (child, node, "destination") {
 		rc = fill_destination(
 			&conf->destination[conf->destination_count], child,
-			&name[conf->destination_count], error);
+			&room[conf->destination_count], error);
 		if (rc < 0)
 			return rc;
 		conf->destination_count++;
@@ -187,7 +205,9 @@ log_destinations(const struct conf_node *node,
 		if (d->kind == EXPORTING_UDP || d->kind == EXPORTING_TCP)
 			log_notice("exporting: %s/%s: %s %s", conf_name(node),
 				   d->name,
-				   d->kind == EXPORTING_UDP ? "udp" : "tcp",
+				   d->net.secure	      ? "tls"
+				   : d->kind == EXPORTING_UDP ? "udp"
+							      : "tcp",
 				   addr_format(text, &d->net.remote));
 		else
 			log_notice("exporting: %s/%s: %s %s", conf_name(node),
@@ -223,12 +243,12 @@ build_exporting(struct unit *unit, char **error)
 		.options = calloc(count(node, "options") + 1,
 				  sizeof(*conf.options)),
 	};
-	struct interface_name *name = calloc(destinations + 1, sizeof(*name));
+	struct destination_room *room = calloc(destinations + 1, sizeof(*room));
 	char *reason = NULL;
 	int rc = -ENOMEM;
 
-	if (conf.destination && conf.options && name)
-		rc = fill(&conf, node, name, error);
+	if (conf.destination && conf.options && room)
+		rc = fill(&conf, node, room, error);
 	if (rc == 0) {
 		rc = exporting_new(worker->base, &conf, worker->registry,
 				   worker->shapes, &unit->stage, &reason);
@@ -241,6 +261,8 @@ build_exporting(struct unit *unit, char **error)
 	free(reason);
 	free(conf.destination);
 	free(conf.options);
-	free(name);
+	for (unsigned i = 0; room && i < destinations; i++)
+		free(room[i].names);
+	free(room);
 	return rc;
 }

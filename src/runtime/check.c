@@ -258,10 +258,43 @@ check_fields(struct check *check, const struct conf *conf,
 	free(fields);
 }
 
+/*
+ * Files of certificates and keys may be missing here and be there where the
+ * daemon runs: a warning.
+ */
+static void
+check_secure(struct check *check, const struct conf_node *node, bool server)
+{
+	const struct conf_node *tls;
+	const char **names = NULL;
+	struct secure *secure = NULL;
+	struct secure_conf conf;
+	char *error = NULL;
+	char text[512];
+
+	for (; node; node = node->next) {
+		tls = conf_child(node, "transportLayerSecurity");
+		if (!tls)
+			continue;
+		if (secure_conf_fill(NULL, tls, server, &conf, &names) == 0 &&
+		    secure_new(&conf, node->name, &secure, &error) < 0 &&
+		    error) {
+			snprintf(text, sizeof(text), "%s", error);
+			conf_warnings_add(check->errors, tls, text);
+		}
+		secure_free(secure);
+		secure = NULL;
+		free(error);
+		error = NULL;
+		free(names);
+	}
+}
+
 int
 check_conf(const struct conf *conf, struct conf_errors *errors)
 {
 	const struct conf_node *root = conf_root(conf), *node, *meter, *reader;
+	const struct conf_node *process;
 	struct check check = {.errors = errors};
 	int rc = elements_registry(conf, &check.registry);
 
@@ -283,6 +316,11 @@ check_conf(const struct conf *conf, struct conf_errors *errors)
 			rc = check_selection(&check, node);
 	conf_each (node, root, "observationPoint")
 		check_point(&check, node);
+	conf_each (node, root, "collectingProcess")
+		check_secure(&check, node->first, true);
+	conf_each (process, root, "exportingProcess")
+		conf_each (node, process, "destination")
+			check_secure(&check, node->first, false);
 	conf_each (node, root, "meterAgent")
 		check_agent(&check, node);
 	conf_each (node, root, "cache")

@@ -11,6 +11,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "conflux/clock.h"
 #include "conflux/exporting.h"
@@ -333,6 +334,9 @@ runtime_new(struct event_base *base, const struct conf *conf,
 	runtime->ended = ended;
 	runtime->arg = arg;
 	runtime->start_ms = clock_wall_ms();
+	if (getrandom(runtime->ticket_secret, sizeof(runtime->ticket_secret),
+		      0) != sizeof(runtime->ticket_secret))
+		rc = -EIO;
 	runtime->worker_count =
 		(unsigned)conf_uint(conf_root(conf), "workers", 1);
 	runtime->worker =
@@ -341,8 +345,8 @@ runtime_new(struct event_base *base, const struct conf *conf,
 		calloc(count_collectors(conf) + 1, sizeof(*runtime->port));
 	runtime->advance = evtimer_new(base, on_advance, runtime);
 	runtime->target = targets_of(conf, &runtime->target_count);
-	if (!runtime->worker || !runtime->port || !runtime->advance ||
-	    !runtime->target)
+	if (rc == 0 && (!runtime->worker || !runtime->port ||
+			!runtime->advance || !runtime->target))
 		rc = -ENOMEM;
 	for (unsigned i = 0; rc == 0 && i < runtime->worker_count; i++)
 		rc = make_worker(runtime, i, error);

@@ -136,6 +136,8 @@ struct runtime {
 	uint64_t progress;       /* of records, see too_long */
 	bool finite;             /* it ended by itself */
 	uint64_t start_ms;       /* wall clock */
+	/* Session tickets, the same for all workers. */
+	uint8_t ticket_secret[SECURE_TICKET_SECRET];
 };
 
 /* ---- elements.c ---------------------------------------------------------- */
@@ -253,6 +255,14 @@ deals_file(const struct worker *worker, unsigned workers, unsigned file)
 {
 	return file % workers == worker->index;
 }
+
+/*
+ * What a transportLayerSecurity says; *names is to be freed. The runtime gives
+ * the secret of the tickets of a server, NULL for a client.
+ */
+int secure_conf_fill(const struct runtime *runtime, const struct conf_node *tls,
+		     bool server, struct secure_conf *conf,
+		     const char ***names);
 
 struct meter_reader_conf;
 struct meter_lists {

@@ -10,6 +10,7 @@
 #include <openssl/x509v3.h>
 
 #include "conflux/secure.h"
+#include "tickets.h"
 
 struct text;
 
@@ -67,6 +68,9 @@ struct secure {
 	struct dn_list remote_subject, remote_authority;
 	struct dn_list local_subject, local_authority;
 	struct secure_material now;
+	/* ssl_context.c: tickets given, and the session to go on with. */
+	struct tickets tickets;
+	SSL_SESSION *session;
 };
 
 /*
@@ -107,8 +111,22 @@ int psk_load(struct psk_list *list, const char *file, bool *shared,
 	     char **error);
 void psk_free(struct psk_list *list); /* keys are wiped */
 
-/* openssl.c: the SSL_CTX of the material as it is now, or NULL. */
-SSL_CTX *openssl_context(struct secure *secure, char **error);
+/*
+ * ssl_context.c: makes now.ssl for the material as it is now. The callbacks
+ * find the session's struct ssl_info as its application data.
+ */
+int ssl_context_make(struct secure *secure, char **error);
+
+/* Of one session, made with it (ssl_session.c). */
+struct ssl_info {
+	struct secure *secure;
+	const struct addr *remote;
+	struct secure_verdict verdict; /* of the peer's certificate or key */
+	bool judged;
+	char identity[SECURE_PSK_IDENTITY + 1]; /* of the key in use, or "" */
+	int alert;				/* that the peer sent, or -1 */
+	char reason[256];
+};
 
 /* verify.c: the names in it that are of domains; *out may be NULL: none. */
 int names_of(X509 *certificate, GENERAL_NAMES **out);

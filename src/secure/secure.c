@@ -12,6 +12,7 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "conflux/log.h"
@@ -350,6 +351,10 @@ secure_new(const struct secure_conf *conf, const char *name,
 	if (rc == 0)
 		rc = set_identity(secure);
 	if (rc == 0)
+		rc = tickets_init(&secure->tickets, conf->ticket_secret,
+				  conf->ticket_secret ? conf->ticket_time
+						      : (int64_t)time(NULL));
+	if (rc == 0)
 		rc = load(secure, error);
 	if (rc < 0)
 		secure_free(secure);
@@ -364,6 +369,8 @@ secure_free(struct secure *secure)
 	if (!secure)
 		return;
 	material_free(&secure->now);
+	tickets_wipe(&secure->tickets);
+	SSL_SESSION_free(secure->session);
 	dn_list_fini(&secure->remote_subject);
 	dn_list_fini(&secure->remote_authority);
 	dn_list_fini(&secure->local_subject);

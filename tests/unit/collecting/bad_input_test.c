@@ -461,13 +461,17 @@ test_refused(void)
 	struct report report;
 
 	for (int i = 0; i < 3; i++)
-		ops->refused(f->receiver[TRANSPORT_UDP], &remote);
-	ops->refused(f->receiver[TRANSPORT_TCP], &remote);
+		ops->refused(f->receiver[TRANSPORT_UDP], &remote,
+			     NET_REFUSED_FULL);
+	for (int why = NET_REFUSED_FULL; why < NET_REFUSALS; why++)
+		ops->refused(f->receiver[TRANSPORT_TCP], &remote, why);
 	report_begin(&report, &text, true);
 	f->stage->ops->report(f->stage, &report);
 	report_end(&report);
 	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "\"cx:refusedMessages\":3"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "\"cx:refusedSessions\":1"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "\"cx:failedHandshakes\":1"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "\"cx:rejectedPeers\":1"));
 	text_fini(&text);
 	fixture_free(f);
 }

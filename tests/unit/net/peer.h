@@ -108,7 +108,7 @@ receiver_dropped(void *arg, uint64_t datagrams)
 }
 
 static void
-receiver_refused(void *arg, const struct addr *remote)
+receiver_refused(void *arg, const struct addr *remote, enum net_refusal why)
 {
 	((struct receiver *)arg)->refused++;
 }

@@ -313,43 +313,6 @@ test_chain(void)
 	selection_close(stage);
 }
 
-/*
- * What conflux.xml(5), ACCURACY, says of Flows that are sampled at random: in
- * 19 of 20 the number of packets that were there is within the limits.
- */
-static void
-test_accuracy(void)
-{
-	enum { FLOWS = 100, PACKETS = 1000 };
-	struct selector_conf c[] = {
-		{.name = "s",
-		 .method = SELECTOR_PROBABILITY,
-		 .probability = 0.1},
-		{.name = "s",
-		 .method = SELECTOR_OUT_OF_N,
-		 .size = 4,
-		 .population = 40},
-	};
-	double p = 0.1;
-
-	for (unsigned k = 0; k < 2; k++) {
-		struct stage *stage = open_selection(&c[k], 1);
-		unsigned taken[FLOWS] = {0}, within = 0;
-
-		feed(stage, FLOWS * PACKETS);
-		for (unsigned i = 0; i < sink.count; i++)
-			taken[sink.taken[i] % FLOWS]++;
-		for (unsigned i = 0; i < FLOWS; i++) {
-			double error = taken[i] / p - PACKETS;
-
-			within += error * error <=
-				  1.96 * 1.96 * taken[i] * (1 - p) / (p * p);
-		}
-		CU_ASSERT(within >= 90);
-		selection_close(stage);
-	}
-}
-
 static void
 test_change(void)
 {
@@ -540,7 +503,6 @@ main(void)
 		{"by hash", test_hash},
 		{"a chain", test_chain},
 		{"a change ends what was", test_change},
-		{"accuracy of random samples", test_accuracy},
 		{"bad parameters", test_bad},
 		{"overload: sampling", test_overload_samples},
 		{"overload: stop", test_overload_stops},

@@ -1,0 +1,347 @@
+#!/bin/sh
+# SPDX-FileCopyrightText: Conflux authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# IPFIX over TLS, both roles, with certificates and pre-shared keys, full and
+# resumed, against openssl s_client and s_server, gnutls-cli and gnutls-serv and
+# against ourselves; and who is turned away, in which words.
+. "${SRC:-.}/tests/integration/lib.sh"
+need openssl
+records=3000
+"$MKIPFIX" -n $records -f 50 "$T/in.ipfix" >/dev/null || fail mkipfix
+
+# authority NAME
+authority()
+{
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+		-keyout "$T/$1.key" -out "$T/$1.pem" -subj "/CN=$1" \
+		-days 2 2>/dev/null || fail "openssl req"
+	: >"$T/$1.index"
+	echo 01 >"$T/$1.crlnumber"
+	printf '%s\n' "[ca]" "default_ca=a" "[a]" "database=$T/$1.index" \
+		"crlnumber=$T/$1.crlnumber" default_md=sha256 \
+		default_crl_days=2 >"$T/$1.cnf"
+}
+
+# certificate AUTHORITY NAME [DNSNAME]
+certificate()
+{
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+		-keyout "$T/$2.key" -out "$T/$2.csr" -subj "/CN=$2.test" \
+		2>/dev/null || fail "openssl req"
+	printf '%s\n' "subjectAltName=DNS:${3:-$2.test}" \
+		"extendedKeyUsage=clientAuth,serverAuth" >"$T/ext"
+	openssl x509 -req -in "$T/$2.csr" -CA "$T/$1.pem" \
+		-CAkey "$T/$1.key" -CAcreateserial -days 2 -out "$T/$2.pem" \
+		-extfile "$T/ext" 2>/dev/null || fail "openssl x509"
+	chmod 600 "$T/$2.key"
+}
+
+authority ca
+authority stranger
+certificate ca collector
+certificate ca exporter
+certificate ca other
+certificate ca wild '*.wild.test'
+certificate stranger foreign
+umask 077
+key=$(openssl rand -hex 32)
+printf '%s\n' "# keys" "exporter:$key" "second:$(openssl rand -hex 16)" \
+	>"$T/psk"
+printf '%s\n' "exporter:$(openssl rand -hex 32)" >"$T/psk.wrong"
+printf '%s\n' "nobody:$key" >"$T/psk.unknown"
+
+x509()
+{
+	printf '%s' "<cx:certificateFile>$T/$1.pem</cx:certificateFile>
+		<cx:keyFile>$T/$1.key</cx:keyFile>
+		<cx:authoritiesFile>$T/ca.pem</cx:authoritiesFile>"
+}
+
+document()
+{
+	printf '%s\n' '<ipfix
+		xmlns="urn:ietf:params:xml:ns:yang:ietf-ipfix-psamp"
+		xmlns:cx="urn:conflux:config:1">' "$2" '</ipfix>' >"$T/$1.xml"
+}
+
+# collector NAME TLS [MORE]: $PORT, $T/NAME.ipfix, $T/NAME.sock
+collector()
+{
+	PORT=$(free_port)
+	document "$1" "<cx:controlSocket>$T/$1.sock</cx:controlSocket>
+		<collectingProcess><name>in</name>
+		<tcpCollector><name>tls</name><localPort>$PORT</localPort>
+		<localIPAddress>127.0.0.1</localIPAddress>
+		<localIPAddress>::1</localIPAddress>
+		<transportLayerSecurity>$2</transportLayerSecurity>
+		</tcpCollector><exportingProcess>out</exportingProcess>
+		</collectingProcess><exportingProcess><name>out</name>
+		<destination><name>file</name><fileWriter>
+		<file>file://$T/$1.ipfix</file></fileWriter></destination>
+		</exportingProcess>"
+	"$CONFLUX" check "$T/$1.xml" || fail "conflux check"
+	start "$1" "$CONFLUXD" -c "$T/$1.xml"
+	wait_port tcp "$PORT"
+}
+
+# exporter NAME PORT TLS [ADDRESS]: sends the records and ends
+exporter()
+{
+	document "$1" "<cx:controlSocket>$T/$1.sock</cx:controlSocket>
+		<collectingProcess><name>in</name>
+		<fileReader><name>f</name><file>file://$T/in.ipfix</file>
+		</fileReader><exportingProcess>out</exportingProcess>
+		</collectingProcess><exportingProcess><name>out</name>
+		<destination><name>tls</name><tcpExporter>
+		<destinationIPAddress>${4:-127.0.0.1}</destinationIPAddress>
+		<destinationPort>$2</destinationPort>
+		<cx:reconnectMin>100</cx:reconnectMin>
+		<transportLayerSecurity>$3</transportLayerSecurity>
+		</tcpExporter></destination></exportingProcess>"
+	"$CONFLUX" check "$T/$1.xml" || fail "conflux check"
+	start "$1" "$CONFLUXD" -c "$T/$1.xml"
+}
+
+# ended NAME PID: all went well
+ended()
+{
+	wait_exit "$2" 30
+	equal "status of $1" 0 "$STATUS"
+	ledger_holds "$T/$1.err"
+}
+
+# holds FILE RECORDS
+holds()
+{
+	equal "records of ${1##*/}" "$2" \
+		"$("$CONFLUX" read -f json "$1" | grep -c octetDeltaCount)"
+}
+
+to_collector=$(x509 exporter)'<remoteSubjectFQDN>collector.test</remoteSubjectFQDN>'
+to_exporter=$(x509 collector)'<remoteSubjectFQDN>EXPORTER.test</remoteSubjectFQDN>
+	<remoteSubjectFQDN>a.wild.test</remoteSubjectFQDN>'
+psk="<cx:pskFile>$T/psk</cx:pskFile>"
+ours="<cx:pskIdentity>exporter</cx:pskIdentity>"
+
+step "Conflux to Conflux, certificates, both versions, IPv4 and IPv6"
+for version in 1.2 1.3; do
+	for address in 127.0.0.1 ::1; do
+		both=both-$version-$address
+		collector "$both" "$to_exporter"
+		c=$PID
+		exporter "to-$both" "$PORT" "$to_collector
+			<cx:maxVersion>$version</cx:maxVersion>" $address
+		ended "to-$both" $PID
+		stop $c
+		ended "$both" $c
+		holds "$T/$both.ipfix" $records
+	done
+done
+
+step "Conflux to Conflux, pre-shared keys, both versions"
+for version in 1.2 1.3; do
+	collector psk$version "$psk"
+	c=$PID
+	exporter to-psk$version "$PORT" "$psk$ours
+		<cx:maxVersion>$version</cx:maxVersion>"
+	ended to-psk$version $PID
+	stop $c
+	ended psk$version $c
+	holds "$T/psk$version.ipfix" $records
+done
+
+# serves NAME ARGUMENT...: openssl s_server, what came in $T/NAME.out
+serves()
+{
+	PORT=$(free_port)
+	serves=$1
+	shift
+	# It ends with its input.
+	mkfifo "$T/$serves.in"
+	sleep 60 >"$T/$serves.in" &
+	PIDS="$PIDS $!"
+	start_in "$serves" "$T/$serves.in" openssl s_server -quiet \
+		-naccept 1 -accept "127.0.0.1:$PORT" "$@"
+	wait_port tcp "$PORT"
+}
+
+step "to openssl s_server"
+for version in tls1_2 tls1_3; do
+	serves server-$version -$version -cert "$T/collector.pem" \
+		-key "$T/collector.key" -CAfile "$T/ca.pem" -Verify 3 \
+		-verify_return_error
+	exporter x-$version "$PORT" "$to_collector"
+	ended x-$version $PID
+	holds "$T/server-$version.out" $records
+	serves server-psk-$version -$version -nocert -psk "$key" \
+		-psk_identity exporter
+	exporter p-$version "$PORT" "$psk$ours"
+	ended p-$version $PID
+	holds "$T/server-psk-$version.out" $records
+done
+
+# It echoes: what comes back has to be read. What it got, it does not say.
+if command -v gnutls-serv >/dev/null 2>&1; then
+	step "to gnutls-serv"
+	for version in 1.2 1.3; do
+		for kind in x509 psk; do
+			PORT=$(free_port)
+			start serv-$kind-$version gnutls-serv -p "$PORT" \
+				--echo --x509certfile "$T/collector.pem" \
+				--x509keyfile "$T/collector.key" \
+				--x509cafile "$T/ca.pem" --verify-client-cert \
+				--pskpasswd "$T/psk" --priority \
+				"NORMAL:-VERS-ALL:+VERS-TLS$version:+ECDHE-PSK:+DHE-PSK"
+			serv=$PID
+			wait_port tcp "$PORT"
+			credentials=$to_collector
+			[ $kind = psk ] && credentials=$psk$ours
+			exporter g-$kind-$version "$PORT" "$credentials"
+			ended g-$kind-$version $PID
+			matches "all went out" "out/tls: .*exported $records," \
+				"$T/g-$kind-$version.err"
+			kill $serv
+			matches "the server's view" "Version: TLS$version" \
+				"$T/serv-$kind-$version.out"
+		done
+	done
+fi
+
+# counts NAME COUNT: as many records have come
+counts()
+{
+	"$CONFLUX" status -s "$T/$1.sock" -j >"$T/status" &&
+		grep -q "\"in\": *$2\b" "$T/status"
+}
+
+step "from openssl s_client, full and resumed"
+collector collects "$to_exporter$psk<cx:lateTickets>true</cx:lateTickets>"
+c=$PID
+sum=0
+client()
+{
+	name=$1
+	shift
+	# It has to be there until the ticket has come.
+	(cat "$T/in.ipfix"; sleep 1) | openssl s_client \
+		-connect "127.0.0.1:$PORT" "$@" >"$T/$name.out" \
+		2>"$T/$name.err" || fail "openssl s_client: $name"
+	sum=$((sum + records))
+	wait_for 10 counts collects $sum
+}
+for version in tls1_2 tls1_3; do
+	set -- -$version -cert "$T/exporter.pem" -key "$T/exporter.key" \
+		-CAfile "$T/ca.pem" -verify_return_error
+	client full-$version "$@" -sess_out "$T/$version.session"
+	matches "new" '^New, ' "$T/full-$version.out"
+	client resumed-$version "$@" -sess_in "$T/$version.session"
+	matches "resumed" '^Reused, ' "$T/resumed-$version.out"
+	client psk-$version -$version -psk "$key" -psk_identity exporter
+done
+client wild -cert "$T/wild.pem" -key "$T/wild.key" -CAfile "$T/ca.pem"
+
+if command -v gnutls-cli >/dev/null 2>&1; then
+	# With a pre-shared key this program (3.7.9) falls over its own report.
+	step "from gnutls-cli"
+	for priority in NORMAL:-VERS-ALL:+VERS-TLS1.2 \
+		NORMAL:-VERS-ALL:+VERS-TLS1.3; do
+		gnutls-cli --x509certfile "$T/exporter.pem" \
+			--x509keyfile "$T/exporter.key" \
+			--x509cafile "$T/ca.pem" \
+			--verify-hostname collector.test \
+			--priority "$priority" -p "$PORT" 127.0.0.1 \
+			<"$T/in.ipfix" >"$T/gnutls.out" 2>&1 ||
+			fail "gnutls-cli: $(tail -n 3 "$T/gnutls.out")"
+		sum=$((sum + records))
+		wait_for 10 counts collects $sum
+	done
+fi
+
+step "who is turned away, and why"
+# refused NAME REGEX CLIENT...
+refused()
+{
+	name=$1
+	regex=$2
+	shift 2
+	timeout 10 "$@" <"$T/in.ipfix" >"$T/$name.out" 2>&1
+	wait_for 10 grep -qE "tls .*refused: .*$regex" "$T/collects.err"
+}
+refused other "EXPORTER.test.*other.test" openssl s_client \
+	-connect "127.0.0.1:$PORT" -cert "$T/other.pem" -key "$T/other.key"
+refused foreign "" openssl s_client -connect "127.0.0.1:$PORT" \
+	-cert "$T/foreign.pem" -key "$T/foreign.key"
+refused none "no certificate" openssl s_client -connect "127.0.0.1:$PORT" \
+	-tls1_3
+refused wrong-key "keys of the two ends differ" openssl s_client \
+	-connect "127.0.0.1:$PORT" -psk 00112233445566778899aabbccddeeff \
+	-psk_identity exporter
+counts collects $sum || fail "records of strangers were taken"
+"$CONFLUX" status -s "$T/collects.sock" -j >"$T/status"
+matches "rejected peers" '"cx:rejectedPeers": *2' "$T/status"
+matches "failed handshakes" '"cx:failedHandshakes"' "$T/status"
+stop $c
+ended collects $c
+
+# give_up PID: ends an exporter that would wait for its collector
+give_up()
+{
+	kill $1
+	sleep 0.3
+	stop $1
+}
+
+step "a revoked certificate"
+openssl ca -config "$T/ca.cnf" -cert "$T/ca.pem" -keyfile "$T/ca.key" \
+	-revoke "$T/exporter.pem" 2>/dev/null
+openssl ca -config "$T/ca.cnf" -cert "$T/ca.pem" -keyfile "$T/ca.key" \
+	-gencrl -out "$T/crl.pem" 2>/dev/null || fail "openssl ca"
+collector revokes "$to_exporter
+	<cx:revocationsFile>$T/crl.pem</cx:revocationsFile>"
+c=$PID
+exporter revoked "$PORT" "$to_collector"
+e=$PID
+wait_for 10 grep -q 'refused: .*revoked' "$T/revokes.err"
+wait_for 10 grep -q 'tls 127.*does not accept our certificate' \
+	"$T/revoked.err"
+give_up $e
+stop $c
+ended revokes $c
+
+step "what an exporter says of a collector that is not the right one"
+collector right "$to_exporter$psk"
+c=$PID
+exporter elsewhere "$PORT" "$(x509 exporter)
+	<remoteSubjectFQDN>elsewhere.test</remoteSubjectFQDN>"
+e=$PID
+wait_for 10 grep -q 'elsewhere.test.*collector.test' "$T/elsewhere.err"
+give_up $e
+for wrong in wrong unknown; do
+	exporter psk-$wrong "$PORT" "<cx:pskFile>$T/psk.$wrong</cx:pskFile>
+		<cx:pskIdentity>$(sed 's/:.*//' "$T/psk.$wrong")</cx:pskIdentity>"
+	e=$PID
+	wait_for 10 grep -qE 'tls 127.*(differ|identity|key)' \
+		"$T/psk-$wrong.err"
+	give_up $e
+done
+stop $c
+
+step "an exporter that is killed: that it was cut is told"
+collector cut "$to_exporter"
+c=$PID
+(head -c 1000 "$T/in.ipfix"; sleep 20) | openssl s_client \
+	-connect "127.0.0.1:$PORT" -cert "$T/exporter.pem" \
+	-key "$T/exporter.key" -CAfile "$T/ca.pem" >/dev/null 2>&1 &
+victim=$!
+PIDS="$PIDS $victim"
+established()
+{
+	"$CONFLUX" status -s "$T/cut.sock" -j >"$T/status" &&
+		grep -q '"cx:peer": *"exporter.test"' "$T/status"
+}
+wait_for 10 established
+kill -9 $victim
+wait_for 10 grep -qE 'cut|reset|within a message' "$T/cut.err"
+stop $c
+exit 0

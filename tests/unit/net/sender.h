@@ -1,0 +1,114 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* A sender of numbered messages, and a receiver for it (see peer.h). */
+#ifndef CONFLUX_TESTS_SENDER_H
+#define CONFLUX_TESTS_SENDER_H
+
+#include <stdio.h>
+
+#include "peer.h"
+
+struct sender {
+	struct net_out *out;
+	unsigned up, down, writable;
+	size_t unsent;
+	uint32_t next; /* message to send */
+	uint32_t stop; /* send until then when writable */
+	size_t length;
+	int error; /* the last one */
+	uint64_t up_ms;
+};
+
+static void
+sender_push(struct sender *s)
+{
+	uint8_t message[65535];
+	int rc;
+
+	while (s->next < s->stop) {
+		test_message(message, s->length, s->next);
+		rc = net_out_send(s->out, message, s->length);
+		if (rc < 0) {
+			s->error = rc;
+			return;
+		}
+		s->next++;
+	}
+}
+
+static void
+sender_up(void *arg)
+{
+	struct sender *s = arg;
+
+	s->up++;
+	s->up_ms = clock_mono_ms();
+	sender_push(s);
+}
+
+static void
+sender_down(void *arg, const char *reason, size_t unsent)
+{
+	struct sender *s = arg;
+
+	CU_ASSERT_PTR_NOT_NULL(reason);
+	s->down++;
+	s->unsent += unsent;
+}
+
+static void
+sender_writable(void *arg)
+{
+	struct sender *s = arg;
+
+	s->writable++;
+	sender_push(s);
+}
+
+static const struct net_out_ops sender_ops = {
+	.up = sender_up,
+	.down = sender_down,
+	.writable = sender_writable,
+};
+
+static inline void
+open_out(struct event_base *base, struct net_out_conf *conf, struct sender *s)
+{
+	char *error = NULL;
+	int rc = net_out_open(base, conf, &sender_ops, s, &s->out, &error);
+
+	if (rc < 0)
+		fprintf(stderr, "%s\n", error ? error : "no text");
+	CU_ASSERT_EQUAL_FATAL(rc, 0);
+	free(error);
+}
+
+static inline struct net_in *
+open_secured(struct event_base *base, enum transport transport,
+	     struct addr *local, struct receiver *r,
+	     const struct secure_conf *secure)
+{
+	struct net_in_conf conf = {.transport = transport,
+				   .local = local,
+				   .local_count = 1,
+				   .max_sessions = 10,
+				   .frame = test_frame,
+				   .secure = secure,
+				   .handshake_ms = 500};
+	struct net_in *in = NULL;
+	char *error = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(
+		net_in_open(base, &conf, &receiver_ops, r, &in, &error), 0);
+	local->port = net_in_port(in);
+	return in;
+}
+
+static inline struct net_in *
+open_receiver(struct event_base *base, enum transport transport,
+	      struct addr *local, struct receiver *r)
+{
+	return open_secured(base, transport, local, r, NULL);
+}
+
+#endif

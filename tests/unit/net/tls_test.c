@@ -1,0 +1,234 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TLS over TCP between our two ends. That others understand it is shown in
+ * tests/integration/tls.sh.
+ */
+#include <signal.h>
+
+#include "secure/certs.h"
+#include "sender.h"
+
+static struct certs_folder folder;
+static const char *const collector[] = {"collector.test"};
+static const char *const exporter[] = {"exporter.test"};
+static struct secure_conf server, client;
+
+static void
+begin(void)
+{
+	struct cert ca, one, other;
+
+	signal(SIGPIPE, SIG_IGN);
+	certs_begin(&folder);
+	cert_make(&ca, &(struct cert_spec){.subject = "CN=CA", .ca = true},
+		  NULL);
+	cert_make(&one, &(struct cert_spec){.domain = "collector.test"}, &ca);
+	cert_make(&other, &(struct cert_spec){.domain = "exporter.test"}, &ca);
+	cert_write(certs_path(&folder, "ca.pem"), &ca, 1);
+	cert_write(certs_path(&folder, "collector.pem"), &one, 1);
+	cert_write_key(certs_path(&folder, "collector.key"), &one, 0600);
+	cert_write(certs_path(&folder, "exporter.pem"), &other, 1);
+	cert_write_key(certs_path(&folder, "exporter.key"), &other, 0600);
+	server = (struct secure_conf){
+		.server = true,
+		.certificate = certs_path(&folder, "collector.pem"),
+		.key = certs_path(&folder, "collector.key"),
+		.authorities = certs_path(&folder, "ca.pem"),
+		.remote_fqdn = {exporter, 1},
+		.min_version = SECURE_1_2,
+		.max_version = SECURE_1_3,
+		.resumption = true,
+	};
+	client = server;
+	client.server = false;
+	client.certificate = certs_path(&folder, "exporter.pem");
+	client.key = certs_path(&folder, "exporter.key");
+	client.remote_fqdn.text = collector;
+	cert_free(&ca);
+	cert_free(&one);
+	cert_free(&other);
+}
+
+/* Both ends, over the loopback interface. */
+struct pair {
+	struct event_base *base;
+	struct receiver receiver;
+	struct sender sender;
+	struct net_in *in;
+	struct net_out_conf conf;
+};
+
+static void
+pair_open(struct pair *p, const struct secure_conf *in,
+	  const struct secure_conf *out, uint32_t count, size_t length)
+{
+	*p = (struct pair){.base = event_base_new()};
+	p->conf = (struct net_out_conf){.transport = TRANSPORT_TCP,
+					.reconnect_min_ms = 50,
+					.reconnect_max_ms = 100,
+					.secure = out};
+	loopback(&p->conf.remote, 4, 0);
+	p->in = open_secured(p->base, TRANSPORT_TCP, &p->conf.remote,
+			     &p->receiver, in);
+	p->sender.stop = count;
+	p->sender.length = length;
+	open_out(p->base, &p->conf, &p->sender);
+}
+
+static void
+pair_close(struct pair *p)
+{
+	net_out_close(p->sender.out, 0);
+	net_in_close(p->in);
+	event_base_free(p->base);
+}
+
+/* What the library holds wakes nobody: a receiver that pauses gets it all. */
+static void
+pauses(enum secure_version version, size_t length)
+{
+	struct secure_conf secure = client;
+	struct pair p;
+
+	secure.max_version = version;
+	pair_open(&p, &server, &secure, 5000, length);
+	RUN_UNTIL(p.base, p.receiver.messages > 0);
+	CU_ASSERT_STRING_EQUAL(p.receiver.last.peer, "exporter.test");
+	while (p.receiver.messages < 5000) {
+		uint32_t had = p.receiver.messages;
+
+		p.receiver.busy = true;
+		run_for(p.base, 3);
+		p.receiver.busy = false;
+		RUN_UNTIL(p.base, p.receiver.messages > had);
+		if (p.receiver.messages == had)
+			break;
+	}
+	CU_ASSERT_EQUAL(p.receiver.messages, 5000);
+	CU_ASSERT_EQUAL(p.receiver.out_of_order, 0);
+	CU_ASSERT_EQUAL(p.receiver.octets, 5000 * length);
+	pair_close(&p);
+}
+
+static void
+test_pauses(void)
+{
+	pauses(SECURE_1_2, 100);
+	pauses(SECURE_1_2, 20000);
+	pauses(SECURE_1_3, 100);
+	pauses(SECURE_1_3, 20000);
+}
+
+/* All that was sent before the end arrives, with tickets on their way, too. */
+static void
+test_end(void)
+{
+	struct secure_conf in = server;
+	struct net_out_stats stats;
+	struct pair p;
+
+	for (int late = 0; late < 2; late++) {
+		in.late_tickets = late;
+		pair_open(&p, &in, &client, 100, 2000);
+		RUN_UNTIL(p.base, p.sender.next == 100);
+		net_out_stats(p.sender.out, &stats);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(stats.peer);
+		CU_ASSERT_STRING_EQUAL(stats.peer, "collector.test");
+		CU_ASSERT_PTR_NOT_NULL(strstr(stats.suite, "TLSv1.3"));
+		net_out_close(p.sender.out, 100);
+		p.sender.out = NULL;
+		RUN_UNTIL(p.base, p.receiver.closed == 1);
+		CU_ASSERT_PTR_NULL(p.receiver.reason);
+		CU_ASSERT_EQUAL(p.receiver.messages, 100);
+		CU_ASSERT_EQUAL(p.sender.unsent, 0);
+		pair_close(&p);
+	}
+}
+
+/* Whoever does not go on, or speaks no TLS, is turned away and counted. */
+static void
+test_stalled(void)
+{
+	struct event_base *base = event_base_new();
+	struct receiver r = {0};
+	struct addr local;
+	struct net_in *in;
+	int silent, plain;
+
+	loopback(&local, 4, 0);
+	in = open_secured(base, TRANSPORT_TCP, &local, &r, &server);
+	silent = test_connect(SOCK_STREAM, 4, local.port);
+	plain = test_connect(SOCK_STREAM, 4, local.port);
+	CU_ASSERT_EQUAL(send(plain, "MMMMMMMMMMMMMMMM", 16, 0), 16);
+	RUN_UNTIL(base, r.refused == 2);
+	CU_ASSERT_EQUAL(r.opened, 0);
+	CU_ASSERT_EQUAL(r.closed, 0);
+	close(silent);
+	close(plain);
+	net_in_close(in);
+	event_base_free(base);
+}
+
+/* A client of TLS 1.3 is done first: nothing is sent before it is accepted. */
+static void
+test_refused(void)
+{
+	static const char *const nobody[] = {"nobody.test"};
+	struct secure_conf in = server;
+	struct pair p;
+
+	in.remote_fqdn.text = nobody;
+	pair_open(&p, &in, &client, 100, 2000);
+	RUN_UNTIL(p.base, p.receiver.refused > 0 && p.sender.down > 0);
+	CU_ASSERT_EQUAL(p.sender.up, 0);
+	CU_ASSERT_EQUAL(p.sender.next, 0);
+	CU_ASSERT_EQUAL(p.receiver.messages, 0);
+	pair_close(&p);
+}
+
+/* New files are for new sessions; the present one goes on. */
+static void
+test_reload(void)
+{
+	char *error = NULL;
+	struct pair p;
+
+	pair_open(&p, &server, &client, 10, 100);
+	RUN_UNTIL(p.base, p.receiver.messages == 10);
+	CU_ASSERT_EQUAL(net_in_reload(p.in, &error), 0);
+	CU_ASSERT_EQUAL(net_out_reload(p.sender.out, &error), 0);
+	p.sender.stop = 20;
+	sender_push(&p.sender);
+	RUN_UNTIL(p.base, p.receiver.messages == 20);
+	CU_ASSERT_EQUAL(p.receiver.opened, 1);
+	/* What can't be read changes nothing. */
+	unlink(certs_path(&folder, "exporter.key"));
+	CU_ASSERT(net_out_reload(p.sender.out, &error) < 0);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(error);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error, "exporter.key"));
+	free(error);
+	p.sender.stop = 30;
+	sender_push(&p.sender);
+	RUN_UNTIL(p.base, p.receiver.messages == 30);
+	pair_close(&p);
+}
+
+static const struct unit_test tests[] = {
+	{"a receiver that pauses", test_pauses},
+	{"the end", test_end},
+	{"stalled handshakes", test_stalled},
+	{"a refused peer", test_refused},
+	{"reload", test_reload},
+};
+
+int
+main(void)
+{
+	int rc;
+
+	begin();
+	rc = unit_run("net tls", tests, UNIT_COUNT(tests));
+	certs_end(&folder);
+	return rc;
+}
