@@ -92,6 +92,11 @@
 		.id = IE_##name, .how = EXTRACT_SECTION, .needs = (has),       \
 		.section = (f),                                                \
 	}
+#define LIST(name, has, f)                                            \
+	{                                                             \
+		.id = IE_##name, .how = EXTRACT_LIST, .needs = (has), \
+		.list = (f),                                          \
+	}
 #define MPLS_ENTRY(name, n)                                                    \
 	{                                                                      \
 		.id = IE_##name, .how = EXTRACT_FUNCTION, .width = 3,          \
@@ -135,8 +140,12 @@ static const struct element elements[] = {
 	SUM(tcpAckTotalCount, HAS_TCP, value_tcp_ack),
 	SUM(tcpUrgTotalCount, HAS_TCP, value_tcp_urg),
 	/* IANA has no counter of fragments (attribute 24 of RFC 3917 6.1). */
-	{.id = ELEMENT_FRAGMENTS, .own = true, .how = EXTRACT_FUNCTION,
-	 .width = 8, .counter = true, .needs = HAS_PAYLOAD,
+	{.id = ELEMENT_FRAGMENTS,
+	 .own = true,
+	 .how = EXTRACT_FUNCTION,
+	 .width = 8,
+	 .counter = true,
+	 .needs = HAS_PAYLOAD,
 	 .function = value_fragment},
 
 	/* Times. */
@@ -196,6 +205,7 @@ static const struct element elements[] = {
 	COPY(srhSegmentsIPv6Left, 1, HAS_SRH, srh, 3),
 	SECTION(srhIPv6Section, HAS_SRH, section_srh),
 	SECTION(srhSegmentIPv6ListSection, HAS_SRH, section_segments),
+	LIST(srhSegmentIPv6BasicList, HAS_SRH, list_segments),
 	COPY(srhActiveSegmentIPv6, 16, HAS_SRH, ip, 24),
 
 	/* Transport. */
@@ -234,6 +244,8 @@ static const struct element elements[] = {
 	FUNCTION(sourceMacAddress, 6, HAS_WLAN, value_wlan_source),
 	COPY(destinationMacAddress, 6, HAS_ETHERNET, ethernet, 0),
 	FUNCTION(destinationMacAddress, 6, HAS_WLAN, value_wlan_target),
+	PACKET(wlanChannelId, 1, HAS_CHANNEL, wlan_channel),
+	SECTION(wlanSSID, HAS_SSID, section_ssid),
 	EXTRA(staMacAddress, 6, HAS_WLAN, EXTRA_STATION, value_wlan_station),
 	EXTRA(wtpMacAddress, 6, HAS_WLAN, EXTRA_STATION, value_wlan_point),
 	PACKET(ethernetType, 2, HAS_ETHERNET, ethertype),

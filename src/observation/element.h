@@ -13,18 +13,21 @@
 #include "packet.h"
 
 enum extract {
-	EXTRACT_COPY,     /* width octets, offset behind a pointer of packet */
-	EXTRACT_PACKET,   /* a number of struct packet */
-	EXTRACT_OCTETS,   /* width octets of struct packet */
-	EXTRACT_FRAME,    /* a number of struct frame */
+	EXTRACT_COPY,	/* width octets, offset behind a pointer of packet */
+	EXTRACT_PACKET, /* a number of struct packet */
+	EXTRACT_OCTETS, /* width octets of struct packet */
+	EXTRACT_FRAME,	/* a number of struct frame */
 	EXTRACT_CONSTANT,
 	EXTRACT_FUNCTION,
-	EXTRACT_MASKED,   /* COPY of 2 octets, of which some bits count */
-	EXTRACT_BITS,     /* a set of 256 bits */
-	EXTRACT_TIME,     /* when it was observed, in the encoding of the type */
-	EXTRACT_SECTION,  /* octets of the packet */
+	EXTRACT_MASKED,	 /* COPY of 2 octets, of which some bits count */
+	EXTRACT_BITS,	 /* a set of 256 bits */
+	EXTRACT_TIME,	 /* when it was observed, in the encoding of the type */
+	EXTRACT_SECTION, /* octets of the packet */
+	EXTRACT_LIST,	 /* RFC 6313, made of octets of the packet */
 	EXTRACT_EXPORTED, /* octets that the section beside it has */
 };
+
+enum { LIST_MAX = 4096 }; /* octets of a list */
 
 /* A piece of a packet; length 0: it has none. */
 struct section {
@@ -53,7 +56,7 @@ struct element {
 	uint16_t id;       /* IANA, or ELEMENT_PEN with own */
 	bool own;
 	uint8_t how;       /* enum extract */
-	uint8_t width;     /* octets in the record; sections: 0 */
+	uint8_t width;	   /* octets in the record; sections and lists: 0 */
 	bool counter;      /* packets stand for as many as their weight */
 	uint32_t needs;    /* enum packet_has, all of them */
 	uint8_t labels;    /* of MPLS that there must be */
@@ -64,6 +67,8 @@ struct element {
 	uint64_t constant; /* CONSTANT; MASKED: the bits that count */
 	uint64_t (*function)(const struct packet *packet);
 	void (*section)(const struct packet *packet, struct section *out);
+	/* Writes LIST_MAX octets at most; returns how many. */
+	uint32_t (*list)(const struct packet *packet, uint8_t *out);
 	void (*bits)(const struct packet *packet, uint8_t *out); /* ors */
 };
 

@@ -2,6 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "element_value.h"
 
+#include <string.h>
+
+#include "conflux/ie.h"
 #include "conflux/wire.h"
 
 /* ---- sizes --------------------------------------------------------------- */
@@ -612,6 +615,12 @@ section_srh(const struct packet *p, struct section *out)
 	from(p, p->srh, p->srh + (p->srh[1] + 1u) * 8, out);
 }
 
+void
+section_ssid(const struct packet *p, struct section *out)
+{
+	from(p, p->ssid + 1, p->ssid + 1 + p->ssid[0], out);
+}
+
 /* The Segment List: Last Entry (octet 4) is the index of its last one. */
 void
 section_segments(const struct packet *p, struct section *out)
@@ -620,4 +629,23 @@ section_segments(const struct packet *p, struct section *out)
 	const uint8_t *last = p->srh + 8 + (p->srh[4] + 1u) * 16;
 
 	from(p, p->srh + 8, last < end ? last : end, out);
+}
+
+/*
+ * RFC 9487: an ordered basicList (RFC 6313 section 4.5.1) of srhSegmentIPv6, as
+ * in the header, so the last segment of the path is the first one.
+ */
+uint32_t
+list_segments(const struct packet *p, uint8_t *out)
+{
+	struct section segments;
+	uint32_t length;
+
+	section_segments(p, &segments);
+	length = segments.length - segments.length % 16;
+	out[0] = 4; /* ordered */
+	wire_put16(out + 1, IE_srhSegmentIPv6);
+	wire_put16(out + 3, 16);
+	memcpy(out + 5, segments.data, length);
+	return 5 + length;
 }

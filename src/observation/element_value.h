@@ -8,6 +8,7 @@
 
 typedef uint64_t element_value(const struct packet *packet);
 typedef void element_section(const struct packet *packet, struct section *out);
+typedef uint32_t element_list(const struct packet *packet, uint8_t *out);
 typedef void element_bits(const struct packet *packet, uint8_t *out);
 
 element_value value_octets_squared, value_frame_octets, value_frame_squared,
@@ -33,7 +34,8 @@ element_value value_mpls_1, value_mpls_2, value_mpls_3, value_mpls_4,
 	value_mpls_10, value_mpls_exp, value_mpls_length, value_mpls_payload;
 element_section section_srh, section_segments, section_transport,
 	section_service_tag, section_frame, section_ip, section_ip_payload,
-	section_mpls, section_mpls_payload;
+	section_mpls, section_mpls_payload, section_ssid;
+element_list list_segments;
 element_bits bits_extensions, bits_tcp_options;
 
 #endif

@@ -273,6 +273,8 @@ extraction_run(const struct extraction *x, const struct packet *const *packets,
 	case EXTRACT_SECTION:
 		run_section(&run);
 		break;
+	case EXTRACT_LIST: /* has no fixed length */
+		break;
 	case EXTRACT_EXPORTED:
 		run_exported(&run);
 		break;

@@ -289,6 +289,58 @@ link_atm(struct walk *w)
 }
 
 /*
+ * Of management frames those that name a network have an element of its SSID
+ * (number 0) behind fields of a fixed length (802.11-2020, 9.3.3). There is no
+ * packet in them, so what is cut or wrong is no fault.
+ */
+static void
+note_management(struct walk *w)
+{
+	enum { TYPES = 16, NONE = 255, SSID_MAX = 32 };
+	static const uint8_t fixed[TYPES] = {
+		4,  NONE, 10,	NONE, 0,    12,	  NONE, NONE, /* requests */
+		12, NONE, NONE, NONE, NONE, NONE, NONE, NONE, /* beacon */
+	};
+	const uint8_t *at = w->at, *end = w->end;
+	uint8_t skip = fixed[at[0] >> 4];
+
+	w->packet->wlan = at;
+	w->packet->has |= HAS_WLAN;
+	if (skip == NONE || at[1] & 0x40) /* protected */
+		return;
+	/* HT control, if the order flag says so */
+	skip += at[1] & 0x80 ? 4 : 0;
+	if (end - at < WLAN_HEADER + skip)
+		return;
+	for (at += WLAN_HEADER + skip; end - at >= 2 && end - at >= 2 + at[1];
+	     at += 2 + at[1])
+		if (at[0] == 0 && at[1] <= SSID_MAX) {
+			w->packet->ssid = at + 1;
+			w->packet->has |= HAS_SSID;
+			return;
+		}
+}
+
+/* The number of the channel with this middle, in MHz (802.11-2020, annex E). */
+static void
+note_frequency(struct walk *w, unsigned mhz)
+{
+	unsigned from = mhz == 2484		    ? 2414
+			: mhz >= 2412 && mhz < 2484 ? 2407
+			: mhz == 5935		    ? 5925 /* 6 GHz, 2 */
+			: mhz > 5950		    ? 5950
+			: mhz > 5000		    ? 5000
+			: mhz >= 4905		    ? 4000
+						    : 0;
+	unsigned channel = from ? (mhz - from) / 5 : 0;
+
+	if (!channel || channel > UINT8_MAX || (mhz - from) % 5)
+		return;
+	w->packet->wlan_channel = (uint8_t)channel;
+	w->packet->has |= HAS_CHANNEL;
+}
+
+/*
  * 802.11: data frames have 802.2 behind a header whose length follows from its
  * flags. What is encrypted is no IP for us.
  */
@@ -303,6 +355,8 @@ link_wlan(struct walk *w)
 		return walk_truncated(w);
 	kind = w->at[0];
 	flags = w->at[1];
+	if ((kind & 0x0f) == 0 && walk_left(w) >= WLAN_HEADER)
+		note_management(w);
 	if ((kind & 0x0f) != 0x08)
 		return LAYER_END; /* management, control, another version */
 	if ((flags & 0x03) == 0x03)
@@ -354,6 +408,11 @@ link_radiotap(struct walk *w)
 		at = ((at + 7) & ~(size_t)7) + 8;
 	if (present & 2 && at < length)
 		padded = start[at] & 0x20;
+	at += present >> 1 & 1; /* flags */
+	at += present >> 2 & 1; /* rate */
+	at = (at + 1) & ~(size_t)1;
+	if (present & 8 && at + 4 <= length)
+		note_frequency(w, start[at] | start[at + 1] << 8);
 	next = link_wlan(w);
 	if (padded && next == LAYER_LLC) {
 		size_t odd = (size_t)(w->at - (start + length)) & 3;
@@ -377,6 +436,14 @@ link_wlan_behind(struct walk *w, size_t at, bool big)
 		length = __builtin_bswap32((uint32_t)length);
 	if (length < at + 4)
 		return walk_fault(w, FAULT_BAD_HEADER);
+	/* AVS tells the channel by its number. */
+	if (big && length >= 32 && walk_left(w) >= 32) {
+		uint32_t channel = wire_get32(w->at + 28);
+
+		w->packet->wlan_channel = (uint8_t)channel;
+		if (channel && channel <= UINT8_MAX)
+			w->packet->has |= HAS_CHANNEL;
+	}
 	return walk_skip(w, length) ? link_wlan(w) : LAYER_END;
 }
 

@@ -94,10 +94,10 @@ observer_want(struct stage *stage, const struct ie *ie, uint16_t length)
 
 	if (!e)
 		return -ENOENT;
-	if (e->how != EXTRACT_SECTION)
-		length = 0;
-	else if (length == 0)
+	if (e->how == EXTRACT_LIST || (e->how == EXTRACT_SECTION && !length))
 		length = IE_VARIABLE;
+	else if (e->how != EXTRACT_SECTION)
+		length = 0;
 	for (unsigned i = 0; i < o->want_count; i++)
 		if (o->want[i].ie == ie && o->want[i].length == length)
 			return 0;
@@ -310,21 +310,32 @@ forward(struct observer *o, struct batch *batch)
 	stage_forward(&o->stage, batch);
 }
 
-/* The sections behind the fixed part; false: no room in the buffer. */
+static void
+write_variable(const struct element *e, const struct packet *p,
+	       struct writer *w)
+{
+	struct section section;
+	uint8_t list[LIST_MAX];
+
+	if (e->how == EXTRACT_LIST) {
+		writer_varlen(w, list, e->list(p, list));
+		return;
+	}
+	e->section(p, &section);
+	writer_varlen(w, section.data,
+		      section.length < SECTION_MAX ? section.length
+						   : SECTION_MAX);
+}
+
+/* What follows the fixed part, too; false: no room in the buffer. */
 static bool
 write_record(const struct class *class, uint32_t i, struct writer *w)
 {
-	struct section section;
-
 	writer_bytes(w, class->records + (size_t)i * class->stride,
 		     class->stride);
-	for (unsigned k = class->fixed; k < class->count; k++) {
-		class->extraction[k].element->section(class->packet[i],
-						      &section);
-		writer_varlen(w, section.data,
-			      section.length < SECTION_MAX ? section.length
-							   : SECTION_MAX);
-	}
+	for (unsigned k = class->fixed; k < class->count; k++)
+		write_variable(class->extraction[k].element, class->packet[i],
+			       w);
 	return !w->failed;
 }
 

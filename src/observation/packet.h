@@ -21,32 +21,35 @@
 
 /* What a packet has: its class, see observer.c. */
 enum packet_has {
-	HAS_ETHERNET = 1 << 0,  /* ethernet: 14 octets are there */
-	HAS_VLAN = 1 << 1,      /* vlan: at least one tag of 4 octets */
-	HAS_VLAN2 = 1 << 2,     /* a second one */
-	HAS_PBB = 1 << 3,       /* pbb: I-TAG, 802.1ah */
-	HAS_MPLS = 1 << 4,      /* mpls: mpls_depth entries of 4 octets */
-	HAS_IPV4 = 1 << 5,      /* ip: 20 octets and options are there */
-	HAS_IPV6 = 1 << 6,      /* ip: 40 octets are there */
-	HAS_PORTS = 1 << 7,     /* port[]: TCP, UDP, SCTP, DCCP, ... */
-	HAS_TCP = 1 << 8,       /* transport: 20 octets are there */
-	HAS_UDP = 1 << 9,       /* transport: 8 octets */
-	HAS_SCTP = 1 << 10,     /* transport: 12 octets */
-	HAS_ICMP = 1 << 11,     /* transport: type and code, ICMP over IPv4 */
+	HAS_ETHERNET = 1 << 0, /* ethernet: 14 octets are there */
+	HAS_VLAN = 1 << 1,     /* vlan: at least one tag of 4 octets */
+	HAS_VLAN2 = 1 << 2,    /* a second one */
+	HAS_PBB = 1 << 3,      /* pbb: I-TAG, 802.1ah */
+	HAS_MPLS = 1 << 4,     /* mpls: mpls_depth entries of 4 octets */
+	HAS_IPV4 = 1 << 5,     /* ip: 20 octets and options are there */
+	HAS_IPV6 = 1 << 6,     /* ip: 40 octets are there */
+	HAS_PORTS = 1 << 7,    /* port[]: TCP, UDP, SCTP, DCCP, ... */
+	HAS_TCP = 1 << 8,      /* transport: 20 octets are there */
+	HAS_UDP = 1 << 9,      /* transport: 8 octets */
+	HAS_SCTP = 1 << 10,    /* transport: 12 octets */
+	HAS_ICMP = 1 << 11,    /* transport: type and code, ICMP over IPv4 */
 	HAS_ICMPV6 = 1 << 12,
 	HAS_IGMP = 1 << 13,
-	HAS_SPI = 1 << 14,      /* spi: AH or ESP */
+	HAS_SPI = 1 << 14,	/* spi: AH or ESP */
 	HAS_FRAGMENT = 1 << 15, /* of IPv4, or IPv6 with a Fragment header */
-	HAS_SRH = 1 << 16,      /* srh: Segment Routing header is there whole */
-	HAS_GRE_KEY = 1 << 17,  /* gre_key */
-	HAS_GTPU = 1 << 18,     /* gtpu: 8 octets */
+	HAS_SRH = 1 << 16,	/* srh: Segment Routing header is there whole */
+	HAS_GRE_KEY = 1 << 17,	/* gre_key */
+	HAS_GTPU = 1 << 18,	/* gtpu: 8 octets */
 	HAS_SEGMENT_ID = 1 << 19, /* layer2_segment: VXLAN, NVGRE */
-	HAS_WLAN = 1 << 20,     /* wlan: an 802.11 header */
-	HAS_INTERFACE = 1 << 21, /* the capture knows it */
+	HAS_WLAN = 1 << 20,	  /* wlan: an 802.11 header, of data or
+				   * management, with its addresses */
+	HAS_INTERFACE = 1 << 21,  /* the capture knows it */
 	HAS_EGRESS = 1 << 22,
 	HAS_DIRECTION = 1 << 23,
-	HAS_PAYLOAD = 1 << 24,  /* an IP header of either version */
-	HAS_WEIGHT = 1 << 25,   /* it stands for more packets than itself */
+	HAS_PAYLOAD = 1 << 24, /* an IP header of either version */
+	HAS_WEIGHT = 1 << 25,  /* it stands for more packets than itself */
+	HAS_CHANNEL = 1 << 26, /* wlan_channel */
+	HAS_SSID = 1 << 27,    /* ssid: its length and that many octets */
 };
 
 /* Why a packet can't be metered. */
@@ -79,6 +82,7 @@ struct packet {
 	const uint8_t *srh;
 	const uint8_t *gtpu;
 	const uint8_t *wlan;
+	const uint8_t *ssid;
 	uint32_t has;             /* enum packet_has */
 	uint32_t ip_length;       /* octets of the IP packet with its header, as
 				   * the header says (jumbograms and TSO: as the
@@ -95,6 +99,7 @@ struct packet {
 	uint8_t protocol;         /* upper layer, behind extension headers */
 	uint8_t vlan_count;
 	uint8_t mpls_depth;
+	uint8_t wlan_channel;
 	uint8_t tunnels;          /* that were seen through */
 	uint8_t fault;            /* enum packet_fault: of the frame's IP part */
 	uint8_t port[4];          /* source and destination, network order */

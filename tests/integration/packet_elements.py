@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: Conflux authors
 # SPDX-License-Identifier: Apache-2.0
 """
-packet_elements.py make FILE
-    writes a capture of packets of many kinds, always the same ones
+packet_elements.py make FILE, packet_elements.py wlan FILE
+    writes a capture of packets of many kinds, or of frames of 802.11, always
+    the same ones
 packet_elements.py fields, packet_elements.py tshark
     prints the names of the elements that are compared, and tshark's
 packet_elements.py compare TSHARK JSON
@@ -14,14 +15,19 @@ import json
 import random
 import sys
 
-# element, fields of tshark of which the first that is there counts (and of its
-# values the first), how its text is read
-NUMBER = lambda text: int(text, 0)
-TEXT = str
+# element, fields of tshark of which the first that is there counts, how its
+# text, values with commas between them, is read
+FIRST = lambda text: text.split(',')[0]
+NUMBER = lambda text: int(FIRST(text), 0)
+TEXT = FIRST
+LIST = lambda text: text.split(',')
+OCTETS = lambda text: bytes.fromhex(FIRST(text)).decode()
 ELEMENTS = [
     ('layer2OctetDeltaCount', 'frame.len', NUMBER),
-    ('sourceMacAddress', 'eth.src', TEXT),
-    ('destinationMacAddress', 'eth.dst', TEXT),
+    ('sourceMacAddress', 'eth.src wlan.sa', TEXT),
+    ('destinationMacAddress', 'eth.dst wlan.da', TEXT),
+    ('wlanChannelId', 'wlan_radio.channel', NUMBER),
+    ('wlanSSID', 'wlan.ssid', OCTETS),
     ('dot1qVlanId', 'ieee8021ad.id vlan.id', NUMBER),
     ('dot1qPriority', 'ieee8021ad.priority vlan.priority', NUMBER),
     ('mplsTopLabelTTL', 'mpls.ttl', NUMBER),
@@ -30,12 +36,13 @@ ELEMENTS = [
     ('destinationIPv4Address', 'ip.dst', TEXT),
     ('totalLengthIPv4', 'ip.len', NUMBER),
     ('fragmentOffset', 'ip.frag_offset', NUMBER),
-    ('ipv4IHL', 'ip.hdr_len', lambda text: int(text) // 4),
+    ('ipv4IHL', 'ip.hdr_len', lambda text: int(FIRST(text)) // 4),
     ('sourceIPv6Address', 'ipv6.src', TEXT),
     ('destinationIPv6Address', 'ipv6.dst', TEXT),
     ('flowLabelIPv6', 'ipv6.flow', NUMBER),
     ('payloadLengthIPv6', 'ipv6.plen', NUMBER),
     ('nextHeaderIPv6', 'ipv6.nxt', NUMBER),
+    ('srhSegmentIPv6BasicList', 'ipv6.routing.srh.addr', LIST),
     ('tcpSourcePort', 'tcp.srcport', NUMBER),
     ('tcpDestinationPort', 'tcp.dstport', NUMBER),
     ('tcpSequenceNumber', 'tcp.seq_raw', NUMBER),
@@ -59,7 +66,8 @@ ELEMENTS = [
 def make(path):
     from scapy.all import (Dot1Q, Ether, ICMP, ICMPv6EchoRequest, IP,
                            IPOption_Router_Alert, IPv6, IPv6ExtHdrDestOpt,
-                           IPv6ExtHdrHopByHop, Raw, TCP, UDP, wrpcap)
+                           IPv6ExtHdrHopByHop, IPv6ExtHdrSegmentRouting, Raw,
+                           TCP, UDP, wrpcap)
     from scapy.contrib.mpls import MPLS
     r = random.Random(1)
     packets = []
@@ -91,6 +99,11 @@ def make(path):
                 p /= IPv6ExtHdrHopByHop()
             if r.random() < 0.3:
                 p /= IPv6ExtHdrDestOpt()
+            if r.random() < 0.2:
+                route = ['2001:db8:2::%x' % r.randrange(1, 65536)
+                        for _ in range(r.randrange(1, 6))]
+                p /= IPv6ExtHdrSegmentRouting(addresses=route,
+                                              segleft=len(route) - 1)
         else:
             p /= IP(src='192.0.2.%d' % r.randrange(256),
                     dst='198.51.100.%d' % r.randrange(256),
@@ -134,6 +147,42 @@ def make(path):
     wrpcap(path, packets)
 
 
+def make_wlan(path):
+    from scapy.all import (Dot11, Dot11Beacon, Dot11Elt, Dot11ProbeReq,
+                           Dot11ProbeResp, IP, LLC, RadioTap, Raw, SNAP, UDP,
+                           wrpcap)
+    r = random.Random(2)
+    middles = ([2412 + 5 * n for n in range(13)] + [2484] +
+               [5180 + 20 * n for n in range(8)] + [5745, 5885, 4920] +
+               [5955 + 20 * n for n in range(12)] + [7115])
+    address = lambda: '02:00:00:00:02:%02x' % r.randrange(256)
+    packets = []
+    for n in range(300):
+        # TSFT and rate in front of the channel, or not
+        present = ['Channel'] + r.sample(['TSFT', 'Rate', 'Flags'],
+                                         r.randrange(4))
+        p = RadioTap(present='+'.join(present),
+                     ChannelFrequency=r.choice(middles), ChannelFlags=0)
+        dot11 = {'addr1': address(), 'addr2': address(), 'addr3': address()}
+        name = Dot11Elt(ID=0, info=''.join(
+            r.choice('abc 123') for _ in range(r.randrange(1, 33))))
+        kind = r.choice([Dot11Beacon, Dot11ProbeResp, Dot11ProbeReq, None])
+        if kind:
+            subtype = {Dot11Beacon: 8, Dot11ProbeResp: 5, Dot11ProbeReq: 4}
+            p /= Dot11(type=0, subtype=subtype[kind], **dot11) / kind()
+            if r.random() < 0.5:
+                p /= Dot11Elt(ID=1, info=b'\x82\x84')
+            p /= name
+        else:
+            p /= Dot11(type=2, FCfield=r.choice([0, 1, 2]), **dot11)
+            p /= LLC() / SNAP()
+            p /= IP(src='192.0.2.1', dst='198.51.100.1')
+            p /= UDP(sport=20000, dport=20001) / Raw(b'x')
+        packets.append(p)
+        p.time = 1700010000 + n
+    wrpcap(path, packets)
+
+
 def fields():
     return [f for _, field, _ in ELEMENTS for f in field.split()]
 
@@ -159,9 +208,10 @@ def compare(tshark, records):
     for time, values in theirs.items():
         for name, field, read in ELEMENTS:
             text = next((values[f] for f in field.split() if values[f]), '')
-            text = text.split(',')[0]
             wanted = read(text) if text else None
             got = ours[time].get(name)
+            if isinstance(got, dict):
+                got = got['values']
             if name == 'fragmentOffset' and not text:
                 continue  # of IPv6 it is 0 for us
             compared += wanted is not None
@@ -175,6 +225,8 @@ def compare(tshark, records):
 
 if sys.argv[1] == 'make':
     make(sys.argv[2])
+elif sys.argv[1] == 'wlan':
+    make_wlan(sys.argv[2])
 elif sys.argv[1] == 'fields':
     print('\n'.join(name for name, _, _ in ELEMENTS))
 elif sys.argv[1] == 'tshark':

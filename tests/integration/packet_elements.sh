@@ -3,14 +3,16 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What packets tell, element by element, is what tshark says of them: each
-# packet of a capture that scapy makes becomes a record.
+# packet of a capture that scapy makes, of Ethernet and 802.11, becomes a record.
 . "${SRC:-.}/tests/integration/lib.sh"
-need tshark
+need tshark mergecap
 PY=/usr/bin/python3 # that of the system, for its packages
 "$PY" -c 'import scapy' 2>/dev/null || skip "no scapy"
 E=$SRC/tests/integration/packet_elements.py
 
-"$PY" "$E" make "$T/in.pcap" || fail "making packets"
+"$PY" "$E" make "$T/ethernet.pcap" || fail "making packets"
+"$PY" "$E" wlan "$T/wlan.pcap" || fail "making frames"
+mergecap -a -w "$T/in.pcap" "$T/ethernet.pcap" "$T/wlan.pcap" || fail mergecap
 
 fields() {
 	echo "<cacheField><name>t</name><ieName>observationTimeSeconds</ieName>
@@ -28,6 +30,7 @@ cat >"$T/probe.xml" <<END
 <cx:controlSocket>$T/sock</cx:controlSocket>
 <observationPoint><name>point</name><observationDomainId>1</observationDomainId>
 <cx:captureFile>$T/in.pcap</cx:captureFile>
+<cx:nonIp>true</cx:nonIp>
 <selectionProcess>all</selectionProcess></observationPoint>
 <selectionProcess><name>all</name><selector><name>all</name><selectAll/>
 </selector><cache>packets</cache></selectionProcess>

@@ -46,6 +46,11 @@ static const char wlan[] =
 	"000008004500001c000100004011f6ccc0000201c000020200070008"
 	"00087bcb";
 
+static const char beacon[] =
+	"00000e000e00000000028509a000"
+	"80000000ffffffffffff020000000002020000000002000000000000"
+	"000000006400010403010600046e657431";
+
 static const char pbb[] =
 	"02000000000d02000000000a88e7601234560200000000cc02000000"
 	"00dd08004500001c000100004011f6ccc0000201c000020200070008"
@@ -305,6 +310,16 @@ static const struct expected expected[] = {
 	{wlan, 240, NULL},
 	{wlan, 256, NULL},
 	{wlan, 8, "c0000201"},
+	{wlan, 146, NULL},
+	{wlan, 147, NULL},
+	{beacon, 146, "06"},
+	{beacon, 147, "6e657431"},
+	{beacon, 56, "020000000002"},
+	{beacon, 80, "ffffffffffff"},
+	{beacon, 365, NULL},
+	{beacon, 367, NULL},
+	{beacon, 408, "0002"},
+	{beacon, 1, NULL},
 	{pbb, 411, "601234560200000000cc0200000000dd"},
 	{pbb, 412, "00123456"},
 	{pbb, 413, "03"},
@@ -317,6 +332,9 @@ static const struct expected expected[] = {
 	{srh, 497,
 	 "20010db800000000000000000000000a20010db800000000"
 	 "000000000000000b"},
+	{srh, 496,
+	 "0401ee001020010db800000000000000000000000a"
+	 "20010db800000000000000000000000b"},
 	{srh, 498, "01"},
 	{srh, 499,
 	 "110404010120abcd20010db800000000000000000000000a"
@@ -416,16 +434,23 @@ compare(const struct expected *e)
 	CU_ASSERT(same);
 }
 
+static uint32_t
+link_of(const char *packet)
+{
+	return packet == wlan ? 105 : packet == beacon ? 127 : 1;
+}
+
 /* All the elements of one packet in one record. */
 static size_t
 one_packet(struct ie_registry *registry, struct shape_table *shapes,
 	   const struct expected *e, size_t left)
 {
-	static const struct observer_conf conf = {.name = "test", .domain = 7};
+	static const struct observer_conf conf = {
+		.name = "test", .domain = 7, .non_ip = true};
 	struct stage *stage = observer(registry, shapes, &conf);
 	struct frame frame = {
 		.time_ns = TIME_NS,
-		.link = e->packet == wlan ? 105 : 1,
+		.link = link_of(e->packet),
 		.weight = 1,
 		.direction = FRAME_UNKNOWN,
 	};
@@ -498,7 +523,7 @@ test_cut(void)
 				.length = cut,
 				.wire_length = length,
 				.time_ns = TIME_NS,
-				.link = expected[i].packet == wlan ? 105 : 1,
+				.link = link_of(expected[i].packet),
 				.weight = 1,
 				.direction = FRAME_UNKNOWN,
 			};

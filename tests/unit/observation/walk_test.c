@@ -180,9 +180,32 @@ static const struct example links[] = {
 	{"802.11, protected", 105, WLAN("0841") Z8 SNAP IN4, HAS_WLAN, -1, 0,
 	 0},
 	{"802.11, no data", 105, WLAN("4801"), HAS_WLAN, -1, 0, 0},
-	{"802.11, beacon", 105, WLAN("8000") Z8, 0, -1, 0, 0},
+	{"802.11, control", 105, WLAN("b400"), 0, -1, 0, 0},
+	{"802.11, beacon that was cut", 105, WLAN("8000") Z8, HAS_WLAN, -1, 0,
+	 0},
+	{"802.11, beacon", 105,
+	 WLAN("8000") Z8 "00000000"
+			 "000161",
+	 HAS_WLAN | HAS_SSID, -1, 0, 0},
+	{"802.11, probe request, HT control", 105,
+	 WLAN("4080") "00000000"
+		      "0000",
+	 HAS_WLAN | HAS_SSID, -1, 0, 0},
+	{"802.11, SSID that is too long", 105, WLAN("4000") "002161", HAS_WLAN,
+	 -1, 0, 0},
+	{"802.11, authentication", 105, WLAN("b000") "000161", HAS_WLAN, -1, 0,
+	 0},
 	{"radiotap", 127, "0000080000000000" WLAN("0801") SNAP IN4,
 	 HAS_WLAN | IN4_HAS, 40, 17, 0},
+	{"radiotap, 2.4 GHz", 127,
+	 "00000e000e000000"
+	 "0002"
+	 "8509a000" WLAN("0801") SNAP IN4,
+	 HAS_CHANNEL | HAS_WLAN | IN4_HAS, 46, 17, 0},
+	{"radiotap, no channel", 127,
+	 "00000c0008000000"
+	 "8609a000" WLAN("0801") SNAP IN4,
+	 HAS_WLAN | IN4_HAS, 44, 17, 0},
 	{"radiotap, padded", 127,
 	 "000011000300"
 	 "0000" Z8 "20" WLAN("8801") "00000000" SNAP IN4,
