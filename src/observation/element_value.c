@@ -120,8 +120,13 @@ value_ip_payload_length(const struct packet *p)
 
 /*
  * The bit that stands for an option type in ipv4Options (208), or -1. IANA's
- * table numbers them; as RFC 9710 says of its sibling ipv6ExtensionHeaders, bit
- * 0 is taken to be the least significant.
+ * entry contradicts itself: a sentence has option number X at bit X, the table
+ * below it (erratum 1737 of RFC 5102) has the numbers of each octet the other
+ * way round, number 7 at bit 0, and the figure exchanges two more (19 and 20).
+ * We follow the table, which alone names each option with its bit, and which
+ * the sibling ipv6ExtensionHeaders (64) follows too, where nothing contradicts
+ * it. As RFC 9710 says of that one, bit 0 is the least significant. Router
+ * Alert, the option that is common, is bit 20 by the table and the sentence.
  */
 static int
 option_bit(uint8_t type)
