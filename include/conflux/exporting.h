@@ -167,6 +167,15 @@ int exporting_new(struct event_base *base, const struct exporting_conf *conf,
  */
 void exporting_end(struct stage *stage);
 
+/*
+ * Reads certificates, keys and lists of all destinations again, for sessions to
+ * come; what can't be used is logged, and the destination stays as it was. Adds
+ * to the numbers of those that read theirs, and that failed.
+ */
+void exporting_reload(struct stage *stage, unsigned *done, unsigned *failed);
+/* Logs what of it will expire soon. now: seconds, UTC. */
+void exporting_warn_expiry(struct stage *stage, int64_t now);
+
 /* Ledger of one destination (for tests and metrics), brought up to date. */
 const struct ledger *exporting_ledger(struct stage *stage, unsigned index);
 

@@ -81,6 +81,7 @@ struct net_in_ops {
 };
 
 struct net_in_conf {
+	const char *name; /* for messages about secure; or NULL */
 	enum transport transport;
 	const struct addr *local; /* addresses to listen at, port included */
 	unsigned local_count;     /* 0: all IPv6 and IPv4 addresses */
@@ -115,10 +116,12 @@ int net_in_open(struct event_base *base, const struct net_in_conf *conf,
 /* Ends all sessions (closed is called for each). NULL is legal. */
 void net_in_close(struct net_in *in);
 /*
- * Reads the files of secure again, for sessions to come. 0 (also if there are
- * none), or an error: *error says why (to be freed), and nothing has changed.
+ * Reads the files of secure again, for sessions to come. 1: done. 0: there are
+ * none. Or an error: *error says why (to be freed), and nothing has changed.
  */
 int net_in_reload(struct net_in *in, char **error);
+/* See secure_warn_expiry. */
+void net_in_warn_expiry(const struct net_in *in, int64_t now);
 /* The first port it listens at (for port 0 in tests). */
 uint16_t net_in_port(const struct net_in *in);
 /* Iterates over the sessions; *at starts at 0. */
@@ -167,8 +170,9 @@ int net_out_open(struct event_base *base, const struct net_out_conf *conf,
 		 const struct net_out_ops *ops, void *arg,
 		 struct net_out **out, char **error);
 
-/* As net_in_reload. */
+/* As net_in_reload and net_in_warn_expiry. */
 int net_out_reload(struct net_out *out, char **error);
+void net_out_warn_expiry(const struct net_out *out, int64_t now);
 
 /*
  * 0: taken. -EAGAIN: not now, wait for writable. -ENOTCONN: no session.

@@ -51,6 +51,13 @@ int runtime_new(struct event_base *base, const struct conf *conf,
 int runtime_start(struct runtime *runtime);
 
 /*
+ * Reads certificates, keys, revocation lists and pre-shared keys again, for
+ * sessions to come; those that exist go on. What can't be used is logged, and
+ * leaves who needs it as it was.
+ */
+void runtime_reload(struct runtime *runtime);
+
+/*
  * Begins the orderly end: sources stop, meter readers deregister, caches are
  * flushed, exporters drained, within a bounded time. Then ended is called.
  */

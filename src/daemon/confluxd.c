@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
 #include <inttypes.h>
@@ -58,6 +59,7 @@ struct daemon {
 	struct runtime *runtime;
 	struct event *signal[ENDINGS];
 	bool ending;
+	bool terminal;		/* it was started from one */
 	struct event *progress; /* of capture files, on a terminal */
 	uint64_t packets;       /* as shown last */
 	bool shown;
@@ -136,7 +138,6 @@ become(const char *name)
 
 /* ---- running ------------------------------------------------------------- */
 
-/* SIGHUP is that of a terminal which goes away under us. */
 static const struct {
 	int number;
 	const char *name;
@@ -206,11 +207,33 @@ on_ended(void *arg)
 	event_base_loopbreak(((struct daemon *)arg)->base);
 }
 
+static bool
+has_terminal(void)
+{
+	int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/* SIGHUP comes from who changed files, and from a terminal that goes away. */
+static bool
+asks_to_reload(const struct daemon *daemon, int number)
+{
+	return number == SIGHUP && (!daemon->terminal || has_terminal());
+}
+
 static void
 on_signal(evutil_socket_t number, short what, void *arg)
 {
 	struct daemon *daemon = arg;
 
+	if (asks_to_reload(daemon, number)) {
+		log_notice("SIGHUP: reading certificates and keys again");
+		runtime_reload(daemon->runtime);
+		return;
+	}
 	if (daemon->ending)
 		_exit(STATUS_SIGNAL + number);
 	daemon->ending = true;
@@ -222,6 +245,7 @@ on_signal(evutil_socket_t number, short what, void *arg)
 static int
 catch_signals(struct daemon *daemon)
 {
+	daemon->terminal = has_terminal();
 	signal(SIGPIPE, SIG_IGN);
 	/* A file at its limit is an error of the write, not our end. */
 	signal(SIGXFSZ, SIG_IGN);

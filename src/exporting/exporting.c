@@ -283,6 +283,39 @@ exporting_end(struct stage *stage)
 		sink_end(&e->sink[i]);
 }
 
+void
+exporting_reload(struct stage *stage, unsigned *done, unsigned *failed)
+{
+	struct exporting *e = of(stage);
+	char *error;
+	int rc;
+
+	for (unsigned i = 0; i < e->conf.destination_count; i++) {
+		if (!e->sink[i].out)
+			continue;
+		error = NULL;
+		rc = net_out_reload(e->sink[i].out, &error);
+		*done += rc > 0;
+		*failed += rc < 0;
+		if (rc < 0)
+			log_error("exporting: %s/%s: %s; it goes on with what "
+				  "it has",
+				  e->conf.name, e->sink[i].conf->name,
+				  error ? error : strerror(-rc));
+		free(error);
+	}
+}
+
+void
+exporting_warn_expiry(struct stage *stage, int64_t now)
+{
+	struct exporting *e = of(stage);
+
+	for (unsigned i = 0; i < e->conf.destination_count; i++)
+		if (e->sink[i].out)
+			net_out_warn_expiry(e->sink[i].out, now);
+}
+
 const struct ledger *
 exporting_ledger(struct stage *stage, unsigned index)
 {

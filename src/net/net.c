@@ -34,6 +34,14 @@ enum { RETRY_MIN_MS = 50 };
 
 #define TYPE_COUNT (sizeof(in_type) / sizeof(in_type[0]))
 
+static int
+reload(struct secure *secure, char **error)
+{
+	int rc = secure ? secure_reload(secure, error) : 0;
+
+	return secure && rc == 0 ? 1 : rc;
+}
+
 /* ---- in ---------------------------------------------------------------- */
 
 static void
@@ -103,9 +111,11 @@ net_in_open(struct event_base *base, const struct net_in_conf *conf,
 	in->arg = arg;
 	rc = in_conf_copy(&in->conf, conf);
 	if (rc == 0 && conf->secure)
-		rc = secure_new(conf->secure, transport_name(conf->transport),
+		rc = secure_new(conf->secure,
+				conf->name ? conf->name : "collecting",
 				&in->secure, error);
 	in->conf.secure = NULL; /* the caller's */
+	in->conf.name = NULL;
 	if (rc == 0)
 		rc = type->open(in, error);
 	if (rc < 0) {
@@ -130,7 +140,14 @@ net_in_close(struct net_in *in)
 int
 net_in_reload(struct net_in *in, char **error)
 {
-	return in->secure ? secure_reload(in->secure, error) : 0;
+	return reload(in->secure, error);
+}
+
+void
+net_in_warn_expiry(const struct net_in *in, int64_t now)
+{
+	if (in->secure)
+		secure_warn_expiry(in->secure, now);
 }
 
 uint16_t
@@ -326,7 +343,14 @@ net_out_open(struct event_base *base, const struct net_out_conf *conf,
 int
 net_out_reload(struct net_out *out, char **error)
 {
-	return out->secure ? secure_reload(out->secure, error) : 0;
+	return reload(out->secure, error);
+}
+
+void
+net_out_warn_expiry(const struct net_out *out, int64_t now)
+{
+	if (out->secure)
+		secure_warn_expiry(out->secure, now);
 }
 
 int

@@ -5,6 +5,7 @@
  * all collectors (one SO_REUSEPORT group each); files are dealt out.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -170,6 +171,7 @@ add_socket(struct unit *unit, const struct conf_node *node,
 		conf_child(node, "transportLayerSecurity");
 	struct secure_conf secure;
 	const char **names = NULL;
+	char name[256];
 	struct addr *local;
 	int rc;
 
@@ -182,6 +184,9 @@ add_socket(struct unit *unit, const struct conf_node *node,
 	if (tls) {
 		rc = secure_conf_fill(runtime, tls, true, &secure, &names);
 		net.secure = &secure;
+		snprintf(name, sizeof(name), "collecting: %s/%s",
+			 conf_name(unit->node), conf_name(node));
+		net.name = name;
 		net.handshake_ms =
 			(uint32_t)conf_uint(tls, "handshakeTimeout", 0);
 	}

@@ -372,7 +372,7 @@ runtime_start(struct runtime *runtime)
 	for (unsigned i = 0; rc == 0 && i < first->unit_count; i++)
 		if (first->unit[i].kind == UNIT_METER)
 			rc = meter_reader_start(first->unit[i].stage);
-	return rc;
+	return rc < 0 ? rc : reload_start(runtime);
 }
 
 uint16_t
@@ -430,6 +430,7 @@ runtime_free(struct runtime *runtime)
 	changes_free(runtime);
 	meter_engine_free(runtime->meters);
 	agent_close(runtime->agent);
+	reload_stop(runtime);
 	if (runtime->advance)
 		event_free(runtime->advance);
 	free(runtime->worker);

@@ -98,6 +98,7 @@ struct worker {
 	bool stopping;           /* in its own thread */
 	atomic_int order;
 	atomic_bool change;	 /* runtime->change is to be applied */
+	atomic_bool reload;	 /* files are to be read again */
 	bool awaited;		 /* until it has, in the main thread */
 	pthread_mutex_t lock;    /* of the two below */
 	pthread_cond_t parked_changed;
@@ -131,6 +132,9 @@ struct runtime {
 	unsigned target_count;
 	enum phase phase;
 	struct event *advance;
+	struct event *daily; /* see reload_start */
+	/* Of the first worker's, set before the others read theirs. */
+	bool reload_failed;
 	uint64_t phase_ms;       /* when it began */
 	uint64_t moved_ms;       /* when progress last changed */
 	uint64_t progress;       /* of records, see too_long */
@@ -284,6 +288,8 @@ int worker_start(struct worker *worker);
 void worker_order(struct worker *worker, enum worker_order order);
 /* Has it apply runtime->change, and tell so by a barrier. */
 void worker_change(struct worker *worker);
+/* Has it read its files again. */
+void worker_reload(struct worker *worker);
 void worker_join(struct worker *worker);
 /* Parks all but the first; their state may be read until they are let go. */
 void workers_park(struct runtime *runtime);
@@ -327,6 +333,14 @@ void change_apply(struct worker *worker);
 /* The worker has applied it, or has ended. */
 void change_met(void *worker);
 void changes_free(struct runtime *runtime);
+
+/* ---- reload.c ------------------------------------------------------------ */
+
+/* Warns of what expires soon, now and daily. */
+int reload_start(struct runtime *runtime);
+void reload_stop(struct runtime *runtime);
+/* In the thread of the worker. */
+void reload_apply(struct worker *worker);
 
 /* ---- report.c ------------------------------------------------------------ */
 

@@ -190,6 +190,8 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 		change_apply(worker);
 		handover_port_barrier(worker->port);
 	}
+	if (atomic_exchange(&worker->reload, false))
+		reload_apply(worker);
 	if (atomic_load(&worker->order) == WORKER_STOP)
 		begin_stop(worker);
 }
@@ -263,6 +265,13 @@ worker_change(struct worker *worker)
 }
 
 void
+worker_reload(struct worker *worker)
+{
+	atomic_store(&worker->reload, true);
+	wake(worker);
+}
+
+void
 workers_park(struct runtime *runtime)
 {
 	for (unsigned i = 1; i < runtime->worker_count; i++) {
@@ -331,6 +340,7 @@ worker_init(struct worker *worker, struct runtime *runtime, unsigned index)
 	worker->wake_fd = -1;
 	atomic_init(&worker->order, WORKER_RUN);
 	atomic_init(&worker->change, false);
+	atomic_init(&worker->reload, false);
 	pthread_mutex_init(&worker->lock, NULL);
 	pthread_cond_init(&worker->parked_changed, NULL);
 	worker->base = index > 0 ? NULL : runtime->base;

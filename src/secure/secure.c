@@ -388,9 +388,13 @@ secure_reload(struct secure *secure, char **error)
 
 	*error = NULL;
 	rc = load(secure, error);
-	if (rc == 0)
-		secure->generation++;
-	return rc;
+	if (rc < 0)
+		return rc;
+	secure->generation++;
+	/* With what is left of it we would be who we were. */
+	SSL_SESSION_free(secure->session);
+	secure->session = NULL;
+	return 0;
 }
 
 const struct secure_conf *

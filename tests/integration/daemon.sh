@@ -185,13 +185,31 @@ for workers in 1 3; do
 	exact "$T/live$workers.err" "$T/sunk.ipfix"
 done
 
-step "SIGHUP, of a terminal that goes away, ends it in order"
+step "SIGHUP does not end it, but of a terminal that goes away, in order"
 from=$(free_port)
 config hup 1 "$(collector udp "$from" 127.0.0.1)" "$(file_writer "$T/hup.ipfix")"
 start hup "$CONFLUXD" -c "$T/hup.xml"
 wait_port udp "$from"
-stop $PID HUP
-equal "status at SIGHUP" 0 $STATUS
+kill -HUP $PID
+wait_for 5 grep -q "no certificates or keys to read again" "$T/hup.err"
+stop $PID
+equal "status at SIGTERM" 0 $STATUS
+cat >"$T/terminal.py" <<'EOF'
+import os, pty, sys, time
+pid, master = pty.fork()
+if pid == 0:
+    log = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 2)
+    os.execv(sys.argv[2], sys.argv[2:])
+while "collecting:" not in open(sys.argv[1]).read():
+    time.sleep(0.05)
+os.close(master)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+EOF
+: >"$T/terminal.err"
+timeout 30 python3 "$T/terminal.py" "$T/terminal.err" "$CONFLUXD" \
+	-c "$T/hup.xml" || fail "status $? when the terminal goes away"
+matches "in order" "SIGHUP: flushing, then ending" "$T/terminal.err"
 
 step "SIGINT ends it too; without a destination it ends in bounded time"
 from=$(free_port) to=$(free_port)
