@@ -327,6 +327,51 @@ for wrong in wrong unknown; do
 done
 stop $c
 
+# Among them some that never go on, and some that talk nonsense.
+if command -v python3 >/dev/null && ulimit -n 4096 2>/dev/null; then
+	step "1000 sessions at once"
+	collector crowd "$to_exporter
+		<cx:handshakeTimeout>3000</cx:handshakeTimeout>"
+	sed -i 's|</tcpC|<cx:maxConnections>2000</cx:maxConnections>&|' \
+		"$T/crowd.xml"
+	stop $PID
+	start crowd "$CONFLUXD" -c "$T/crowd.xml"
+	c=$PID
+	wait_port tcp "$PORT"
+	cat >"$T/crowd.py" <<-'PYTHON'
+	import os, socket, ssl, struct, sys, time
+	port, folder = int(sys.argv[1]), sys.argv[2]
+	data = open(folder + '/in.ipfix', 'rb').read()
+	data = data[:struct.unpack('>H', data[2:4])[0]]
+	context = ssl.create_default_context(cafile=folder + '/ca.pem')
+	context.load_cert_chain(folder + '/exporter.pem',
+	                        folder + '/exporter.key')
+	sessions, others = [], []
+	for i in range(1000):
+	    if i % 10 == 0:
+	        others.append(socket.create_connection(('127.0.0.1', port)))
+	        if i % 20 == 0:
+	            others[-1].send(os.urandom(300))
+	    s = socket.create_connection(('127.0.0.1', port))
+	    sessions.append(context.wrap_socket(s,
+	                    server_hostname='collector.test'))
+	for s in sessions:
+	    s.send(data)
+	time.sleep(4)
+	for s in sessions:
+	    s.unwrap()
+	PYTHON
+	python3 "$T/crowd.py" "$PORT" "$T" || fail "1000 sessions"
+	"$CONFLUX" status -s "$T/crowd.sock" -j >"$T/status" || fail status
+	matches "those that did not go on" '"cx:failedHandshakes": *100' \
+		"$T/status"
+	stop $c
+	ended crowd $c
+	"$CONFLUX" read -f json "$T/crowd.ipfix" >"$T/crowd.json"
+	[ $(($(lines "$T/crowd.json") % 1000)) -eq 0 ] &&
+		[ -s "$T/crowd.json" ] || fail "records of 1000 sessions"
+fi
+
 step "an exporter that is killed: that it was cut is told"
 collector cut "$to_exporter"
 c=$PID
