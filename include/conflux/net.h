@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole messages in and out over UDP, TCP, TLS and files behind two types
- * (net_in, net_out). Knows nothing of the content:
+ * Whole messages in and out over UDP, TCP, TLS, SCTP and files behind two
+ * types (net_in, net_out). Knows nothing of the content:
  * framing is a function that the user gives. Runs on a libevent base; all
  * callbacks come from its loop, in its thread.
  */
@@ -22,11 +22,30 @@ struct event_base;
 /* Length of the message at p: > 0, 0: more octets needed, < 0: no message. */
 typedef int (*net_frame)(const uint8_t *p, size_t have);
 
+/* Who does SCTP: the system, or a library in this process. */
+enum net_sctp_stack {
+	NET_SCTP_AUTO, /* the system if it can, else the library */
+	NET_SCTP_KERNEL,
+	NET_SCTP_USERLAND,
+};
+
+/* What only SCTP has. Addresses have the port that remote or local has. */
+struct net_sctp_conf {
+	enum net_sctp_stack stack;
+	/* UDP ports of encapsulation (RFC 6951), 0: none. */
+	uint16_t local_udp, remote_udp;
+	uint16_t streams; /* out: to ask for; in: to accept at most */
+	/* Out, instead of remote and local if count is not 0: a host with
+	 * several addresses. */
+	const struct addr *remote, *local;
+	unsigned remote_count, local_count;
+};
+
 /* ---- in ---------------------------------------------------------------- */
 
 /*
- * One Transport Session: a TCP connection, a file, or the datagrams of one
- * (remote, local) address and port pair over UDP.
+ * One Transport Session: a TCP connection, an SCTP association, a file, or the
+ * datagrams of one (remote, local) address and port pair over UDP.
  */
 struct net_session {
 	enum transport transport;
@@ -37,6 +56,9 @@ struct net_session {
 	uint64_t messages, octets;
 	const char *peer;  /* its authenticated name; NULL: not secured */
 	const char *suite; /* version and cipher suite, or NULL */
+	uint32_t association;	  /* SCTP: its id */
+	uint16_t stream;	  /* SCTP: of the message that is handed out */
+	bool unordered;		  /* likewise: others may overtake it */
 	void *user;               /* of the receiver of the callbacks */
 };
 
@@ -64,15 +86,15 @@ struct net_in_ops {
 	void (*closed)(void *arg, struct net_session *session,
 		       const char *reason, size_t lost_octets);
 	/*
-	 * May more be read from sources that can wait (TCP, file)? NULL: yes.
+	 * May more be read from sources that can wait (all but UDP)? NULL: yes.
 	 * Asked before each read; after "no" again within 2 ms.
 	 */
 	bool (*ready)(void *arg);
 	/* Datagrams that the kernel dropped since last time. May be NULL. */
 	void (*dropped)(void *arg, uint64_t datagrams);
 	/*
-	 * A connection (TCP) or a datagram (UDP) of this sender was turned
-	 * away; the log has the details. May be NULL.
+	 * A connection (TCP, SCTP) or a datagram (UDP) of this sender was
+	 * turned away; the log has the details. May be NULL.
 	 */
 	void (*refused)(void *arg, const struct addr *remote,
 			enum net_refusal why);
@@ -90,8 +112,10 @@ struct net_in_conf {
 	unsigned file_count;
 	uint32_t max_sessions;
 	uint32_t session_idle_ms; /* UDP: a session ends after that silence */
-	uint32_t idle_ms;         /* TCP: close after that silence, 0: never */
+	uint32_t idle_ms;	  /* TCP, SCTP: close after that silence, 0:
+				   * never */
 	uint32_t receive_buffer;  /* SO_RCVBUF, 0: the largest we may have */
+	struct net_sctp_conf sctp;
 	/*
 	 * Several workers listen at the same port when workers > 1
 	 * (SO_REUSEPORT); they open theirs in the order of worker, the last
@@ -139,7 +163,8 @@ struct net_out_ops {
 	void (*up)(void *arg);
 	/*
 	 * It is down; reason is text for people. unsent: messages that were
-	 * taken by net_out_send but not yet given to the kernel whole.
+	 * taken by net_out_send but not yet given to the kernel whole, over
+	 * SCTP those of which "undelivered" told.
 	 */
 	void (*down)(void *arg, const char *reason, size_t unsent_messages);
 	void (*writable)(void *arg);
@@ -149,6 +174,13 @@ struct net_out_ops {
 	 * May be called within net_out_send. May be NULL.
 	 */
 	void (*discarded)(void *arg, int error);
+	/*
+	 * SCTP: the number-th message of this session, from 0, is in
+	 * stats.messages and was not delivered after all. error: ETIME when
+	 * its lifetime was over, else the session broke ("down" follows). May
+	 * be NULL.
+	 */
+	void (*undelivered)(void *arg, uint64_t number, int error);
 };
 
 struct net_out_conf {
@@ -162,6 +194,7 @@ struct net_out_conf {
 	uint64_t rate_octets;     /* per second, 0: no limit */
 	/* TLS over TCP; NULL: plain. It is copied, its files are read. */
 	const struct secure_conf *secure;
+	struct net_sctp_conf sctp;
 };
 
 struct net_out;
@@ -182,6 +215,22 @@ void net_out_warn_expiry(const struct net_out *out, int64_t now);
  */
 int net_out_send(struct net_out *out, const uint8_t *message, size_t length);
 
+/*
+ * How a message goes over SCTP. All zero: as net_out_send does it, in order on
+ * stream 0 until it is delivered. Other transports have one way only.
+ */
+struct net_delivery {
+	uint16_t stream; /* < stats.streams */
+	/*
+	 * Need not wait for what was sent before, except for messages that are
+	 * not unordered: it is never delivered before those on its stream.
+	 */
+	bool unordered;
+	uint32_t lifetime_ms; /* then it is given up (RFC 3758), 0: never */
+};
+int net_out_send_as(struct net_out *out, const uint8_t *message, size_t length,
+		    const struct net_delivery *delivery);
+
 /* Messages and octets given to the kernel, session start, peer addresses. */
 struct net_out_stats {
 	bool up;
@@ -194,6 +243,9 @@ struct net_out_stats {
 	/* UDP: octets of a message that the path takes in one packet as far
 	 * as the kernel knows now; 0: unknown, or no datagrams. */
 	uint32_t path_octets;
+	/* SCTP: streams we have in this session, else 1; its id. */
+	uint16_t streams;
+	uint32_t association;
 };
 void net_out_stats(const struct net_out *out, struct net_out_stats *stats);
 
@@ -203,7 +255,8 @@ void net_out_stats(const struct net_out *out, struct net_out_stats *stats);
  */
 uint32_t net_path_octets(const struct net_out_conf *conf);
 
-/* Is everything that was taken with the kernel? (Before an orderly end.) */
+/* Is everything that was taken with the kernel, over SCTP with the peer?
+ * (Before an orderly end.) */
 bool net_out_drained(const struct net_out *out);
 /*
  * Closes in order (TCP: what was taken is sent within linger_ms, for which it

@@ -30,7 +30,8 @@ struct net_in {
 	struct secure *secure; /* NULL: plain */
 };
 
-extern const struct net_in_type net_udp_in, net_tcp_in, net_file_in;
+extern const struct net_in_type net_udp_in, net_tcp_in, net_sctp_in,
+	net_file_in;
 
 static inline bool
 net_in_ready(const struct net_in *in)

@@ -21,12 +21,14 @@
 static const struct net_in_type *const in_type[] = {
 	[TRANSPORT_UDP] = &net_udp_in,
 	[TRANSPORT_TCP] = &net_tcp_in,
+	[TRANSPORT_SCTP] = &net_sctp_in,
 	[TRANSPORT_FILE] = &net_file_in,
 };
 
 static const struct net_out_type *const out_type[] = {
 	[TRANSPORT_UDP] = &net_udp_out,
 	[TRANSPORT_TCP] = &net_tcp_out,
+	[TRANSPORT_SCTP] = &net_sctp_out,
 	[TRANSPORT_FILE] = &net_file_out,
 };
 
@@ -295,6 +297,7 @@ out_init(struct net_out *out, const struct net_out_conf *conf)
 			 conf->secure ? "tls" : transport_name(conf->transport),
 			 addr_format(text, &conf->remote));
 	out->stats.remote = conf->remote;
+	out->stats.streams = 1;
 	out->filled_ms = clock_mono_ms();
 	out->tokens = rate_burst(out);
 	out->refill = evtimer_new(out->base, on_refill, out);
@@ -356,6 +359,15 @@ net_out_warn_expiry(const struct net_out *out, int64_t now)
 int
 net_out_send(struct net_out *out, const uint8_t *message, size_t length)
 {
+	static const struct net_delivery plain;
+
+	return net_out_send_as(out, message, length, &plain);
+}
+
+int
+net_out_send_as(struct net_out *out, const uint8_t *message, size_t length,
+		const struct net_delivery *delivery)
+{
 	int rc;
 
 	if (!out->stats.up)
@@ -365,7 +377,9 @@ net_out_send(struct net_out *out, const uint8_t *message, size_t length)
 		rate_wait(out);
 		return -EAGAIN;
 	}
-	rc = out->type->send(out, message, length);
+	rc = out->type->send_as
+		     ? out->type->send_as(out, message, length, delivery)
+		     : out->type->send(out, message, length);
 	if (rc == 0 && out->conf.rate_octets)
 		out->tokens -= (int64_t)length * 1000;
 	else if (rc == -EAGAIN)

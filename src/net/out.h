@@ -13,6 +13,9 @@ struct net_out_type {
 	int (*open)(struct net_out *out, char **error);
 	int (*send)(struct net_out *out, const uint8_t *message,
 		    size_t length);
+	/* In place of send, where messages can go in several ways. */
+	int (*send_as)(struct net_out *out, const uint8_t *message,
+		       size_t length, const struct net_delivery *delivery);
 	bool (*drained)(const struct net_out *out);
 	/* Called after a failed open, too; all members may be zero then.
 	 * Returns the messages taken that could not be sent. */
@@ -35,7 +38,8 @@ struct net_out {
 	char name[256];     /* of the destination, for log lines */
 };
 
-extern const struct net_out_type net_udp_out, net_tcp_out, net_file_out;
+extern const struct net_out_type net_udp_out, net_tcp_out, net_sctp_out,
+	net_file_out;
 
 /*
  * Milliseconds until the next attempt to connect. Doubles from reconnect_min_ms

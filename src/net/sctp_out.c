@@ -1,0 +1,545 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Messages out over an association that is made again and again (RFC 7011
+ * section 10.2). Each is one user message; nothing is kept here: the stack has
+ * it, or it was not taken. What the stack tells that it could not deliver is
+ * told on, message by message.
+ *
+ * RFC 7011 section 8 wants Templates in order and reliable, and that data does
+ * not come before them. A message that is asked for as "unordered" goes in
+ * order behind them on its stream as long as they may be on their way; if that
+ * stays so for BARRIER_MS, sending pauses for a round trip until all has been
+ * acknowledged.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conflux/clock.h"
+#include "conflux/hash.h"
+#include "conflux/log.h"
+#include "out.h"
+#include "sctp.h"
+#include "socket.h"
+
+enum {
+	SOLID_MS = 10000, /* a session that long starts back-off anew */
+	CONNECT_MS = 15000,
+	RETRY_MIN_MS = 50,
+	BARRIER_MS = 500,
+	EVENTS = 256,	    /* in a row */
+	UNDELIVERED = 4096, /* that are known by number: a power of two */
+	SCRATCH = 4096,	    /* nothing is received but notifications */
+	SEND_BUFFER = 1 << 20,
+};
+
+struct sctp_out {
+	struct net_out out;
+	const struct sctp_stack *stack;
+	struct assoc_endpoint *endpoint;
+	struct assoc *assoc;  /* NULL: between two attempts */
+	struct event *turn;   /* end of the round */
+	struct event *retry;  /* connect again, or it took too long */
+	int error;	      /* of a send, told in the next turn */
+	bool ending;	      /* the peer takes no more */
+	bool full;	      /* the stack is: it will tell */
+	bool barrier;	      /* wait until all is acknowledged */
+	bool ordered;	      /* one that was in order may be on its way */
+	uint64_t ordered_ms;  /* since when, monotonic */
+	bool timed;	      /* there was one with a lifetime */
+	const char *lost;     /* why it is over, when it is */
+	uint32_t wait_ms;     /* of the next back-off */
+	uint64_t up_ms;	      /* monotonic */
+	bool told;	      /* that it is down */
+	uint64_t sent;	      /* messages of this session */
+	uint64_t undelivered; /* of them */
+	uint64_t failed[UNDELIVERED / 64]; /* of the last ones, by number */
+};
+
+static void
+later(struct event *event, uint64_t ms)
+{
+	struct timeval tv = {.tv_sec = (time_t)(ms / 1000),
+			     .tv_usec = (suseconds_t)(ms % 1000) * 1000};
+
+	evtimer_add(event, &tv);
+}
+
+/* ---- the end of a session ---------------------------------------------------
+ */
+
+static void
+close_assoc(struct sctp_out *out)
+{
+	if (out->assoc)
+		out->stack->free(out->assoc);
+	if (out->endpoint)
+		out->stack->close(out->endpoint);
+	out->assoc = NULL;
+	out->endpoint = NULL;
+	out->error = 0;
+	out->lost = NULL;
+	out->ending = out->full = out->barrier = false;
+	out->ordered = out->timed = false;
+}
+
+/* Doubles from minimum to maximum; up to a quarter less, so that many
+ * exporters of one collector don't come back in step. */
+static void
+back_off(struct sctp_out *out)
+{
+	const struct net_out_conf *conf = &out->out.conf;
+	uint32_t min = conf->reconnect_min_ms;
+	uint32_t max = conf->reconnect_max_ms;
+	uint32_t wait;
+
+	if (min < RETRY_MIN_MS)
+		min = RETRY_MIN_MS;
+	if (max < min)
+		max = min;
+	wait = out->wait_ms < min ? min : out->wait_ms;
+	out->wait_ms = wait > max / 2 ? max : wait * 2;
+	if (wait > max)
+		wait = max;
+	later(out->retry, wait - hash_seed() % (wait / 4 + 1));
+}
+
+/* Ends the session or the attempt, and plans the next. */
+static void
+go_down(struct sctp_out *out, const char *reason)
+{
+	size_t undelivered = out->undelivered;
+	bool was_up = out->out.stats.up;
+
+	close_assoc(out);
+	out->out.stats.up = false;
+	out->out.stats.start_ms = 0;
+	if (was_up && clock_mono_ms() - out->up_ms >= SOLID_MS)
+		out->wait_ms = 0;
+	back_off(out);
+	if (was_up || !out->told) {
+		out->told = true;
+		out->out.blocked = false;
+		log_warning("%s: %s", out->out.name, reason);
+		out->out.ops->down(out->out.arg, reason, undelivered);
+	}
+}
+
+/* ---- events -----------------------------------------------------------------
+ */
+
+/*
+ * A message that went in several packets is told of for each of them. number
+ * is the low half of the message's. Returns false if it was told of before.
+ */
+static bool
+first_told(struct sctp_out *out, uint32_t number, uint64_t *whole)
+{
+	uint64_t back = (uint32_t)((uint32_t)out->sent - 1 - number);
+	uint64_t *word, bit;
+
+	if (back >= out->sent)
+		return false;
+	*whole = out->sent - 1 - back;
+	if (back >= UNDELIVERED)
+		return true; /* as far as can be known */
+	word = &out->failed[*whole % UNDELIVERED / 64];
+	bit = UINT64_C(1) << *whole % 64;
+	if (*word & bit)
+		return false;
+	*word |= bit;
+	return true;
+}
+
+static void
+undelivered(struct sctp_out *out, uint32_t number, int error)
+{
+	uint64_t whole;
+
+	if (!first_told(out, number, &whole))
+		return;
+	out->undelivered++;
+	out->out.stats.discarded++;
+	if (out->out.ops->undelivered)
+		out->out.ops->undelivered(out->out.arg, whole, error);
+}
+
+static void
+came_up(struct sctp_out *out, const struct assoc_event *event)
+{
+	struct net_out_stats *stats = &out->out.stats;
+	struct addr remote = out->out.conf.remote;
+
+	evtimer_del(out->retry);
+	stats->streams = event->streams_out ? event->streams_out : 1;
+	if (stats->streams > out->out.conf.sctp.streams)
+		stats->streams = out->out.conf.sctp.streams;
+	out->stack->names(out->assoc, &stats->local, &remote,
+			  &stats->association);
+	out->up_ms = clock_mono_ms();
+	out->sent = out->undelivered = 0;
+	memset(out->failed, 0, sizeof(out->failed));
+	stats->up = true;
+	stats->start_ms = clock_wall_ms();
+	out->told = false;
+	log_info("%s: association up, %u streams", out->out.name,
+		 stats->streams);
+	out->out.ops->up(out->out.arg);
+}
+
+static void
+dry(struct sctp_out *out)
+{
+	bool waits = out->barrier;
+
+	if (!out->stack->idle(out->assoc))
+		return; /* more was sent meanwhile */
+	out->ordered = out->barrier = false;
+	if (waits)
+		net_out_writable(&out->out);
+}
+
+static void
+log_path(const struct sctp_out *out, const struct assoc_event *event)
+{
+	char path[ADDR_TEXT_SIZE];
+
+	log_warning("%s: the address %s %s", out->out.name,
+		    addr_format_host(path, &event->address),
+		    event->usable ? "can be reached again" : "is out of reach");
+}
+
+static void
+take(struct sctp_out *out, const struct assoc_event *event)
+{
+	switch (event->kind) {
+	case ASSOC_UP:
+		if (!out->out.stats.up)
+			came_up(out, event);
+		break;
+	case ASSOC_RESTARTED:
+		out->lost = "the peer began anew";
+		break;
+	case ASSOC_LOST:
+		/* What could not be delivered may be told after it. */
+		if (!out->lost || event->error)
+			out->lost = out->ending
+					    ? "the peer ended the association"
+					    : sctp_lost_reason(event->error);
+		break;
+	case ASSOC_ENDED:
+		out->lost = "the peer ended the association";
+		break;
+	case ASSOC_PEER_ENDS:
+		out->ending = true;
+		break;
+	case ASSOC_UNDELIVERED:
+		undelivered(out, event->number,
+			    out->timed && !out->lost ? ETIME : ECONNRESET);
+		break;
+	case ASSOC_DRY:
+		dry(out);
+		break;
+	case ASSOC_PATH:
+		if (out->out.conf.sctp.remote_count > 1)
+			log_path(out, event);
+		break;
+	default:
+		break; /* a Collecting Process sends nothing */
+	}
+}
+
+/*
+ * Reads events. The session does not go down here: this is called from its
+ * endpoint, which goes down with it.
+ */
+static void
+read_events(struct sctp_out *out)
+{
+	uint8_t scratch[SCRATCH];
+	struct assoc_event event;
+	int rc = 0;
+
+	for (int i = 0; rc == 0 && (i < EVENTS || out->lost); i++) {
+		rc = out->stack->receive(out->assoc, scratch, sizeof(scratch),
+					 &event);
+		if (rc == 0)
+			take(out, &event);
+	}
+	if (rc == -ENOTCONN && !out->lost)
+		out->lost = "the association is over";
+	if (out->lost)
+		event_active(out->turn, EV_TIMEOUT, 0);
+}
+
+static void
+on_ready(void *arg, struct assoc *assoc, bool read, bool write)
+{
+	struct sctp_out *out = arg;
+
+	if (assoc != out->assoc)
+		return;
+	read_events(out);
+	if (write && out->full) {
+		out->full = false;
+		net_out_writable(&out->out);
+	}
+}
+
+static void
+on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	struct sctp_out *out = arg;
+
+	if (!out->assoc)
+		return;
+	read_events(out);
+	if (out->lost)
+		go_down(out, out->lost);
+	else if (out->error)
+		go_down(out, strerror(out->error));
+}
+
+static const struct assoc_ops ops = {
+	.ready = on_ready,
+};
+
+/* ---- connecting
+ * -------------------------------------------------------------- */
+
+static int
+connect_now(struct sctp_out *out, char **error)
+{
+	const struct net_out_conf *conf = &out->out.conf;
+	const struct net_sctp_conf *sctp = &conf->sctp;
+	uint32_t buffer = conf->send_buffer ? conf->send_buffer : SEND_BUFFER;
+	const struct assoc_conf assoc_conf = {
+		.local = sctp->local_count ? sctp->local : &conf->local,
+		.local_count = sctp->local_count ? sctp->local_count
+						 : conf->local.version != 0,
+		.port = conf->local.port,
+		.interface = conf->interface,
+		.local_udp = sctp->local_udp,
+		.remote_udp = sctp->remote_udp,
+		.streams_out = sctp->streams,
+		.streams_in = 1,
+		.send_buffer = buffer,
+		/* What could not be sent comes back through it. */
+		.receive_buffer = 2 * buffer,
+	};
+	int rc = out->stack->open(out->out.base, &assoc_conf, &ops, out,
+				  &out->endpoint, error);
+
+	if (rc < 0)
+		return rc;
+	return out->stack->connect(
+		out->endpoint,
+		sctp->remote_count ? sctp->remote : &conf->remote,
+		sctp->remote_count ? sctp->remote_count : 1, &out->assoc);
+}
+
+static void
+start_connect(struct sctp_out *out)
+{
+	char *error = NULL;
+	int rc = connect_now(out, &error);
+
+	if (rc < 0)
+		go_down(out, error ? error : strerror(-rc));
+	else
+		later(out->retry, CONNECT_MS);
+	free(error);
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct sctp_out *out = arg;
+
+	if (out->assoc)
+		go_down(out, "no answer to the association request");
+	else
+		start_connect(out);
+}
+
+static int
+copy_list(const struct addr **list, unsigned count)
+{
+	struct addr *copy;
+
+	if (!count) {
+		*list = NULL;
+		return 0;
+	}
+	copy = malloc(count * sizeof(*copy));
+	if (copy)
+		memcpy(copy, *list, count * sizeof(*copy));
+	*list = copy;
+	return copy ? 0 : -ENOMEM;
+}
+
+static int
+sctp_out_open(struct net_out *net, char **error)
+{
+	struct sctp_out *out = (struct sctp_out *)net;
+	struct net_sctp_conf *sctp = &net->conf.sctp;
+	int local = copy_list(&sctp->local, sctp->local_count);
+	int remote = copy_list(&sctp->remote, sctp->remote_count);
+
+	out->turn = evtimer_new(net->base, on_turn, out);
+	out->retry = evtimer_new(net->base, on_retry, out);
+	if (!out->turn || !out->retry || local < 0 || remote < 0)
+		return -ENOMEM;
+	if (!sctp->streams)
+		sctp->streams = 1;
+	out->stack = sctp_stack_choose(sctp->stack, error);
+	if (!out->stack)
+		return -EPROTONOSUPPORT;
+	/* In the loop: the owner has not got us yet. */
+	event_active(out->retry, EV_TIMEOUT, 0);
+	return 0;
+}
+
+/* ---- sending
+ * ------------------------------------------------------------------ */
+
+/* May it go unordered? 0, or -EAGAIN: after the barrier. */
+static int
+pass_barrier(struct sctp_out *out, struct net_delivery *delivery)
+{
+	if (out->barrier)
+		return -EAGAIN;
+	if (!delivery->unordered || !out->ordered)
+		return 0;
+	if (clock_mono_ms() - out->ordered_ms >= BARRIER_MS) {
+		out->barrier = true;
+		return -EAGAIN;
+	}
+	delivery->unordered = false;
+	return 0;
+}
+
+static int
+sctp_out_send(struct net_out *net, const uint8_t *message, size_t length,
+	      const struct net_delivery *delivery)
+{
+	struct sctp_out *out = (struct sctp_out *)net;
+	struct assoc_send how = {.delivery = *delivery};
+	bool asked = delivery->unordered;
+	int rc;
+
+	if (out->error || out->lost || out->ending)
+		return -EAGAIN; /* "down" comes soon */
+	rc = pass_barrier(out, &how.delivery);
+	if (rc < 0)
+		return rc;
+	how.number = (uint32_t)out->sent;
+	rc = out->stack->send(out->assoc, message, length, &how);
+	if (rc == -EAGAIN)
+		out->full = true;
+	if (rc == -EAGAIN || rc == -EMSGSIZE)
+		return rc;
+	if (rc < 0) {
+		out->error = -rc;
+		event_active(out->turn, EV_TIMEOUT, 0);
+		return -EAGAIN;
+	}
+	/* The bits are those of the last numbers. */
+	out->failed[out->sent % UNDELIVERED / 64] &=
+		~(UINT64_C(1) << out->sent % 64);
+	out->sent++;
+	out->timed |= delivery->lifetime_ms > 0;
+	if (!asked && !out->ordered) {
+		out->ordered = true;
+		out->ordered_ms = clock_mono_ms();
+	}
+	net->stats.messages++;
+	net->stats.octets += length;
+	return 0;
+}
+
+static bool
+sctp_out_drained(const struct net_out *net)
+{
+	const struct sctp_out *out = (const struct sctp_out *)net;
+
+	return !out->assoc || out->stack->idle(out->assoc);
+}
+
+/* ---- the end
+ * ------------------------------------------------------------------ */
+
+/* Reads events until it is over, or the time is. True: it is over. */
+static bool
+read_to_end(struct sctp_out *out, uint64_t until)
+{
+	uint8_t scratch[SCRATCH];
+	struct assoc_event event;
+	uint64_t now;
+	int rc;
+
+	for (;;) {
+		rc = out->stack->receive(out->assoc, scratch, sizeof(scratch),
+					 &event);
+		if (rc == 0) {
+			/* Nobody is to be woken any more. */
+			out->barrier = false;
+			take(out, &event);
+			continue;
+		}
+		if (rc != -EAGAIN || out->lost)
+			return true;
+		now = clock_mono_ms();
+		if (now >= until)
+			return false;
+		out->stack->wait(out->assoc, (unsigned)(until - now));
+	}
+}
+
+/*
+ * Ends it when all has been acknowledged; else, after linger_ms, it is aborted,
+ * and what was not acknowledged is told.
+ */
+static void
+close_in_order(struct sctp_out *out, unsigned linger_ms)
+{
+	uint64_t until = clock_mono_ms() + linger_ms;
+
+	if (out->stack->shutdown(out->assoc) == 0 && read_to_end(out, until))
+		return;
+	out->lost = NULL;
+	out->stack->abort(out->assoc);
+	read_to_end(out, clock_mono_ms() + 100);
+}
+
+static size_t
+sctp_out_close(struct net_out *net, unsigned linger_ms)
+{
+	struct sctp_out *out = (struct sctp_out *)net;
+	size_t unsent = 0;
+
+	if (net->stats.up) {
+		out->undelivered = 0;
+		close_in_order(out, linger_ms);
+		unsent = out->undelivered;
+	}
+	if (out->stack)
+		close_assoc(out);
+	if (out->turn)
+		event_free(out->turn);
+	if (out->retry)
+		event_free(out->retry);
+	free((void *)net->conf.sctp.local);
+	free((void *)net->conf.sctp.remote);
+	return unsent;
+}
+
+const struct net_out_type net_sctp_out = {
+	.size = sizeof(struct sctp_out),
+	.open = sctp_out_open,
+	.send_as = sctp_out_send,
+	.drained = sctp_out_drained,
+	.close = sctp_out_close,
+};

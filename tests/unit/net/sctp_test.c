@@ -1,0 +1,469 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Messages over SCTP, both ends of ours: by userland SCTP in UDP on loopback,
+ * which needs no privilege, or by the kernel's if SCTP_TEST_STACK is "kernel"
+ * (tests/integration/sctp_kernel.sh runs it so).
+ */
+#include <stdio.h>
+
+#include "peer.h"
+
+enum { STREAMS = 8 };
+
+struct sender {
+	struct net_out *out;
+	unsigned up, down, writable, undelivered;
+	size_t unsent;
+	uint32_t next, stop;
+	size_t length;
+	int error; /* the last one of a send */
+	int why;   /* of the last one not delivered */
+	struct net_delivery delivery;
+	unsigned streams; /* in turn over so many */
+	const char *reason;
+};
+
+static void
+sender_push(struct sender *s)
+{
+	uint8_t message[65535];
+	int rc;
+
+	while (s->next < s->stop) {
+		test_message(message, s->length, s->next);
+		if (s->streams)
+			s->delivery.stream = (uint16_t)(s->next % s->streams);
+		rc = net_out_send_as(s->out, message, s->length, &s->delivery);
+		if (rc < 0) {
+			s->error = rc;
+			return;
+		}
+		s->next++;
+	}
+}
+
+static void
+sender_up(void *arg)
+{
+	struct sender *s = arg;
+
+	s->up++;
+	sender_push(s);
+}
+
+static void
+sender_down(void *arg, const char *reason, size_t unsent)
+{
+	struct sender *s = arg;
+
+	s->down++;
+	s->unsent += unsent;
+	s->reason = reason;
+}
+
+static void
+sender_writable(void *arg)
+{
+	struct sender *s = arg;
+
+	s->writable++;
+	sender_push(s);
+}
+
+static void
+sender_undelivered(void *arg, uint64_t number, int error)
+{
+	struct sender *s = arg;
+
+	CU_ASSERT(number < s->next);
+	s->undelivered++;
+	s->why = error;
+}
+
+static const struct net_out_ops sender_ops = {
+	.up = sender_up,
+	.down = sender_down,
+	.writable = sender_writable,
+	.undelivered = sender_undelivered,
+};
+
+/* ---- the stack
+ * --------------------------------------------------------------- */
+
+static bool
+by_kernel(void)
+{
+	const char *stack = getenv("SCTP_TEST_STACK");
+
+	return stack && strcmp(stack, "kernel") == 0;
+}
+
+/* Of this process: usrsctp has one for all. */
+static uint16_t
+udp_port(void)
+{
+	static uint16_t port;
+	int fd;
+
+	if (!port && !by_kernel()) {
+		fd = test_listen(SOCK_DGRAM, 4, &port);
+		close(fd);
+	}
+	return port;
+}
+
+static struct net_sctp_conf
+sctp_conf(void)
+{
+	return (struct net_sctp_conf){
+		.stack = by_kernel() ? NET_SCTP_KERNEL : NET_SCTP_USERLAND,
+		.local_udp = udp_port(),
+		.remote_udp = udp_port(),
+		.streams = STREAMS,
+	};
+}
+
+static struct net_in *
+open_in(struct event_base *base, struct receiver *r, uint16_t port,
+	uint32_t max)
+{
+	struct net_in_conf conf = {
+		.transport = TRANSPORT_SCTP,
+		.local_count = 1,
+		.max_sessions = max,
+		.receive_buffer = 1 << 20,
+		.sctp = sctp_conf(),
+	};
+	struct net_in *in = NULL;
+	char *error = NULL;
+	struct addr local;
+
+	loopback(&local, 4, port);
+	conf.local = &local;
+	CU_ASSERT_EQUAL_FATAL(
+		net_in_open(base, &conf, &receiver_ops, r, &in, &error), 0);
+	CU_ASSERT_PTR_NULL(error);
+	return in;
+}
+
+static struct net_out_conf
+out_conf(uint16_t port)
+{
+	struct net_out_conf conf = {
+		.transport = TRANSPORT_SCTP,
+		.reconnect_min_ms = 50,
+		.reconnect_max_ms = 100,
+		.sctp = sctp_conf(),
+	};
+
+	loopback(&conf.remote, 4, port);
+	loopback(&conf.local, 4, 0);
+	return conf;
+}
+
+static void
+open_out(struct event_base *base, const struct net_out_conf *conf,
+	 struct sender *s)
+{
+	char *error = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(
+		net_out_open(base, conf, &sender_ops, s, &s->out, &error), 0);
+	CU_ASSERT_PTR_NULL(error);
+}
+
+/* One of each, and count messages from one to the other. */
+struct pair {
+	struct event_base *base;
+	struct receiver r;
+	struct sender s;
+	struct net_in *in;
+};
+
+static void
+pair_open(struct pair *p, size_t length, uint32_t count)
+{
+	struct net_out_conf conf;
+
+	p->base = event_base_new();
+	p->in = open_in(p->base, &p->r, 0, 10);
+	p->s.length = length;
+	p->s.stop = count;
+	conf = out_conf(net_in_port(p->in));
+	open_out(p->base, &conf, &p->s);
+}
+
+static void
+pair_close(struct pair *p)
+{
+	net_out_close(p->s.out, 1000);
+	net_in_close(p->in);
+	event_base_free(p->base);
+	CU_ASSERT_EQUAL(p->r.opened, p->r.closed);
+}
+
+/* ---- tests
+ * --------------------------------------------------------------------- */
+
+static void
+test_in_order(void)
+{
+	struct pair p = {0};
+	struct net_out_stats stats;
+	struct net_session *session;
+	uint32_t at = 0;
+
+	pair_open(&p, 1000, 5000);
+	RUN_UNTIL(p.base, p.r.messages == 5000);
+	CU_ASSERT_EQUAL(p.r.out_of_order, 0);
+	CU_ASSERT_EQUAL(p.r.octets, 5000 * 1000);
+	RUN_UNTIL(p.base, net_out_drained(p.s.out));
+	net_out_stats(p.s.out, &stats);
+	CU_ASSERT_EQUAL(stats.messages, 5000);
+	CU_ASSERT_EQUAL(stats.streams, STREAMS);
+	CU_ASSERT_EQUAL(stats.local.version, 4);
+	session = net_in_next(p.in, &at);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(session);
+	CU_ASSERT_EQUAL(session->transport, TRANSPORT_SCTP);
+	CU_ASSERT(addr_equal_host(&session->remote, &stats.local));
+	CU_ASSERT_EQUAL(session->remote.port, stats.local.port);
+	CU_ASSERT_EQUAL(session->messages, 5000);
+	net_out_close(p.s.out, 1000);
+	p.s.out = NULL;
+	RUN_UNTIL(p.base, p.r.closed == 1);
+	CU_ASSERT_PTR_NULL(p.r.reason);
+	CU_ASSERT_EQUAL(p.s.down, 0);
+	pair_close(&p);
+}
+
+static void
+test_largest(void)
+{
+	struct pair p = {0};
+
+	pair_open(&p, 65535, 40);
+	RUN_UNTIL(p.base, p.r.messages == 40);
+	CU_ASSERT_EQUAL(p.r.out_of_order, 0);
+	CU_ASSERT_EQUAL(p.r.octets, 40 * 65535);
+	pair_close(&p);
+}
+
+/* Streams and "unordered" come through; each stream is in order by itself. */
+static void
+test_streams(void)
+{
+	struct pair p = {0};
+
+	p.s.streams = STREAMS;
+	pair_open(&p, 100, 800);
+	RUN_UNTIL(p.base, p.r.messages == 800);
+	CU_ASSERT(p.r.last.stream < STREAMS);
+	CU_ASSERT_FALSE(p.r.last.unordered);
+	p.s.delivery.unordered = true;
+	p.s.stop = 801;
+	RUN_UNTIL(p.base, net_out_drained(p.s.out));
+	run_for(p.base, 50);
+	sender_push(&p.s);
+	RUN_UNTIL(p.base, p.r.messages == 801);
+	CU_ASSERT_TRUE(p.r.last.unordered);
+	CU_ASSERT_EQUAL(p.r.last.stream, 800 % STREAMS);
+	pair_close(&p);
+}
+
+/* The receiver does not read: the sender is stopped, and nothing is lost. */
+static void
+test_back_pressure(void)
+{
+	struct pair p = {0};
+	uint32_t stuck;
+
+	p.r.busy = true;
+	pair_open(&p, 8000, 2000);
+	run_for(p.base, 300);
+	stuck = p.s.next;
+	CU_ASSERT(stuck < 2000);
+	CU_ASSERT_EQUAL(p.s.error, -EAGAIN);
+	run_for(p.base, 200);
+	CU_ASSERT_EQUAL(p.s.next, stuck);
+	CU_ASSERT_EQUAL(p.r.messages, 0);
+	p.r.busy = false;
+	RUN_UNTIL(p.base, p.r.messages == 2000);
+	CU_ASSERT_EQUAL(p.r.out_of_order, 0);
+	CU_ASSERT_EQUAL(p.s.undelivered, 0);
+	pair_close(&p);
+}
+
+/* The receiver ends in order: what is on its way arrives, and no more. */
+static void
+test_receiver_ends(void)
+{
+	struct pair p = {0};
+	uint16_t port;
+	uint32_t sent;
+
+	pair_open(&p, 1000, 1000);
+	RUN_UNTIL(p.base, p.r.messages == 1000);
+	port = net_in_port(p.in);
+	p.s.stop = 1200;
+	sender_push(&p.s);
+	sent = p.s.next;
+	net_in_close(p.in);
+	CU_ASSERT_EQUAL(p.r.messages, sent);
+	p.s.stop = sent;
+	RUN_UNTIL(p.base, p.s.down == 1);
+	CU_ASSERT_EQUAL(p.s.undelivered, 0);
+	CU_ASSERT_EQUAL(p.s.unsent, 0);
+	/* It comes back, and so do we. */
+	p.s.stop = sent + 10;
+	p.in = open_in(p.base, &p.r, port, 10);
+	RUN_UNTIL(p.base, p.r.messages == sent + 10);
+	CU_ASSERT_EQUAL(p.s.up, 2);
+	pair_close(&p);
+}
+
+/* A session that is turned away breaks: each message that was taken is told. */
+static void
+test_undelivered(void)
+{
+	struct pair p = {0};
+
+	p.r.not_understood = true;
+	pair_open(&p, 10000, 200);
+	RUN_UNTIL(p.base, p.s.down == 1);
+	CU_ASSERT_EQUAL(p.s.why, ECONNRESET);
+	CU_ASSERT(p.s.undelivered > 0);
+	CU_ASSERT(p.s.undelivered < p.s.next);
+	CU_ASSERT_EQUAL(p.s.unsent, p.s.undelivered);
+	CU_ASSERT_STRING_EQUAL(p.s.reason, "the peer aborted the association");
+	CU_ASSERT_STRING_EQUAL(p.r.reason, "a message was not understood");
+	pair_close(&p);
+}
+
+/* RFC 3758: what is not delivered within its lifetime is given up. */
+static void
+test_lifetime(void)
+{
+	struct pair p = {0};
+
+	p.r.busy = true;
+	p.s.delivery.lifetime_ms = 100;
+	pair_open(&p, 8000, 2000);
+	run_for(p.base, 1000);
+	p.r.busy = false;
+	RUN_UNTIL(p.base, p.s.next == 2000);
+	RUN_UNTIL(p.base, p.r.messages + p.s.undelivered == 2000);
+	CU_ASSERT(p.s.undelivered > 0);
+	CU_ASSERT_EQUAL(p.s.why, ETIME);
+	CU_ASSERT_EQUAL(p.s.down, 0);
+	pair_close(&p);
+}
+
+static void
+test_refused(void)
+{
+	struct pair p = {0};
+	struct net_out_conf conf;
+	struct sender other = {.length = 100, .stop = 1};
+	uint16_t port;
+
+	p.base = event_base_new();
+	p.in = open_in(p.base, &p.r, 0, 1);
+	port = net_in_port(p.in);
+	conf = out_conf(port);
+	p.s.length = 100;
+	p.s.stop = 1;
+	open_out(p.base, &conf, &p.s);
+	RUN_UNTIL(p.base, p.r.messages == 1);
+	open_out(p.base, &conf, &other);
+	RUN_UNTIL(p.base, p.r.refused > 0 && other.down > 0);
+	CU_ASSERT_EQUAL(p.r.opened, 1);
+	CU_ASSERT_EQUAL(p.s.down, 0);
+	net_out_close(other.out, 0);
+	pair_close(&p);
+}
+
+/* Nobody is there: told once, tried again. */
+static void
+test_nobody(void)
+{
+	struct event_base *base = event_base_new();
+	struct sender s = {.length = 100, .stop = 1};
+	struct receiver r = {0};
+	struct net_out_conf conf;
+	struct net_in *in = open_in(base, &r, 0, 10);
+	uint16_t port = net_in_port(in);
+
+	net_in_close(in);
+	conf = out_conf(port);
+	open_out(base, &conf, &s);
+	RUN_UNTIL(base, s.down == 1);
+	run_for(base, 300);
+	CU_ASSERT_EQUAL(s.down, 1);
+	in = open_in(base, &r, port, 10);
+	RUN_UNTIL(base, r.messages == 1);
+	net_out_close(s.out, 1000);
+	net_in_close(in);
+	event_base_free(base);
+}
+
+static void
+test_many(void)
+{
+	enum { MANY = 40 };
+	struct event_base *base = event_base_new();
+	static struct sender s[MANY];
+	struct receiver r = {0};
+	struct net_in *in = open_in(base, &r, 0, MANY);
+	struct net_out_conf conf = out_conf(net_in_port(in));
+
+	for (int i = 0; i < MANY; i++) {
+		s[i].length = 500;
+		s[i].stop = 50;
+		open_out(base, &conf, &s[i]);
+	}
+	RUN_UNTIL(base, r.messages == MANY * 50);
+	CU_ASSERT_EQUAL(r.opened, MANY);
+	for (int i = 0; i < MANY; i++)
+		net_out_close(s[i].out, 1000);
+	RUN_UNTIL(base, r.closed == MANY);
+	net_in_close(in);
+	event_base_free(base);
+}
+
+/* Unordered data never overtakes what was sent in order before it. */
+static void
+test_barrier(void)
+{
+	struct pair p = {0};
+
+	pair_open(&p, 60000, 3);
+	RUN_UNTIL(p.base, p.s.up == 1);
+	p.s.delivery.unordered = true;
+	p.s.length = 100;
+	p.s.stop = 10;
+	sender_push(&p.s);
+	RUN_UNTIL(p.base, p.r.messages == 10);
+	CU_ASSERT_EQUAL(p.r.out_of_order, 0);
+	pair_close(&p);
+}
+
+static const struct unit_test tests[] = {
+	{"in order", test_in_order},
+	{"the largest messages", test_largest},
+	{"streams", test_streams},
+	{"back-pressure", test_back_pressure},
+	{"the receiver ends", test_receiver_ends},
+	{"undelivered", test_undelivered},
+	{"lifetime", test_lifetime},
+	{"refused", test_refused},
+	{"nobody is there", test_nobody},
+	{"many", test_many},
+	{"unordered after ordered", test_barrier},
+};
+
+int
+main(void)
+{
+	return unit_run("sctp", tests, UNIT_COUNT(tests));
+}
