@@ -29,6 +29,9 @@ enum net_sctp_stack {
 	NET_SCTP_USERLAND,
 };
 
+/* Messages of an association that may be on their way at a time. */
+enum { NET_SCTP_FLIGHT = 16384 };
+
 /* What only SCTP has. Addresses have the port that remote or local has. */
 struct net_sctp_conf {
 	enum net_sctp_stack stack;
@@ -176,9 +179,9 @@ struct net_out_ops {
 	void (*discarded)(void *arg, int error);
 	/*
 	 * SCTP: the number-th message of this session, from 0, is in
-	 * stats.messages and was not delivered after all. error: ETIME when
-	 * its lifetime was over, else the session broke ("down" follows). May
-	 * be NULL.
+	 * stats.messages and was not delivered after all; it is one of the
+	 * last NET_SCTP_FLIGHT. error: ETIME when its lifetime was over, else
+	 * the session broke ("down" follows). May be NULL.
 	 */
 	void (*undelivered)(void *arg, uint64_t number, int error);
 };

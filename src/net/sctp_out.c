@@ -10,7 +10,8 @@
  * not come before them. A message that is asked for as "unordered" goes in
  * order behind them on its stream as long as they may be on their way; if that
  * stays so for BARRIER_MS, sending pauses for a round trip until all has been
- * acknowledged.
+ * acknowledged. So it does when the messages since the last such moment are as
+ * many as can be told apart.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -29,9 +30,8 @@ enum {
 	CONNECT_MS = 15000,
 	RETRY_MIN_MS = 50,
 	BARRIER_MS = 500,
-	EVENTS = 256,	    /* in a row */
-	UNDELIVERED = 4096, /* that are known by number: a power of two */
-	SCRATCH = 4096,	    /* nothing is received but notifications */
+	EVENTS = 256,	/* in a row */
+	SCRATCH = 4096, /* nothing is received but notifications */
 	SEND_BUFFER = 1 << 20,
 };
 
@@ -54,8 +54,9 @@ struct sctp_out {
 	uint64_t up_ms;	      /* monotonic */
 	bool told;	      /* that it is down */
 	uint64_t sent;	      /* messages of this session */
+	uint64_t idle_at;     /* so many had been sent when it was idle */
 	uint64_t undelivered; /* of them */
-	uint64_t failed[UNDELIVERED / 64]; /* of the last ones, by number */
+	uint64_t failed[NET_SCTP_FLIGHT / 64]; /* of the last, by number */
 };
 
 static void
@@ -140,12 +141,10 @@ first_told(struct sctp_out *out, uint32_t number, uint64_t *whole)
 	uint64_t back = (uint32_t)((uint32_t)out->sent - 1 - number);
 	uint64_t *word, bit;
 
-	if (back >= out->sent)
+	if (back >= out->sent || back >= NET_SCTP_FLIGHT)
 		return false;
 	*whole = out->sent - 1 - back;
-	if (back >= UNDELIVERED)
-		return true; /* as far as can be known */
-	word = &out->failed[*whole % UNDELIVERED / 64];
+	word = &out->failed[*whole % NET_SCTP_FLIGHT / 64];
 	bit = UINT64_C(1) << *whole % 64;
 	if (*word & bit)
 		return false;
@@ -179,7 +178,7 @@ came_up(struct sctp_out *out, const struct assoc_event *event)
 	out->stack->names(out->assoc, &stats->local, &remote,
 			  &stats->association);
 	out->up_ms = clock_mono_ms();
-	out->sent = out->undelivered = 0;
+	out->sent = out->undelivered = out->idle_at = 0;
 	memset(out->failed, 0, sizeof(out->failed));
 	stats->up = true;
 	stats->start_ms = clock_wall_ms();
@@ -189,14 +188,25 @@ came_up(struct sctp_out *out, const struct assoc_event *event)
 	out->out.ops->up(out->out.arg);
 }
 
+/* Is all acknowledged? What was sent since an event told so may not be. */
+static bool
+settled(struct sctp_out *out)
+{
+	if (!out->stack->idle(out->assoc))
+		return false;
+	out->ordered = false;
+	out->idle_at = out->sent;
+	return true;
+}
+
 static void
 dry(struct sctp_out *out)
 {
 	bool waits = out->barrier;
 
-	if (!out->stack->idle(out->assoc))
-		return; /* more was sent meanwhile */
-	out->ordered = out->barrier = false;
+	if (!settled(out))
+		return;
+	out->barrier = false;
 	if (waits)
 		net_out_writable(&out->out);
 }
@@ -405,19 +415,26 @@ sctp_out_open(struct net_out *net, char **error)
 /* ---- sending
  * ------------------------------------------------------------------ */
 
-/* May it go unordered? 0, or -EAGAIN: after the barrier. */
+/* Must all be acknowledged before this one goes? */
+static bool
+must_wait(const struct sctp_out *out, const struct net_delivery *delivery)
+{
+	if (out->sent - out->idle_at >= NET_SCTP_FLIGHT)
+		return true;
+	return delivery->unordered && out->ordered &&
+	       clock_mono_ms() - out->ordered_ms >= BARRIER_MS;
+}
+
+/* May it go, and unordered? 0, or -EAGAIN: later. */
 static int
 pass_barrier(struct sctp_out *out, struct net_delivery *delivery)
 {
+	if (!out->barrier && must_wait(out, delivery))
+		out->barrier = !settled(out);
 	if (out->barrier)
 		return -EAGAIN;
-	if (!delivery->unordered || !out->ordered)
-		return 0;
-	if (clock_mono_ms() - out->ordered_ms >= BARRIER_MS) {
-		out->barrier = true;
-		return -EAGAIN;
-	}
-	delivery->unordered = false;
+	if (out->ordered)
+		delivery->unordered = false;
 	return 0;
 }
 
@@ -447,7 +464,7 @@ sctp_out_send(struct net_out *net, const uint8_t *message, size_t length,
 		return -EAGAIN;
 	}
 	/* The bits are those of the last numbers. */
-	out->failed[out->sent % UNDELIVERED / 64] &=
+	out->failed[out->sent % NET_SCTP_FLIGHT / 64] &=
 		~(UINT64_C(1) << out->sent % 64);
 	out->sent++;
 	out->timed |= delivery->lifetime_ms > 0;

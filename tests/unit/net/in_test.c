@@ -608,7 +608,7 @@ test_in_use(void)
 			-EADDRINUSE);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error, "127.0.0.1:"));
 	free(error);
-	conf.transport = TRANSPORT_SCTP;
+	conf.transport = TRANSPORT_SNMP;
 	CU_ASSERT_EQUAL(net_in_open(base, &conf, &receiver_ops, &r, &second,
 				    &error),
 			-EPROTONOSUPPORT);
