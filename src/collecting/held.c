@@ -1,10 +1,10 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /*
- * Data Sets that came before their template, over UDP in any message before
- * it (RFC 7011 section 8.4 lets a collector keep them for a while), else in the
- * same message. Copies wait in the order they came and are read, with their own
- * export time, when the template arrives.
+ * Data Sets that came before their template, over UDP and SCTP in any message
+ * before it (RFC 7011 section 8.4 lets a collector keep them for a while), else
+ * in the same message. Copies wait in the order they came and are read, with
+ * their own export time, when the template arrives.
  *
  * The memory of all of them is bounded. A session may hold as much as is left
  * free for the others, so that one exporter cannot take it all; the oldest sets
@@ -21,7 +21,8 @@
 
 struct held {
 	TAILQ_ENTRY(held) link;
-	uint64_t message;  /* number in its domain */
+	struct stream *stream; /* that it came on */
+	uint64_t message;      /* number in its domain */
 	uint64_t since_ms; /* monotonic */
 	struct arrival arrival;
 	uint32_t derived; /* records by the sequence number, 0: not known */
@@ -54,8 +55,8 @@ unknown_of(struct domain *domain, const struct held *held)
 {
 	if (held->message == domain->now.message)
 		return &domain->now;
-	if (held->message == domain->unknown.message)
-		return &domain->unknown;
+	if (held->message == held->stream->unknown.message)
+		return &held->stream->unknown;
 	return NULL;
 }
 
@@ -98,6 +99,7 @@ held_add(struct domain *domain, const struct set *set,
 	held = malloc(octets);
 	if (!held)
 		return false;
+	held->stream = domain->stream;
 	held->message = domain->now.message;
 	held->since_ms = c->now_ms;
 	held->arrival = *arrival;
@@ -120,6 +122,7 @@ settle(struct domain *domain, const struct held *held, uint32_t records,
        bool options, uint32_t bad)
 {
 	struct unknown *unknown = unknown_of(domain, held);
+	struct sequence *sequence = &held->stream->sequence;
 	uint32_t more, read = records + !!bad;
 
 	if (!unknown) {
@@ -131,7 +134,7 @@ settle(struct domain *domain, const struct held *held, uint32_t records,
 			return;
 		}
 		/* Fewer than derived: the rest never arrived. */
-		domain->sequence.account.lost += more;
+		sequence->account.lost += more;
 		domain->ledger.lost[LOSS_SEQUENCE_GAP] += more;
 		domain->session->process->stage.ledger
 			.lost[LOSS_SEQUENCE_GAP] += more;
@@ -145,9 +148,9 @@ settle(struct domain *domain, const struct held *held, uint32_t records,
 		domain->options += options ? records : 0;
 		return;
 	}
-	if (options && domain->sequence.rule == RULE_DATA)
+	if (options && sequence->rule == RULE_DATA)
 		records = 0;
-	sequence_learnt(&domain->sequence, held->length - bad, records);
+	sequence_learnt(sequence, held->length - bad, records);
 }
 
 void
@@ -207,7 +210,7 @@ void
 held_derived(struct domain *domain, uint32_t records)
 {
 	static const enum loss reason[2] = {LOSS_NO_TEMPLATE, LOSS_MALFORMED};
-	struct unknown *u = &domain->unknown;
+	struct unknown *u = &domain->stream->unknown;
 	uint64_t total = (uint64_t)u->octets[0] + u->octets[1] + u->held;
 	uint64_t octets = 0, given = 0;
 	struct held *held;

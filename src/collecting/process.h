@@ -34,8 +34,9 @@ enum complaint {
 
 enum {
 	LOG_BUCKETS = 32, /* exporters are spread over so many log limits */
-	PLANS = 64,       /* cache of options plans, a power of two */
+	PLANS = 64,	  /* cache of options plans, a power of two */
 	TEMPLATE_SESSIONS = 256, /* with all the Templates of max_templates */
+	STREAMS_MAX = 1024,	 /* of all domains of a session, SCTP */
 };
 
 /* Of a session; those of ended sessions are added up in the receiver. */
@@ -83,15 +84,26 @@ struct arrival {
 	uint64_t received_ms; /* wall clock */
 };
 
+/* RFC 7011 section 3.1: each stream of SCTP counts its records by itself. */
+struct stream {
+	SLIST_ENTRY(stream) link;
+	uint16_t number;
+	uint64_t messages;
+	struct sequence sequence;
+	struct unknown unknown; /* of the last message in order */
+};
+
 struct domain {
 	struct scope scope; /* first: see domain_template_shape */
 	struct session *session;
-	struct sequence sequence;
+	struct stream first; /* the first that was seen; all, but with SCTP */
+	SLIST_HEAD(, stream) others;
+	struct stream *stream; /* of the message that is read */
+	bool uncounted;	       /* its numbers are not looked at */
 	struct ledger ledger;
 	uint64_t messages;
 	uint64_t used_ms; /* monotonic, last message */
-	struct unknown unknown; /* of the last message in order */
-	struct unknown now;     /* of the message that is read */
+	struct unknown now;	   /* of the message that is read */
 	uint32_t records, options; /* in the message that is read */
 	struct held_list held;
 	uint64_t held_ids; /* bit id % 64 of each held set */
@@ -110,6 +122,7 @@ struct session {
 	struct table domains;
 	struct domain *last; /* of the last message */
 	struct table options;
+	uint32_t streams; /* others than the first of a domain */
 	uint32_t learnt; /* elements */
 	uint32_t options_octets;
 	uint32_t held_octets;
@@ -189,6 +202,14 @@ account_lost(struct domain *domain, enum loss reason, uint64_t records)
 
 /* Found or made; NULL: a bound is reached, or no memory. */
 struct domain *session_domain(struct session *session, uint32_t id);
+
+/* ---- stream.c ---------------------------------------------------------- */
+
+/* Sets domain->stream to that of the session's message. */
+void stream_choose(struct domain *domain);
+void streams_free(struct domain *domain);
+/* Of all streams. */
+struct sequence_account streams_account(const struct domain *domain);
 
 /* ---- sflow.c ----------------------------------------------------------- */
 

@@ -136,17 +136,47 @@ report_options(const struct domain *domain, struct report *report)
 }
 
 static void
+report_stream(const struct stream *stream, struct report *report)
+{
+	report_item(report);
+	report_uint(report, "cx:stream", stream->number);
+	report_uint(report, "messages", stream->messages);
+	report_uint(report, "cx:sequenceLost", stream->sequence.account.lost);
+	report_uint(report, "cx:reordered", stream->sequence.account.late);
+	report_close(report);
+}
+
+static void
+report_streams(const struct domain *domain, struct report *report)
+{
+	const struct stream *stream;
+
+	if (domain->scope.transport != TRANSPORT_SCTP)
+		return;
+	report_list(report, "cx:streams");
+	report_stream(&domain->first, report);
+	SLIST_FOREACH(stream, &domain->others, link)
+	{
+		if (!report_room(report))
+			break;
+		report_stream(stream, report);
+	}
+	report_end_list(report);
+}
+
+static void
 report_domain(const struct domain *domain, struct report *report)
 {
-	const struct sequence *s = &domain->sequence;
+	const struct sequence *s = &domain->first.sequence;
+	const struct sequence_account account = streams_account(domain);
 
 	report_item(report);
 	report_uint(report, "observationDomainId", domain->scope.domain);
 	report_uint(report, "messages", domain->messages);
-	report_uint(report, "cx:sequenceLost", s->account.lost);
-	report_uint(report, "cx:reordered", s->account.late);
+	report_uint(report, "cx:sequenceLost", account.lost);
+	report_uint(report, "cx:reordered", account.late);
 	report_uint(report, "cx:duplicates", s->duplicates);
-	report_uint(report, "cx:restarts", s->account.restarts);
+	report_uint(report, "cx:restarts", account.restarts);
 	if (s->rule != RULE_RECORDS)
 		report_text(report, "cx:sequenceCounts",
 			    sequence_rule_name(s->rule));
@@ -154,6 +184,7 @@ report_domain(const struct domain *domain, struct report *report)
 		report_time(report, "systemInitTimeMilliseconds",
 			    domain->scope.system_init_ms);
 	ledger_report(&domain->ledger, report);
+	report_streams(domain, report);
 	report_options(domain, report);
 	report_close(report);
 }
@@ -202,6 +233,8 @@ report_session(const struct session *session, struct report *report)
 		report_text(report, "cx:peer", net->peer);
 		report_text(report, "cx:cipherSuite", net->suite);
 	}
+	if (net->transport == TRANSPORT_SCTP)
+		report_uint(report, "sctpAssocId", net->association);
 	report_text(report, "status", "active");
 	report_uint(report, "rate", session->rate);
 	report_uint(report, "bytes", counters->octets);

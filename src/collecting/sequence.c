@@ -143,7 +143,7 @@ gap_fill(struct sequence *s, uint32_t start, uint32_t records, uint64_t now_ms)
 		uint32_t before = start - gap.start;
 
 		if (before >= gap.length ||
-		    now_ms - gap.since_ms > SEQUENCE_GAP_MS)
+		    (!s->patient && now_ms - gap.since_ms > SEQUENCE_GAP_MS))
 			continue;
 		if (records > gap.length - before)
 			records = gap.length - before;

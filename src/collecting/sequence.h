@@ -1,10 +1,11 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sequence numbers of one Observation Domain in one Transport Session.
+ * The sequence numbers of one Observation Domain in one Transport Session, and
+ * over SCTP in one of its streams.
  *
  * RFC 7011 section 3.1: the number in a message is the count, modulo 2^32, of
- * all Data Records sent before this message in the domain and session; records
+ * all Data Records sent before this message in domain and session; records
  * of Options Templates are Data Records too. So the next number is known once
  * the records of a message have been counted, and the difference is what was
  * lost. What we make of it:
@@ -36,8 +37,8 @@
 #include "conflux/message.h"
 
 enum {
-	SEQUENCE_GAPS = 8,      /* open at a time */
-	SEQUENCE_SEEN = 16,     /* datagrams remembered to know a copy */
+	SEQUENCE_GAPS = 32,	/* open at a time */
+	SEQUENCE_SEEN = 16,	/* datagrams remembered to know a copy */
 	SEQUENCE_GAP_MS = 5000, /* a gap is not filled after that */
 };
 
@@ -81,6 +82,7 @@ struct sequence_message {
 
 struct sequence {
 	bool started;
+	bool patient;	      /* what is missing may come at any time */
 	uint8_t rule;         /* enum sequence_rule */
 	bool doubted;         /* some guess has hits */
 	uint8_t seen_at;

@@ -6,8 +6,8 @@
  * Templates are known per session and Observation Domain. A message that is
  * malformed is discarded from the malformed place on; what stood before it is
  * used. RFC 7011 section 10.4 wants a TCP connection that carried one to be
- * reset; a file has no way to send it again, so it is read on as long as its
- * messages can be told apart.
+ * reset, section 10.2 an SCTP association; a file has no way to send it again,
+ * so it is read on as long as its messages can be told apart.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -42,6 +42,7 @@ domain_free(struct domain *domain)
 {
 	options_drop(domain);
 	held_drop(domain);
+	streams_free(domain);
 	stage_pass_scope_end(&domain->session->process->stage, &domain->scope);
 	free(domain);
 }
@@ -102,6 +103,8 @@ domain_new(struct session *session, uint32_t id, uint32_t hash)
 	domain->scope.template_shape = domain_template_shape;
 	domain->session = session;
 	TAILQ_INIT(&domain->held);
+	SLIST_INIT(&domain->others);
+	domain->stream = &domain->first;
 	if (table_add(&session->domains, hash, domain)) {
 		free(domain);
 		return NULL;
@@ -249,7 +252,7 @@ read_set(struct domain *domain, const struct set *set,
 static void
 account_sequence(struct domain *domain, const struct sequence_account *before)
 {
-	const struct sequence_account *now = &domain->sequence.account;
+	const struct sequence_account *now = &domain->stream->sequence.account;
 	struct ledger *sum = &domain->session->process->stage.ledger;
 	struct counters *counters = &domain->session->counters;
 
@@ -274,22 +277,23 @@ end_sequence(struct domain *domain, const struct message_header *header)
 			   domain->now.octets[UNKNOWN_MALFORMED] +
 			   domain->now.held,
 	};
-	struct sequence_account before = domain->sequence.account;
-	struct sequence_result result = sequence_end(
-		&domain->sequence, &message, session->process->now_ms);
+	struct stream *stream = domain->stream;
+	struct sequence *sequence = &stream->sequence;
+	struct sequence_account before = sequence->account;
+	struct sequence_result result =
+		sequence_end(sequence, &message, session->process->now_ms);
 
 	if (result.verdict == SEQUENCE_NEXT && !message.unknown &&
-	    !domain->unknown.message &&
-	    domain->sequence.account.late == before.late)
+	    !stream->unknown.message && sequence->account.late == before.late)
 		return; /* as it should be */
 	account_sequence(domain, &before);
 	held_derived(domain, result.derived);
 	if (result.verdict != SEQUENCE_LATE) {
-		domain->unknown = domain->now;
+		stream->unknown = domain->now;
 		if (!message.unknown)
-			domain->unknown.message = 0;
+			stream->unknown.message = 0;
 	}
-	if (result.rule_changed && domain->sequence.rule == RULE_RECORDS)
+	if (result.rule_changed && sequence->rule == RULE_RECORDS)
 		complain(session, COMPLAINT_SEQUENCE,
 			 "domain %u: its sequence numbers count Data Records "
 			 "again: loss can be told",
@@ -299,10 +303,9 @@ end_sequence(struct domain *domain, const struct message_header *header)
 			 "domain %u: its sequence numbers count %s, not Data "
 			 "Records: %s",
 			 domain->scope.domain,
-			 sequence_rule_name(domain->sequence.rule),
-			 sequence_tells_loss(&domain->sequence)
-				 ? "loss is told by that"
-				 : "loss cannot be told");
+			 sequence_rule_name(sequence->rule),
+			 sequence_tells_loss(sequence) ? "loss is told by that"
+						       : "loss cannot be told");
 	else if (result.verdict == SEQUENCE_GAP)
 		complain(session, COMPLAINT_SEQUENCE,
 			 "domain %u: %u Data Records before sequence number "
@@ -380,7 +383,10 @@ bad_rest(struct domain *domain, const struct message_reader *reader,
 		 "domain %u: a message is malformed (%s): its last %u octets "
 		 "are discarded, at least 1 record is lost",
 		 domain->scope.domain, reader->reason, octets);
-	return session->net->transport == TRANSPORT_TCP ? -EBADMSG : 0;
+	return session->net->transport == TRANSPORT_TCP ||
+			       session->net->transport == TRANSPORT_SCTP
+		       ? -EBADMSG
+		       : 0;
 }
 
 static void
@@ -447,13 +453,15 @@ read_message(struct session *session, const uint8_t *message, size_t octets,
 		return 0;
 	}
 	if (net->transport == TRANSPORT_UDP &&
-	    sequence_duplicate(&domain->sequence, &reader.header, message)) {
+	    sequence_duplicate(&domain->first.sequence, &reader.header,
+			       message)) {
 		session->counters.duplicates++;
 		session->counters.discarded++;
 		*used = length;
 		return 0;
 	}
 	domain->used_ms = session->process->now_ms;
+	stream_choose(domain);
 	domain->now = (struct unknown){.message = ++domain->messages};
 	domain->records = 0;
 	domain->options = 0;
@@ -465,12 +473,15 @@ read_message(struct session *session, const uint8_t *message, size_t octets,
 		*used = octets;
 	}
 	/*
-	 * Over UDP a template may come late. Over TCP and in a file what comes
-	 * late is another template, so data waits to the end of its message.
+	 * Over UDP a template may come late, and over SCTP on another stream
+	 * (RFC 7011 section 8.4). Over TCP and in a file what comes late is
+	 * another template, so data waits to the end of its message.
 	 */
-	if (net->transport != TRANSPORT_UDP && domain->held_ids)
+	if (net->transport != TRANSPORT_UDP &&
+	    net->transport != TRANSPORT_SCTP && domain->held_ids)
 		held_drop(domain);
-	end_sequence(domain, &reader.header);
+	if (!domain->uncounted)
+		end_sequence(domain, &reader.header);
 	return error;
 }
 
