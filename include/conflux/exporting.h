@@ -3,19 +3,19 @@
 /*
  * The Exporting Process: the last stage of a pipeline. It takes batches of any
  * shape from any scope and sends them as IPFIX Messages (RFC 7011) over UDP,
- * TCP or into a file (RFC 5655), or as JSON lines, to one or more destinations.
- * Data Records are copied, never decoded; Template ids, Observation Domain IDs,
- * sequence numbers and Export Times are its own.
+ * TCP, SCTP or into a file (RFC 5655), or as JSON lines, to one or more
+ * destinations. Data Records are copied, never decoded; Template ids,
+ * Observation Domain IDs, sequence numbers and Export Times are its own.
  *
  * Observation Domains: each scope gets one of the out-domains. A scope that
- * ends gives it back; Templates of it are then withdrawn (TCP only, RFC 7011
- * 8.1 and 8.4). Scopes of the process itself (caches: exporter.version 0) with
- * the same domain share one.
+ * ends gives it back; Templates of it are then withdrawn (TCP and SCTP only,
+ * RFC 7011 8.1 and 8.4). Scopes of the process itself (caches: exporter.version
+ * 0) with the same domain share one.
  *
  * What is not forwarded: options records whose scope holds a templateId (145),
  * because the ids in them are those of the sender. They count as filtered.
- * Flow keys are told by our own flowKeys options instead. Options of our own are
- * sent only if the configuration asks for them.
+ * Flow keys are told by our own flowKeys options instead. Options of our own
+ * are sent only if the configuration asks for them.
  *
  * Structured data (RFC 6313) names Templates within records. If the scope tells
  * their shapes (template_shape), the ids are replaced by ours.
@@ -26,9 +26,10 @@
  * destination: in = exported + lost + held, where exported is what the kernel
  * has taken, and held what waits in an unfinished message, in the queue or in
  * the sender; a message that was not given whole to the kernel before its
- * session went down is lost (LOSS_DESTINATION_DOWN). Options records that the
- * process makes itself are in no ledger, but in "records" of the session and
- * in the sequence numbers.
+ * session went down is lost (LOSS_DESTINATION_DOWN). Over SCTP exported is what
+ * was delivered, and what may still turn out not to have been. Options records
+ * that the process makes itself are in no ledger, but in "records" of the
+ * session and in the sequence numbers.
  */
 #ifndef CONFLUX_EXPORTING_H
 #define CONFLUX_EXPORTING_H
@@ -51,6 +52,7 @@ enum exporting_mode {
 enum exporting_kind {
 	EXPORTING_UDP,
 	EXPORTING_TCP,
+	EXPORTING_SCTP,
 	EXPORTING_FILE,
 	EXPORTING_JSON, /* a file of JSON lines, "-": standard output */
 };
@@ -118,6 +120,13 @@ struct exporting_destination {
 	uint32_t template_refresh_ms, options_template_refresh_ms;
 	uint32_t template_refresh_packets, options_template_refresh_packets;
 	uint64_t queue_octets; /* bound of messages that wait */
+	/*
+	 * SCTP only: Flow Records may come in any order; they are given up
+	 * after that time, 0: never; each Template has a stream for itself as
+	 * long as there are enough (RFC 6526), in which case all is in order.
+	 */
+	bool unordered, stream_per_template;
+	uint32_t lifetime_ms;
 };
 
 struct exporting_options {

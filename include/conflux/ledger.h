@@ -14,19 +14,20 @@
 #include "conflux/text.h"
 
 enum loss {
-	LOSS_NO_TEMPLATE,      /* data whose template never came */
+	LOSS_NO_TEMPLATE, /* data whose template never came */
 	LOSS_MALFORMED,
-	LOSS_SEQUENCE_GAP,     /* not counted as in: never arrived */
-	LOSS_KERNEL_DROP,      /* likewise: socket buffer overrun (messages) */
+	LOSS_SEQUENCE_GAP, /* not counted as in: never arrived */
+	LOSS_KERNEL_DROP,  /* likewise: socket buffer overrun (messages) */
 	LOSS_QUEUE_FULL,
 	LOSS_CACHE_FULL,
 	LOSS_DESTINATION_DOWN,
-	LOSS_TOO_LONG,         /* a record longer than a message may be */
-	LOSS_LIMIT,            /* a configured bound of sessions, domains, ... */
+	LOSS_TOO_LONG, /* a record longer than a message may be */
+	LOSS_LIMIT,    /* a configured bound of sessions, domains, ... */
 	LOSS_NO_MEMORY,
-	LOSS_WRITE_ERROR,      /* disk full and the like */
-	LOSS_INTERFACE_DROP,   /* not counted as in: dropped by an interface */
-	LOSS_OVERLOAD,         /* metering was stopped because of overload */
+	LOSS_WRITE_ERROR,    /* disk full and the like */
+	LOSS_INTERFACE_DROP, /* not counted as in: dropped by an interface */
+	LOSS_OVERLOAD,	     /* metering was stopped because of overload */
+	LOSS_LIFETIME,	     /* not delivered in its time (SCTP) */
 	LOSS_COUNT,
 };
 

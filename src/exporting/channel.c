@@ -10,6 +10,12 @@
  * until collectors have forgotten it (8.4). So ids are given out in turn from
  * 256 to 65534 and round again, skipping those that are in use or whose
  * withdrawal has not been sent yet.
+ *
+ * Streams of SCTP: a Template and its data go on one stream, so that neither
+ * has to wait for the other (8.4 would allow others). That is the stream of the
+ * domain; or each Template has its own as RFC 6526 wants it, and then a message
+ * has data of one Template only. The Templates that its lists name (RFC 6313)
+ * then are on that stream, too, beside those that other data may have.
  */
 #include <stdlib.h>
 
@@ -27,10 +33,20 @@ id_hash(uint16_t id)
 	return (uint32_t)hash_u64(id, 0);
 }
 
+/* A Template of this shape, for data or for lists on a stream. */
+struct shape_key {
+	const struct shape *shape;
+	const struct out_template *user; /* of the lists, or NULL */
+};
+
 static bool
 shape_equal(const void *item, const void *key)
 {
-	return ((const struct out_template *)item)->shape == key;
+	const struct out_template *t = item;
+	const struct shape_key *k = key;
+
+	return t->shape == k->shape && t->inner == (k->user != NULL) &&
+	       (!k->user || t->stream == k->user->stream);
 }
 
 static bool
@@ -63,10 +79,16 @@ channel_get(struct sink *s, const struct domain *domain)
 	if (c)
 		return c;
 	c = calloc(1, sizeof(*c));
-	if (!c)
+	if (c)
+		c->sequence =
+			calloc(s->conf->net.sctp.streams, sizeof(*c->sequence));
+	if (!c || !c->sequence) {
+		free(c);
 		return NULL;
+	}
 	c->sink = s;
 	c->number = domain->number;
+	c->stream = (uint16_t)domain->index;
 	c->next_id = SET_DATA_MIN;
 	s->channel[domain->index] = c;
 	return c;
@@ -92,17 +114,20 @@ channel_free(struct channel *c)
 	table_fini(&c->by_id);
 	table_fini(&c->by_shape);
 	table_fini(&c->told);
+	free(c->sequence);
 	free(c);
 }
 
-uint32_t
-channel_sequence(struct channel *c)
+/* RFC 7011 section 3.1: streams of SCTP count by themselves. */
+uint32_t *
+channel_sequence(struct channel *c, uint16_t stream)
 {
 	if (c->epoch != c->sink->epoch) {
 		c->epoch = c->sink->epoch;
-		c->sequence = 0;
+		for (unsigned i = 0; i < c->sink->conf->net.sctp.streams; i++)
+			c->sequence[i] = 0;
 	}
-	return c->sequence;
+	return &c->sequence[stream];
 }
 
 /* ---- Templates ---------------------------------------------------------- */
@@ -131,6 +156,8 @@ out_template_free(struct out_template *t)
 	struct out_template *user;
 	uint32_t at = 0;
 
+	if (t->reliability)
+		out_template_free(t->reliability);
 	table_remove(&t->channel->by_id, id_hash(t->id), t);
 	while (t->used && (user = table_next(&t->channel->by_id, &at)))
 		forget_use(user, t);
@@ -208,7 +235,7 @@ free_id(struct channel *c)
 }
 
 static struct out_template *
-template_make(struct channel *c, const struct shape *shape)
+template_new(struct channel *c, const struct shape *shape, uint16_t stream)
 {
 	uint16_t id = free_id(c);
 	struct out_template *t = id ? calloc(1, sizeof(*t)) : NULL;
@@ -216,6 +243,7 @@ template_make(struct channel *c, const struct shape *shape)
 	if (!t)
 		return NULL;
 	t->id = id;
+	t->stream = stream;
 	t->channel = c;
 	t->shape = shape;
 	describe(t);
@@ -223,12 +251,43 @@ template_make(struct channel *c, const struct shape *shape)
 		free(t);
 		return NULL;
 	}
-	if (table_add(&c->by_shape, shape->hash, t)) {
-		table_remove(&c->by_id, id_hash(id), t);
-		free(t);
+	shape_hold(shape);
+	return t;
+}
+
+/* Where Templates have streams of their own they are given out in turn. */
+static uint16_t
+choose_stream(struct channel *c)
+{
+	struct sink *s = c->sink;
+
+	if (!s->conf->stream_per_template)
+		return c->stream;
+	return s->next_stream++ % s->conf->net.sctp.streams;
+}
+
+static struct out_template *
+template_make(struct channel *c, const struct shape_key *key)
+{
+	const struct out_template *user = key->user;
+	struct out_template *t = template_new(
+		c, key->shape, user ? user->stream : choose_stream(c));
+	bool told = c->sink->conf->stream_per_template && !user;
+
+	if (!t)
+		return NULL;
+	t->inner = user != NULL;
+	if (told)
+		t->reliability = template_new(
+			c,
+			c->sink->exporting
+				->option_shape[OPTION_SHAPE_DATA_RELIABILITY],
+			t->stream);
+	if ((told && !t->reliability) ||
+	    table_add(&c->by_shape, key->shape->hash, t)) {
+		out_template_free(t);
 		return NULL;
 	}
-	shape_hold(shape);
 	return t;
 }
 
@@ -236,32 +295,51 @@ template_make(struct channel *c, const struct shape *shape)
 bool
 channel_template_room(const struct channel *c)
 {
-	return c->by_id.count < 2 * c->sink->exporting->conf.max_templates;
+	const struct sink *s = c->sink;
+
+	return c->by_id.count < s->exporting->conf.max_templates *
+					(s->conf->stream_per_template ? 4 : 2);
+}
+
+static struct out_template *
+find_or_make(struct channel *c, const struct shape_key *key)
+{
+	struct out_template *t =
+		table_find(&c->by_shape, key->shape->hash, shape_equal, key);
+
+	return t ? t : template_make(c, key);
 }
 
 struct out_template *
 channel_template_own(struct channel *c, const struct shape *shape)
 {
-	struct out_template *t = table_find(&c->by_shape, shape->hash,
-					    shape_equal, shape);
+	return find_or_make(c, &(struct shape_key){.shape = shape});
+}
 
-	return t ? t : template_make(c, shape);
+struct out_template *
+channel_template_inner(struct out_template *user, const struct shape *shape)
+{
+	struct channel *c = user->channel;
+	bool apart = c->sink->conf->stream_per_template;
+
+	return find_or_make(c, &(struct shape_key){shape, apart ? user : NULL});
 }
 
 struct out_template *
 channel_template(struct channel *c, const struct shape *shape)
 {
 	uint32_t max = c->sink->exporting->conf.max_templates;
+	const struct shape_key key = {.shape = shape};
 	struct out_template *t = c->last;
 
 	if (t && t->shape == shape)
 		return t;
-	t = table_find(&c->by_shape, shape->hash, shape_equal, shape);
+	t = table_find(&c->by_shape, shape->hash, shape_equal, &key);
 	if (!t) {
 		if (c->by_shape.count >= max)
 			evict(c);
 		if (channel_template_room(c))
-			t = template_make(c, shape);
+			t = template_make(c, &key);
 	}
 	if (t)
 		c->last = t;
@@ -296,33 +374,56 @@ channel_begin(struct channel *c)
 	message_begin(&c->writer, c->buffer, s->max_message, c->number);
 	c->begun_ms = s->exporting->now_ms;
 	c->export_time = 0;
+	c->reliable = false;
 	TAILQ_INSERT_TAIL(&s->open, c, open);
 	s->open_count++;
 	return true;
+}
+
+/*
+ * RFC 7011 section 10.2: partial reliability is for messages of Data Sets only,
+ * and here only for those of Flow Records: what options say is needed to
+ * understand others. A message that may come out of order goes on the stream
+ * of its Templates all the same, since net lets it wait for them.
+ */
+static struct net_delivery
+delivery(const struct channel *c)
+{
+	const struct exporting_destination *conf = c->sink->conf;
+	struct net_delivery d = {.stream = c->filling};
+
+	if (conf->kind == EXPORTING_SCTP && !c->reliable) {
+		d.unordered = conf->unordered;
+		d.lifetime_ms = conf->lifetime_ms;
+	}
+	return d;
 }
 
 void
 channel_finish(struct channel *c)
 {
 	struct sink *s = c->sink;
-	uint32_t records = c->writer.records;
+	struct queue_entry entry = {
+		.channel = c,
+		.delivery = delivery(c),
+		.records = c->writer.records,
+	};
 	uint8_t *buffer = c->buffer;
-	uint32_t length;
 
 	if (!c->writer.length)
 		return;
-	length = message_end(&c->writer,
-			     c->export_time
-				     ? c->export_time
-				     : (uint32_t)(clock_wall_ms() / 1000));
+	entry.length = message_end(
+		&c->writer, c->export_time
+				    ? c->export_time
+				    : (uint32_t)(clock_wall_ms() / 1000));
 	c->writer.length = 0;
 	c->buffer = NULL;
 	TAILQ_REMOVE(&s->open, c, open);
 	s->open_count--;
-	if (records) {
-		s->open_records -= records;
+	if (entry.records) {
+		s->open_records -= entry.records;
 		c->finished++;
-		sink_message(s, c, buffer, length, records);
+		sink_message(s, &entry, buffer);
 	}
 	sink_buffer_give(s, buffer);
 }
@@ -361,6 +462,7 @@ copy(struct channel *c, struct out_template *t, const struct batch *batch,
 
 	memcpy(p, batch->base + from, to - from);
 	c->sink->open_records += n;
+	c->reliable |= t->options;
 	t->last_message = c->finished + 1;
 	for (uint16_t k = 0; k < t->uses_count; k++)
 		if (!t->uses[k]->retired)
@@ -383,6 +485,8 @@ ready_message(struct channel *c, const struct out_template *t,
 	if (c->writer.length && time && c->export_time &&
 	    c->export_time != time)
 		channel_finish(c);
+	if (c->writer.length && c->filling != t->stream)
+		channel_finish(c);
 	if (!c->writer.length) {
 		if (!sink_admit(c->sink)) {
 			*loss = c->sink->up ? LOSS_QUEUE_FULL
@@ -393,6 +497,7 @@ ready_message(struct channel *c, const struct out_template *t,
 			*loss = LOSS_NO_MEMORY;
 			return false;
 		}
+		c->filling = t->stream;
 	}
 	if (time)
 		c->export_time = time;

@@ -40,6 +40,9 @@ int
 control_send(struct sink *s)
 {
 	struct channel *c = s->control_channel;
+	const struct net_delivery delivery = {.stream = s->control_stream %
+							s->streams};
+	uint32_t *sequence;
 	bool sent;
 	int r;
 
@@ -49,13 +52,15 @@ control_send(struct sink *s)
 		s->control_length =
 			message_end(&s->control,
 				    (uint32_t)(clock_wall_ms() / 1000));
-	message_set_sequence(s->control_buffer, channel_sequence(c));
+	sequence = channel_sequence(c, delivery.stream);
+	message_set_sequence(s->control_buffer, *sequence);
 	/* Our own records are in no ledger, so there are 0 for the account. */
-	r = sink_send(s, s->control_buffer, s->control_length, 0, &sent);
+	r = sink_send(s, s->control_buffer, s->control_length, 0, &delivery,
+		      &sent);
 	if (r)
 		return r;
 	if (sent) {
-		c->sequence += s->control.records;
+		*sequence += s->control.records;
 		c->messages++;
 		c->octets += s->control_length;
 		s->records += s->control.records;
@@ -64,14 +69,16 @@ control_send(struct sink *s)
 	return 0;
 }
 
-/* Begins a message for this channel, or goes on with the one begun. */
+/* Begins a message for this Template, or goes on with the one begun. */
 static int
-control_begin(struct sink *s, struct channel *c)
+control_begin(struct sink *s, const struct out_template *t)
 {
+	struct channel *c = t->channel;
 	int r;
 
 	if (s->control.length &&
-	    (s->control_channel != c || s->control_length)) {
+	    (s->control_channel != c || s->control_stream != t->stream ||
+	     s->control_length)) {
 		r = control_send(s);
 		if (r)
 			return r;
@@ -80,17 +87,18 @@ control_begin(struct sink *s, struct channel *c)
 		message_begin(&s->control, s->control_buffer, s->max_message,
 			      c->number);
 		s->control_channel = c;
+		s->control_stream = t->stream;
 	}
 	return 0;
 }
 
 /* Begins the next message, because this one is full. */
 static int
-control_next(struct sink *s, struct channel *c)
+control_next(struct sink *s, const struct out_template *t)
 {
 	int r = control_send(s);
 
-	return r ? r : control_begin(s, c);
+	return r ? r : control_begin(s, t);
 }
 
 /* ---- Templates ------------------------------------------------------------ */
@@ -125,21 +133,68 @@ mark_sent(struct sink *s, struct out_template *t)
 	t->sent_messages = s->messages;
 }
 
+static int
+add_definition(struct sink *s, const struct out_template *t)
+{
+	int r = control_begin(s, t);
+
+	if (r)
+		return r;
+	if (message_add_template(&s->control, t->id, t->shape) != -ENOSPC)
+		return 0;
+	r = control_next(s, t);
+	if (r == 0)
+		message_add_template(&s->control, t->id, t->shape);
+	return r;
+}
+
+static int
+add_record(struct sink *s, const struct out_template *t, const uint8_t *record,
+	   uint32_t length)
+{
+	int r = control_begin(s, t);
+
+	if (r == 0 && message_room(&s->control, t->id) < length)
+		r = control_next(s, t);
+	if (r)
+		return r;
+	if (message_room(&s->control, t->id) >= length)
+		memcpy(message_add_data(&s->control, t->id, length, 1), record,
+		       length);
+	return 0;
+}
+
+/*
+ * RFC 6526 section 4.2: between a Template and its data the stream is told
+ * whether all of the data will be delivered.
+ */
+static int
+add_reliability(struct sink *s, struct out_template *t)
+{
+	bool reliable = t->options || !s->conf->lifetime_ms;
+	uint8_t record[3];
+	int r = add_definition(s, t->reliability);
+
+	wire_put16(record, t->id);
+	record[2] = reliable ? 1 : 2;
+	if (r == 0)
+		r = add_record(s, t->reliability, record, sizeof(record));
+	if (r == 0)
+		t->reliability->records++;
+	return r;
+}
+
 int
 control_add_template(struct sink *s, struct out_template *t)
 {
 	int r = options_types(s, t);
 
 	if (r == 0)
-		r = control_begin(s, t->channel);
+		r = add_definition(s, t);
+	if (r == 0 && t->reliability)
+		r = add_reliability(s, t);
 	if (r)
 		return r;
-	if (message_add_template(&s->control, t->id, t->shape) == -ENOSPC) {
-		r = control_next(s, t->channel);
-		if (r)
-			return r;
-		message_add_template(&s->control, t->id, t->shape);
-	}
 	mark_sent(s, t);
 	return options_keys(s, t);
 }
@@ -181,15 +236,9 @@ control_add_record(struct sink *s, struct channel *c,
 	if (is_due(s, t))
 		r = control_add_template(s, t);
 	if (r == 0)
-		r = control_begin(s, c);
-	if (r == 0 && message_room(&s->control, t->id) < length)
-		r = control_next(s, c);
+		r = add_record(s, t, record, length);
 	if (r)
 		return r;
-	if (message_room(&s->control, t->id) < length)
-		return 0;
-	memcpy(message_add_data(&s->control, t->id, length, 1), record,
-	       length);
 	t->records++;
 	t->accessed_ms = s->exporting->wall_ms;
 	return 0;
@@ -213,30 +262,35 @@ control_refresh(struct sink *s, uint64_t now_ms)
 	return 0;
 }
 
+static int
+add_withdrawal(struct sink *s, const struct out_template *t)
+{
+	uint16_t set = t->options ? SET_OPTIONS_TEMPLATE : SET_TEMPLATE;
+	int r = control_begin(s, t);
+
+	if (r == 0 && message_add_withdrawal(&s->control, set, t->id)) {
+		r = control_next(s, t);
+		if (r == 0)
+			message_add_withdrawal(&s->control, set, t->id);
+	}
+	return r;
+}
+
 int
 control_withdraw(struct sink *s)
 {
 	struct out_template *t;
-	int r;
+	int r = 0;
 
 	while ((t = STAILQ_FIRST(&s->ending)) &&
 	       t->channel->gone >= t->last_message) {
-		if (s->conf->kind == EXPORTING_TCP && s->up &&
-		    t->epoch == s->epoch) {
-			uint16_t set = t->options ? SET_OPTIONS_TEMPLATE
-						  : SET_TEMPLATE;
-
-			r = control_begin(s, t->channel);
-			if (r)
-				return r;
-			if (message_add_withdrawal(&s->control, set, t->id)) {
-				r = control_next(s, t->channel);
-				if (r)
-					return r;
-				message_add_withdrawal(&s->control, set,
-						       t->id);
-			}
+		if (sink_reliable(s) && s->up && t->epoch == s->epoch) {
+			r = add_withdrawal(s, t);
+			if (r == 0 && t->reliability)
+				r = add_withdrawal(s, t->reliability);
 		}
+		if (r)
+			return r;
 		STAILQ_REMOVE_HEAD(&s->ending, ending);
 		out_template_free(t);
 	}

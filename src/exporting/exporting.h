@@ -72,6 +72,7 @@ struct out_template {
 	const struct shape *shape; /* held */
 	struct channel *channel;
 	uint16_t id;
+	uint16_t stream; /* SCTP: modulo those of the session */
 	bool options;
 	bool retired;          /* no new data; goes when its data has gone */
 	bool relative;         /* fields relative to the Export Time */
@@ -79,6 +80,10 @@ struct out_template {
 	bool too_long;         /* its definition does not fit a message */
 	bool lists;            /* has structured data (RFC 6313) */
 	bool used;             /* a list has named it */
+	bool inner;	       /* it is for lists on its stream only */
+	/* RFC 6526: the Options Template by which its stream is told how its
+	 * data goes; NULL: there is none. Not in by_shape. */
+	struct out_template *reliability;
 	struct out_template **uses; /* that its lists have named */
 	uint16_t uses_count;
 	uint32_t epoch;        /* session it was sent in last, 0: none */
@@ -104,8 +109,9 @@ struct told {
 struct channel {
 	struct sink *sink;
 	uint32_t number;   /* Observation Domain ID */
+	uint16_t stream;   /* SCTP: modulo those of the session */
 	uint32_t epoch;    /* session that the sequence belongs to */
-	uint32_t sequence; /* Data Records sent in it */
+	uint32_t *sequence; /* Data Records sent in it, by stream */
 	uint64_t finished; /* messages */
 	uint64_t gone;     /* of them, sent or lost */
 	uint64_t messages, records, octets; /* sent */
@@ -115,6 +121,8 @@ struct channel {
 	uint8_t *buffer;
 	uint64_t begun_ms;
 	uint32_t export_time; /* that it must have, 0: when it is finished */
+	uint16_t filling;     /* its stream */
+	bool reliable;	      /* it has more than Flow Records */
 	TAILQ_ENTRY(channel) open;
 	/* Templates: by shape those in use, by id the retired ones too. */
 	struct out_template *last; /* last used */
@@ -133,6 +141,9 @@ struct out_template *channel_template(struct channel *channel,
 /* For our own options: no bound, nothing has to make room for it. */
 struct out_template *channel_template_own(struct channel *channel,
 					  const struct shape *shape);
+/* For what the lists of a Template name. */
+struct out_template *channel_template_inner(struct out_template *user,
+					    const struct shape *shape);
 bool channel_template_room(const struct channel *channel);
 struct out_template *channel_template_by_id(struct channel *channel,
 					    uint16_t id);
@@ -142,8 +153,11 @@ void out_template_free(struct out_template *t);
 void channel_finish(struct channel *channel);
 /* The scope has ended: its Templates are withdrawn after their data. */
 void channel_end(struct channel *channel);
-/* The sequence number for the next message in the present session. */
-uint32_t channel_sequence(struct channel *channel);
+/*
+ * The sequence number for the next message on this stream in the present
+ * session; to be counted on by its records.
+ */
+uint32_t *channel_sequence(struct channel *channel, uint16_t stream);
 
 /* Which records of a batch were taken: a bit each. */
 struct taken {
@@ -166,6 +180,7 @@ void lists_rewrite(struct out_template *t, const struct scope *scope,
 
 struct queue_entry {
 	struct channel *channel; /* NULL: JSON lines */
+	struct net_delivery delivery; /* its stream: modulo the session's */
 	uint32_t length;
 	uint32_t records;
 };
@@ -191,7 +206,8 @@ void queue_fini(struct queue *queue);
 /* ---- sink.c ------------------------------------------------------------- */
 
 enum {
-	FLIGHT_MAX = 4096, /* messages with net_out that are not yet sent */
+	/* Messages with net_out whose fate may still be told. */
+	FLIGHT_MAX = NET_SCTP_FLIGHT,
 	JSON_OCTETS = 60000,
 };
 
@@ -214,6 +230,8 @@ struct sink {
 	bool up, ready, pumping, was_up;
 	bool queue_full;         /* records are being refused now */
 	uint32_t epoch;          /* sessions so far */
+	uint16_t streams;	 /* of the session */
+	uint16_t next_stream;	 /* for a Template of its own stream */
 	uint64_t up_ms, down_ms; /* monotonic, of the last change */
 	uint64_t discontinuity_ms;
 	uint32_t max_message;
@@ -233,13 +251,19 @@ struct sink {
 	struct message_writer control;
 	uint8_t *control_buffer;
 	struct channel *control_channel;
+	uint16_t control_stream;
 	uint32_t control_length; /* > 0: it is finished, but not yet sent */
 	struct out_template_list sent[2]; /* Templates, Options Templates */
 	struct out_template_queue ending;
 	struct option_round *round; /* one for each conf.options */
-	/* Records of each message that net_out has, oldest at head. */
+	/*
+	 * Records of each message given to net_out, by its number: of those
+	 * that are not yet sent, the oldest is flight_head. Those before may
+	 * still come back (SCTP).
+	 */
 	uint32_t flight[FLIGHT_MAX];
-	uint32_t flight_head, flight_count;
+	uint64_t flight_head, flight_first; /* of this session */
+	uint32_t flight_count;
 	uint64_t flight_records;
 	uint64_t kernel_messages; /* of net_out_stats, as of the last look */
 	/* JSON. */
@@ -248,6 +272,7 @@ struct sink {
 	uint64_t text_begun_ms;
 	/* For the report and the statistics options. */
 	uint64_t messages, records, octets, refused_messages;
+	uint64_t undelivered; /* records, SCTP: in this session */
 	uint64_t rate_ms, rate_octets, rate;
 	uint64_t lost_records, lost_packets, lost_octets;
 	uint64_t lost_first_ms, lost_last_ms; /* wall clock */
@@ -272,15 +297,23 @@ bool sink_congested(const struct sink *sink);
 bool sink_healthy(const struct sink *sink);
 /* May a new message be begun? */
 bool sink_admit(struct sink *sink);
+/* Are its sessions told of Templates in order, and of their end? */
+static inline bool
+sink_reliable(const struct sink *sink)
+{
+	return sink->conf->kind == EXPORTING_TCP ||
+	       sink->conf->kind == EXPORTING_SCTP;
+}
 /* A finished message, sent at once or queued. */
-void sink_message(struct sink *sink, struct channel *channel,
-		  uint8_t *message, uint32_t length, uint32_t records);
+void sink_message(struct sink *sink, const struct queue_entry *entry,
+		  uint8_t *message);
 /*
  * Gives one message to net_out. 0: it is done with (sent, or lost and counted);
  * *sent tells which. -EAGAIN: later.
  */
 int sink_send(struct sink *sink, const uint8_t *message, uint32_t length,
-	      uint32_t records, bool *sent);
+	      uint32_t records, const struct net_delivery *delivery,
+	      bool *sent);
 /* Sends what can be sent now. */
 void sink_pump(struct sink *sink);
 /* Brings the ledger up to date with what the kernel has taken. */
@@ -326,6 +359,7 @@ enum option_shape {
 	OPTION_SHAPE_KEYS,
 	OPTION_SHAPE_METERING,
 	OPTION_SHAPE_RELIABILITY,
+	OPTION_SHAPE_DATA_RELIABILITY, /* RFC 6526 */
 	OPTION_SHAPE_COUNT,
 };
 

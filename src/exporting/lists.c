@@ -65,7 +65,7 @@ rewrite_id(void *arg, size_t at)
 
 	/* Nothing may have to make room now: a message is being filled. */
 	if (shape && channel_template_room(c))
-		t = channel_template_own(c, shape);
+		t = channel_template_inner(rw->user, shape);
 	if (t && (t->too_long || !add_use(rw->user, t)))
 		t = NULL;
 	wire_put16(p, t ? t->id : ID_UNKNOWN);

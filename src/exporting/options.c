@@ -50,7 +50,8 @@ struct option_layout {
 };
 
 static const struct option_layout layout[OPTION_SHAPE_COUNT] = {
-	[OPTION_SHAPE_TYPE] = {2, 8,
+	[OPTION_SHAPE_TYPE] = {2,
+			       8,
 			       {{IE_privateEnterpriseNumber, 4},
 				{IE_informationElementId, 2},
 				{IE_informationElementDataType, 1},
@@ -59,20 +60,25 @@ static const struct option_layout layout[OPTION_SHAPE_COUNT] = {
 				{IE_informationElementRangeBegin, 8},
 				{IE_informationElementRangeEnd, 8},
 				{IE_informationElementName, IE_VARIABLE}}},
-	[OPTION_SHAPE_KEYS] = {1, 2,
+	[OPTION_SHAPE_KEYS] = {1,
+			       2,
 			       {{IE_templateId, 2}, {IE_flowKeyIndicator, 8}}},
-	[OPTION_SHAPE_METERING] = {1, 4,
+	[OPTION_SHAPE_METERING] = {1,
+				   4,
 				   {{IE_observationDomainId, 4},
 				    {IE_exportedMessageTotalCount, 8},
 				    {IE_exportedFlowRecordTotalCount, 8},
 				    {IE_exportedOctetTotalCount, 8}}},
-	[OPTION_SHAPE_RELIABILITY] = {1, 6,
+	[OPTION_SHAPE_RELIABILITY] = {1,
+				      6,
 				      {{IE_exportingProcessId, 4},
 				       {IE_notSentFlowTotalCount, 8},
 				       {IE_notSentPacketTotalCount, 8},
 				       {IE_notSentOctetTotalCount, 8},
 				       {IE_observationTimeMilliseconds, 8},
 				       {IE_observationTimeMilliseconds, 8}}},
+	[OPTION_SHAPE_DATA_RELIABILITY] =
+		{1, 2, {{IE_templateId, 2}, {IE_dataRecordsReliability, 1}}},
 };
 
 static int

@@ -109,6 +109,10 @@ report_session(const struct sink *s, const struct net_out_stats *stats,
 		report_text(r, "cx:peer", stats->peer);
 		report_text(r, "cx:cipherSuite", stats->suite);
 	}
+	if (s->conf->kind == EXPORTING_SCTP && s->up) {
+		report_uint(r, "sctpAssocId", stats->association);
+		report_uint(r, "cx:streams", stats->streams);
+	}
 	report_text(r, "status", s->up ? "active" : "inactive");
 	report_uint(r, "rate", s->rate);
 	report_counts(s, stats, r);
@@ -136,6 +140,7 @@ report_sink(struct sink *s, struct report *r)
 	static const char *const kind[] = {
 		[EXPORTING_UDP] = "udpExporter",
 		[EXPORTING_TCP] = "tcpExporter",
+		[EXPORTING_SCTP] = "sctpExporter",
 		[EXPORTING_FILE] = "fileWriter",
 		[EXPORTING_JSON] = "cx:jsonWriter",
 	};
@@ -146,7 +151,7 @@ report_sink(struct sink *s, struct report *r)
 	report_item(r);
 	report_text(r, "name", s->conf->name);
 	report_open(r, kind[s->conf->kind]);
-	if (s->conf->kind == EXPORTING_UDP || s->conf->kind == EXPORTING_TCP)
+	if (s->conf->kind == EXPORTING_UDP || sink_reliable(s))
 		report_session(s, &stats, r);
 	else
 		report_file(s, &stats, r);

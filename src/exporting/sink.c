@@ -11,7 +11,8 @@
  *
  * net_out may keep a few messages that it has taken. The number of records of
  * each is remembered (flight), so that what the kernel took is told exactly
- * from what was lost when the session went down.
+ * from what was lost when the session went down. Over SCTP it is known of each
+ * message whether it was delivered: those that were not are lost after all.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -36,9 +37,8 @@ flight_add(struct sink *s, uint32_t records)
 static uint32_t
 flight_take(struct sink *s)
 {
-	uint32_t records = s->flight[s->flight_head];
+	uint32_t records = s->flight[s->flight_head++ % FLIGHT_MAX];
 
-	s->flight_head = (s->flight_head + 1) % FLIGHT_MAX;
 	s->flight_count--;
 	s->flight_records -= records;
 	return records;
@@ -79,9 +79,14 @@ static void
 on_up(void *arg)
 {
 	struct sink *s = arg;
+	struct net_out_stats stats;
 
 	if (s->fit)
 		fit_path(s);
+	net_out_stats(s->out, &stats);
+	s->streams = stats.streams;
+	sink_settle(s);
+	s->flight_first = s->flight_head + s->flight_count;
 	s->up = s->ready = s->was_up = true;
 	s->epoch++;
 	s->up_ms = clock_mono_ms();
@@ -99,6 +104,8 @@ on_down(void *arg, const char *reason, size_t unsent)
 	while (s->flight_count)
 		lost += flight_take(s);
 	sink_lose(s, lost, LOSS_DESTINATION_DOWN);
+	lost += s->undelivered;
+	s->undelivered = 0;
 	if (s->up) {
 		s->down_ms = clock_mono_ms();
 		s->discontinuity_ms = clock_wall_ms();
@@ -136,11 +143,27 @@ on_discarded(void *arg, int error)
 	sink_settle(s);
 }
 
+/* SCTP: it was exported, and now is not. */
+static void
+on_undelivered(void *arg, uint64_t number, int error)
+{
+	struct sink *s = arg;
+	uint32_t *records = &s->flight[(s->flight_first + number) % FLIGHT_MAX];
+
+	sink_settle(s);
+	s->ledger.exported -= *records;
+	s->undelivered += *records;
+	sink_lose(s, *records,
+		  error == ETIME ? LOSS_LIFETIME : LOSS_DESTINATION_DOWN);
+	*records = 0;
+}
+
 static const struct net_out_ops out_ops = {
 	.up = on_up,
 	.down = on_down,
 	.writable = on_writable,
 	.discarded = on_discarded,
+	.undelivered = on_undelivered,
 };
 
 /* ---- accounting ---------------------------------------------------------- */
@@ -163,7 +186,7 @@ sink_settle(struct sink *s)
 
 int
 sink_send(struct sink *s, const uint8_t *message, uint32_t length,
-	  uint32_t records, bool *sent)
+	  uint32_t records, const struct net_delivery *delivery, bool *sent)
 {
 	uint32_t held;
 	int r;
@@ -174,7 +197,7 @@ sink_send(struct sink *s, const uint8_t *message, uint32_t length,
 		if (s->flight_count == FLIGHT_MAX)
 			return -EAGAIN;
 	}
-	r = net_out_send(s->out, message, length);
+	r = net_out_send_as(s->out, message, length, delivery);
 	if (r == 0) {
 		/* If the session broke meanwhile, on_down has been here. */
 		flight_add(s, records);
@@ -203,58 +226,62 @@ sink_send(struct sink *s, const uint8_t *message, uint32_t length,
 
 /* 0: the message is done with; -EAGAIN: it has to wait. */
 static int
-transmit(struct sink *s, struct channel *c, uint8_t *message, uint32_t length,
-	 uint32_t records)
+transmit(struct sink *s, const struct queue_entry *entry, uint8_t *message)
 {
+	struct net_delivery delivery = entry->delivery;
+	struct channel *c = entry->channel;
 	uint32_t limit = s->max_message;
 	bool sent;
 	int r;
 
+	delivery.stream %= s->streams;
 	if (c) {
-		r = control_before(s, c, message, length);
+		r = control_before(s, c, message, entry->length);
 		if (r)
 			return r;
-		message_set_sequence(message, channel_sequence(c));
+		message_set_sequence(message,
+				     *channel_sequence(c, delivery.stream));
 	}
-	r = sink_send(s, message, length, records, &sent);
+	r = sink_send(s, message, entry->length, entry->records, &delivery,
+		      &sent);
 	if (r)
 		return r;
 	if (c)
 		c->gone++;
 	if (!sent) {
-		sink_lose_message(s, c, message, length, records,
+		sink_lose_message(s, c, message, entry->length, entry->records,
 				  s->max_message < limit ? LOSS_TOO_LONG
 							 : LOSS_WRITE_ERROR);
 		return 0;
 	}
-	s->records += records;
+	s->records += entry->records;
 	if (c) {
-		c->sequence += records;
-		c->records += records;
+		*channel_sequence(c, delivery.stream) += entry->records;
+		c->records += entry->records;
 		c->messages++;
-		c->octets += length;
+		c->octets += entry->length;
 	}
 	return 0;
 }
 
 void
-sink_message(struct sink *s, struct channel *c, uint8_t *message,
-	     uint32_t length, uint32_t records)
+sink_message(struct sink *s, const struct queue_entry *entry, uint8_t *message)
 {
-	const struct queue_entry entry = {c, length, records};
+	struct channel *c = entry->channel;
 
 	if (s->ready && !s->pumping && !s->queue.messages) {
 		s->pumping = true;
-		int r = transmit(s, c, message, length, records);
+		int r = transmit(s, entry, message);
 		s->pumping = false;
 		if (r == 0)
 			return;
 	}
-	if (queue_push(&s->queue, &entry, message) == 0)
+	if (queue_push(&s->queue, entry, message) == 0)
 		return;
 	if (c)
 		c->gone++;
-	sink_lose_message(s, c, message, length, records, LOSS_NO_MEMORY);
+	sink_lose_message(s, c, message, entry->length, entry->records,
+			  LOSS_NO_MEMORY);
 }
 
 void
@@ -267,8 +294,7 @@ sink_pump(struct sink *s)
 		return;
 	s->pumping = true;
 	while (s->ready && (entry = queue_peek(&s->queue, &message))) {
-		if (transmit(s, entry->channel, message, entry->length,
-			     entry->records))
+		if (transmit(s, entry, message))
 			break;
 		queue_pop(&s->queue);
 	}
@@ -304,12 +330,14 @@ sink_admit(struct sink *s)
 static void
 json_finish(struct sink *s)
 {
-	uint32_t records = s->text_records;
+	const struct queue_entry entry = {
+		.length = (uint32_t)s->text.length,
+		.records = s->text_records,
+	};
 
 	s->text_records = 0;
 	if (s->text.length)
-		sink_message(s, NULL, (uint8_t *)s->text.data,
-			     (uint32_t)s->text.length, records);
+		sink_message(s, &entry, (uint8_t *)s->text.data);
 	text_reset(&s->text);
 }
 
@@ -482,6 +510,8 @@ defaults(struct exporting_destination *conf)
 		conf->max_message = MESSAGE_MAX;
 	if (!conf->queue_octets)
 		conf->queue_octets = EXPORTING_QUEUE_OCTETS;
+	if (!conf->net.sctp.streams || conf->kind != EXPORTING_SCTP)
+		conf->net.sctp.streams = 1;
 }
 
 void
@@ -493,6 +523,7 @@ sink_init(struct sink *s, struct exporting *e,
 	s->fit = conf->kind == EXPORTING_UDP && !conf->max_message;
 	defaults(conf);
 	s->max_message = conf->max_message;
+	s->streams = 1;
 	s->down_ms = s->rate_ms = clock_mono_ms();
 	TAILQ_INIT(&s->open);
 	TAILQ_INIT(&s->sent[0]);
@@ -503,17 +534,23 @@ sink_init(struct sink *s, struct exporting *e,
 int
 sink_open(struct sink *s, char **error)
 {
+	static const enum transport transport[] = {
+		[EXPORTING_UDP] = TRANSPORT_UDP,
+		[EXPORTING_TCP] = TRANSPORT_TCP,
+		[EXPORTING_SCTP] = TRANSPORT_SCTP,
+		[EXPORTING_FILE] = TRANSPORT_FILE,
+		[EXPORTING_JSON] = TRANSPORT_FILE,
+	};
 	struct exporting_destination *conf = s->conf;
 	int rc;
 
 	if (sink_alloc(s))
 		return -ENOMEM;
-	conf->net.transport = conf->kind == EXPORTING_UDP   ? TRANSPORT_UDP
-			      : conf->kind == EXPORTING_TCP ? TRANSPORT_TCP
-							    : TRANSPORT_FILE;
+	conf->net.transport = transport[conf->kind];
 	rc = net_out_open(s->exporting->base, &conf->net, &out_ops, s, &s->out,
 			  error);
-	conf->net.secure = NULL; /* the caller's */
+	conf->net.secure = NULL; /* the caller's, as are these */
+	conf->net.sctp.remote = conf->net.sctp.local = NULL;
 	return rc;
 }
 

@@ -16,6 +16,7 @@ static const char *const name[LOSS_COUNT] = {
 	[LOSS_WRITE_ERROR] = "writeError",
 	[LOSS_INTERFACE_DROP] = "interfaceDrop",
 	[LOSS_OVERLOAD] = "overload",
+	[LOSS_LIFETIME] = "lifetimeOver",
 };
 
 const char *
