@@ -281,22 +281,45 @@ conf_check_elements(const struct conf *conf,
 }
 
 static void
-check_reconnect(const struct conf *conf, struct conf_errors *errors)
+check_reconnect(const struct conf_node *exporter, struct conf_errors *errors)
 {
-	const struct conf_node *process, *destination, *tcp, *least, *most;
+	const struct conf_node *least = conf_child(exporter, "reconnectMin");
+	const struct conf_node *most = conf_child(exporter, "reconnectMax");
+
+	if (!least || !most || !least->text || !most->text ||
+	    least->number <= most->number)
+		return;
+	conf_error(errors, least->line, "cx:reconnectMin",
+		   "%s milliseconds is above cx:reconnectMax (%s), expected at "
+		   "most that",
+		   least->text, most->text);
+}
+
+/* RFC 6526 section 4.3: all messages of a stream are sent in order. */
+static void
+check_streams(const struct conf_node *sctp, struct conf_errors *errors)
+{
+	const struct conf_node *unordered = conf_child(sctp, "unordered");
+
+	if (unordered && conf_bool(sctp, "unordered") &&
+	    conf_bool(sctp, "streamPerTemplate"))
+		conf_error(errors, unordered->line, "cx:unordered",
+			   "true, but cx:streamPerTemplate needs all messages "
+			   "in order (RFC 6526), expected one of the two");
+}
+
+static void
+check_exporters(const struct conf *conf, struct conf_errors *errors)
+{
+	const struct conf_node *process, *destination, *sctp;
 
 	conf_each (process, conf->root, "exportingProcess") {
 		conf_each (destination, process, "destination") {
-			tcp = conf_child(destination, "tcpExporter");
-			least = conf_child(tcp, "reconnectMin");
-			most = conf_child(tcp, "reconnectMax");
-			if (!least || !most || !least->text || !most->text ||
-			    least->number <= most->number)
-				continue;
-			conf_error(errors, least->line, "cx:reconnectMin",
-				   "%s milliseconds is above cx:reconnectMax "
-				   "(%s), expected at most that",
-				   least->text, most->text);
+			sctp = conf_child(destination, "sctpExporter");
+			check_reconnect(conf_child(destination, "tcpExporter"),
+					errors);
+			check_reconnect(sctp, errors);
+			check_streams(sctp, errors);
 		}
 	}
 }
@@ -311,7 +334,7 @@ conf_check(struct conf *conf, const struct conf_options *options,
 	if (ret == 0) {
 		resolve_all(&c, conf->root);
 		conf_check_elements(conf, options->elements, errors);
-		check_reconnect(conf, errors);
+		check_exporters(conf, errors);
 		conf_check_tls(conf, errors);
 		ret = conf_check_meters(conf, errors);
 	}

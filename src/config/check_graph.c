@@ -37,7 +37,7 @@ warn(struct graph *g, const struct conf_node *node, const char *text)
 
 /* Where a collector listens or an exporter sends. */
 struct endpoint {
-	bool udp;
+	char transport;	  /* 'u'dp, 't'cp or 's'ctp */
 	struct addr addr; /* version 0: all addresses */
 };
 
@@ -46,8 +46,7 @@ endpoint_of(const struct conf_node *node)
 {
 	bool one = node->row->type == CONF_ADDRESS;
 	const struct conf_node *collector = one ? node->parent : node;
-	struct endpoint e = {.udp = strcmp(collector->name, "udpCollector") ==
-				    0};
+	struct endpoint e = {.transport = collector->name[0]};
 
 	if (one)
 		e.addr = node->addr;
@@ -61,7 +60,7 @@ endpoint_equal(const void *item, const void *key)
 	struct endpoint a = endpoint_of(item);
 	const struct endpoint *b = key;
 
-	return a.udp == b->udp && addr_equal(&a.addr, &b->addr);
+	return a.transport == b->transport && addr_equal(&a.addr, &b->addr);
 }
 
 static bool
@@ -70,19 +69,19 @@ port_equal(const void *item, const void *key)
 	struct endpoint a = endpoint_of(item);
 	const struct endpoint *b = key;
 
-	return a.udp == b->udp && a.addr.port == b->addr.port;
+	return a.transport == b->transport && a.addr.port == b->addr.port;
 }
 
 static uint32_t
 endpoint_hash(const struct endpoint *e)
 {
-	return addr_hash(&e->addr, e->udp);
+	return addr_hash(&e->addr, (uint64_t)e->transport);
 }
 
 static uint32_t
 port_hash(const struct endpoint *e)
 {
-	return (uint32_t)hash_u64(e->addr.port, e->udp);
+	return (uint32_t)hash_u64(e->addr.port, (uint64_t)e->transport);
 }
 
 static void
@@ -121,7 +120,10 @@ add_socket(struct graph *g, struct conf_node *item)
 			   "the collector in line %u listens on this %s port "
 			   "and address already, expected another localPort or "
 			   "localIPAddress",
-			   other->line, e.udp ? "UDP" : "TCP");
+			   other->line,
+			   e.transport == 'u'	? "UDP"
+			   : e.transport == 's' ? "SCTP"
+						: "TCP");
 		return;
 	}
 	add(g, &g->sockets, endpoint_hash(&e), item);
@@ -247,15 +249,16 @@ check_process(struct graph *g, const struct conf_node *process)
 	for (struct conf_node *n = process->first; n; n = n->next) {
 		any |= n->row->kind == CONF_LIST;
 		if (strcmp(n->name, "udpCollector") == 0 ||
-		    strcmp(n->name, "tcpCollector") == 0)
+		    strcmp(n->name, "tcpCollector") == 0 ||
+		    strcmp(n->name, "sctpCollector") == 0)
 			add_collector(g, n);
 		else if (strcmp(n->name, "fileReader") == 0)
 			check_reader(g, n);
 	}
 	if (!any)
 		warn(g, process,
-		     "has no source, expected udpCollector, "
-		     "tcpCollector, fileReader or cx:meterReader");
+		     "has no source, expected udpCollector, tcpCollector, "
+		     "sctpCollector, fileReader or cx:meterReader");
 	if (!mark_targets(g, process))
 		warn(g, process,
 		     "what it collects goes nowhere, expected "
@@ -340,15 +343,18 @@ is_loopback(const struct addr *a)
 static const struct conf_node *
 receiver(const struct graph *g, const struct conf_node *dest)
 {
-	const struct conf_node *udp = conf_child(dest, "udpExporter");
-	const struct conf_node *kind =
-		udp ? udp : conf_child(dest, "tcpExporter");
-	const struct addr *to = conf_addr(kind, "destinationIPAddress");
-	struct endpoint e = {.udp = udp != NULL};
-	const struct conf_node *socket;
+	static const char *const list[] = {"udpExporter", "tcpExporter",
+					   "sctpExporter"};
+	const struct conf_node *kind = NULL, *socket;
+	struct endpoint e = {0};
+	const struct addr *to;
 
+	for (int i = 0; i < 3 && !kind; i++)
+		kind = conf_child(dest, list[i]);
+	to = conf_addr(kind, "destinationIPAddress");
 	if (!to)
 		return NULL;
+	e.transport = kind->name[0];
 	e.addr = *to;
 	e.addr.port = (uint16_t)conf_uint(kind, "destinationPort", 0);
 	socket = find_socket(g, e);

@@ -114,6 +114,7 @@ extern const struct conf_row conf_rows_meter[]; /* cx:meterReader */
 extern const struct conf_row conf_rows_agent[]; /* cx:meterAgent */
 extern const struct conf_row conf_rows_tls_exporter[];
 extern const struct conf_row conf_rows_tls_collector[];
+extern const struct conf_row conf_rows_sctp[];
 extern const struct conf_row conf_rows_session[];  /* transportSession */
 extern const struct conf_row conf_rows_template[]; /* template */
 

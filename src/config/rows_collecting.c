@@ -17,12 +17,37 @@ static const struct conf_row common_rows[] = {
 	CONF_LAST,
 };
 
+static const struct conf_row connection_rows[] = {
+	CONF_ROW(LEAF, "maxConnections", .cx = true, CONF_RANGE(1, 65535),
+		 .units = "connections", .def = "512",
+		 .help = "Bound of connections at a time; further ones are "
+			 "closed at once and counted. The default leaves half "
+			 "of the usual 1024 file descriptors."),
+	CONF_ROW(LEAF, "idleTimeout", .cx = true, CONF_RANGE(0, 604800),
+		 .units = "seconds", .def = "0",
+		 .help = "A connection on which nothing came for this long is "
+			 "closed; 0 is never, since an exporter may rightly "
+			 "have nothing to say."),
+	CONF_LAST,
+};
+
 static const struct conf_row sctp_rows[] = {
 	CONF_KEY,
 	CONF_ROW(GROUP, "commonCollector", .rows = common_rows),
 	CONF_ROW(PRESENCE, "transportLayerSecurity",
 		 .unbuilt = "secure SCTP with DTLS",
 		 .rows = conf_rows_tls_collector, .help = "DTLS."),
+	CONF_ROW(GROUP, "sctp", .rows = conf_rows_sctp),
+	CONF_ROW(LEAF, "maxStreams", .cx = true, CONF_RANGE(1, 65535),
+		 .def = "1024",
+		 .help = "Streams that a peer may use in an association; it is "
+			 "told, and uses no more."),
+	CONF_ROW(LEAF, "receiveBufferSize", .cx = true,
+		 CONF_RANGE(4096, 1 << 30), .units = "octets", .def = "1048576",
+		 .help = "What one association may have on its way to us: its "
+			 "peer is slowed down by it. Over long paths it bounds "
+			 "the rate: octets in a round trip."),
+	CONF_ROW(GROUP, "connection", .rows = connection_rows),
 	CONF_LAST,
 };
 
@@ -67,18 +92,8 @@ static const struct conf_row tcp_rows[] = {
 	CONF_ROW(PRESENCE, "transportLayerSecurity",
 		 .rows = conf_rows_tls_collector,
 		 .help = "TLS: exporters prove who they are, and only those "
-			 "that "
-			 "are named here are heard."),
-	CONF_ROW(LEAF, "maxConnections", .cx = true, CONF_RANGE(1, 65535),
-		 .units = "connections", .def = "512",
-		 .help = "Bound of connections at a time; further ones are "
-			 "closed at once and counted. The default leaves half "
-			 "of the usual 1024 file descriptors."),
-	CONF_ROW(LEAF, "idleTimeout", .cx = true, CONF_RANGE(0, 604800),
-		 .units = "seconds", .def = "0",
-		 .help = "A connection on which nothing came for this long is "
-			 "closed; 0 is never, since an exporter may rightly "
-			 "have nothing to say."),
+			 "that are named here are heard."),
+	CONF_ROW(GROUP, "connection", .rows = connection_rows),
 	CONF_LAST,
 };
 
@@ -104,8 +119,7 @@ static const struct conf_row file_rows[] = {
 
 const struct conf_row conf_rows_collecting[] = {
 	CONF_KEY,
-	CONF_ROW(LIST, "sctpCollector",
-		 .unbuilt = "collect over SCTP", .rows = sctp_rows,
+	CONF_ROW(LIST, "sctpCollector", .rows = sctp_rows,
 		 .help = "Collects IPFIX over SCTP."),
 	CONF_ROW(LIST, "udpCollector", .rows = udp_rows,
 		 .help = "Collects IPFIX over UDP."),

@@ -39,17 +39,80 @@ static const struct conf_row common_rows[] = {
 	CONF_LAST,
 };
 
+static const struct conf_row reconnect_rows[] = {
+	CONF_ROW(LEAF, "reconnectMin", .cx = true, CONF_RANGE(10, 3600000),
+		 .units = "milliseconds", .def = "500",
+		 .help = "Wait before the first new try after a connection "
+			 "failed or broke; each further wait is twice as long, "
+			 "with some chance added."),
+	CONF_ROW(LEAF, "reconnectMax", .cx = true, CONF_RANGE(10, 86400000),
+		 .units = "milliseconds", .def = "60000",
+		 .help = "Longest such wait: a collector that comes back is "
+			 "found within a minute."),
+	CONF_LAST,
+};
+
+const struct conf_row conf_rows_sctp[] = {
+	CONF_ROW(LEAF, "stack", .cx = true, .type = CONF_ENUM, .def = "auto",
+		 CONF_VALUES("auto", "kernel", "userland"),
+		 .help = "Who does SCTP: the system's kernel, or the library "
+			 "usrsctp in this process, which needs CAP_NET_RAW "
+			 "unless SCTP goes in UDP. auto takes the kernel if it "
+			 "has SCTP."),
+	CONF_ROW(LEAF, "localEncapsulationPort", .cx = true,
+		 CONF_RANGE(1, 65535),
+		 .help = "UDP port of SCTP in UDP (RFC 6951) here; 9899 is "
+			 "registered for it. The userland stack has one for "
+			 "all of the process; the kernel's is what sysctl "
+			 "net.sctp.udp_port says. When not given: SCTP over "
+			 "IP, except that userland takes 9899 for peers with a "
+			 "remoteEncapsulationPort."),
+	CONF_LAST,
+};
+
 static const struct conf_row sctp_rows[] = {
 	CONF_ROW(GROUP, "commonExporter", .rows = common_rows),
 	CONF_ROW(PRESENCE, "transportLayerSecurity",
 		 .unbuilt = "secure SCTP with DTLS",
 		 .rows = conf_rows_tls_exporter, .help = "DTLS."),
 	CONF_ROW(LEAF_LIST, "sourceIPAddress", .type = CONF_ADDRESS,
-		 .help = "Addresses to send from."),
+		 .help = "Addresses to send from, repeated for several paths. "
+			 "When not given: all that this host has."),
 	CONF_ROW(LEAF_LIST, "destinationIPAddress", .type = CONF_ADDRESS,
-		 .mandatory = true, .help = "Addresses of the collector."),
+		 .mandatory = true,
+		 .help = "Address of the collector, repeated if it has "
+			 "several: when one path fails another is taken."),
 	CONF_ROW(LEAF, "timedReliability", CONF_U32, .units = "milliseconds",
-		 .def = "0", .help = "Lifetime of Data Sets; 0 is for ever."),
+		 .def = "0",
+		 .help = "Flow Records that could not be delivered for this "
+			 "long are given up and counted as lost (partial "
+			 "reliability, RFC 3758); Templates and options never "
+			 "are. 0 keeps trying."),
+	CONF_ROW(GROUP, "sctp", .rows = conf_rows_sctp),
+	CONF_ROW(LEAF, "remoteEncapsulationPort", .cx = true,
+		 CONF_RANGE(1, 65535),
+		 .help = "UDP port of SCTP in UDP at the collector. When not "
+			 "given: SCTP over IP."),
+	CONF_ROW(LEAF, "streams", .cx = true, CONF_RANGE(1, 4096), .def = "16",
+		 .help = "Streams to ask for. A lost packet holds up the rest "
+			 "of its own stream only: Observation Domains are "
+			 "spread over them."),
+	CONF_ROW(LEAF, "streamPerTemplate", .cx = true, .type = CONF_BOOL,
+		 .def = "false",
+		 .help = "Each Template and its data on a stream of its own, "
+			 "as long as there are enough, so that the collector "
+			 "can tell loss by Template (RFC 6526)."),
+	CONF_ROW(LEAF, "unordered", .cx = true, .type = CONF_BOOL,
+		 .def = "false",
+		 .help = "Flow Records need not arrive in the order they were "
+			 "sent: none waits for one that was lost. They never "
+			 "arrive before their Template."),
+	CONF_ROW(LEAF, "maxMessageSize", .cx = true, CONF_RANGE(512, 65535),
+		 .units = "octets", .def = "16384",
+		 .help = "Bound of an IPFIX Message. SCTP sends a larger one "
+			 "in several packets and delivers it whole, so large "
+			 "ones wait longer where packets are lost."),
+	CONF_ROW(GROUP, "reconnect", .rows = reconnect_rows),
 	CONF_LAST,
 };
 
@@ -106,15 +169,7 @@ static const struct conf_row tcp_rows[] = {
 		 .help = "Bound of an IPFIX Message. TCP needs none smaller "
 			 "than the protocol's; lower it for a collector with "
 			 "small buffers."),
-	CONF_ROW(LEAF, "reconnectMin", .cx = true, CONF_RANGE(10, 3600000),
-		 .units = "milliseconds", .def = "500",
-		 .help = "Wait before the first new try after a connection "
-			 "failed or broke; each further wait is twice as long, "
-			 "with some chance added."),
-	CONF_ROW(LEAF, "reconnectMax", .cx = true, CONF_RANGE(10, 86400000),
-		 .units = "milliseconds", .def = "60000",
-		 .help = "Longest such wait: a collector that comes back is "
-			 "found within a minute."),
+	CONF_ROW(GROUP, "reconnect", .rows = reconnect_rows),
 	CONF_LAST,
 };
 
@@ -150,9 +205,8 @@ static const struct conf_row json_rows[] = {
 };
 
 static const struct conf_row destination_choice[] = {
-	CONF_ROW(CONTAINER, "sctpExporter",
-		 .unbuilt = "export over SCTP",
-		 .rows = sctp_rows, .help = "IPFIX over SCTP."),
+	CONF_ROW(CONTAINER, "sctpExporter", .rows = sctp_rows,
+		 .help = "IPFIX over SCTP."),
 	CONF_ROW(CONTAINER, "udpExporter", .rows = udp_rows,
 		 .help = "IPFIX over UDP."),
 	CONF_ROW(CONTAINER, "tcpExporter", .rows = tcp_rows,

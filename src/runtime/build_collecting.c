@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /*
  * Collecting Processes of the configuration. Every worker has the sockets of
- * all collectors (one SO_REUSEPORT group each); files are dealt out.
+ * all collectors (one SO_REUSEPORT group each); files and the endpoints of SCTP
+ * are dealt out.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -113,7 +114,8 @@ log_listening(const struct unit *unit, const struct conf_node *node,
 	uint16_t port = net_in_port(unit->input[unit->input_count - 1]);
 	struct addr addr;
 
-	if (unit->worker->index > 0)
+	/* Others than SCTP are in all workers. */
+	if (unit->worker->index > 0 && net->transport != TRANSPORT_SCTP)
 		return;
 	for (unsigned i = 0; i < net->local_count; i++) {
 		addr = net->local[i];
@@ -128,27 +130,37 @@ log_listening(const struct unit *unit, const struct conf_node *node,
 			   port);
 }
 
-/* The localIPAddress leaves; *list is to be freed, NULL if there is none. */
-static int
-list_addresses(const struct conf_node *node, uint16_t port,
-	       struct addr **list, unsigned *count)
+int
+addresses_of(const struct conf_node *node, const char *name, uint16_t port,
+	     struct addr **list, unsigned *count)
 {
 	const struct conf_node *address;
 	unsigned n = 0;
 
 	*list = NULL;
-	conf_each (address, node, "localIPAddress")
+	*count = 0;
+	conf_each (address, node, name)
 		n++;
 	if (n == 0)
 		return 0;
 	*list = calloc(n, sizeof(**list));
 	if (!*list)
 		return -ENOMEM;
-	conf_each (address, node, "localIPAddress") {
+	conf_each (address, node, name) {
 		(*list)[*count] = address->addr;
 		(*list)[(*count)++].port = port;
 	}
 	return 0;
+}
+
+void
+sctp_conf_of(const struct conf_node *node, struct net_sctp_conf *sctp)
+{
+	sctp->stack = conf_is(node, "stack", "kernel")	   ? NET_SCTP_KERNEL
+		      : conf_is(node, "stack", "userland") ? NET_SCTP_USERLAND
+							   : NET_SCTP_AUTO;
+	sctp->local_udp =
+		(uint16_t)conf_uint(node, "localEncapsulationPort", 0);
 }
 
 /* *port: bound by the worker before us, or 0. */
@@ -177,7 +189,8 @@ add_socket(struct unit *unit, const struct conf_node *node,
 
 	if (net.port == 0)
 		net.port = *port;
-	rc = list_addresses(node, net.port, &local, &net.local_count);
+	rc = addresses_of(node, "localIPAddress", net.port, &local,
+			  &net.local_count);
 	if (rc < 0)
 		return rc;
 	net.local = local;
@@ -203,7 +216,13 @@ add_socket(struct unit *unit, const struct conf_node *node,
 	} else {
 		net.idle_ms = conf_ms(node, "idleTimeout");
 		net.max_sessions = share(conf_uint(node, "maxConnections", 0),
-					 runtime->worker_count);
+					 transport == TRANSPORT_SCTP
+						 ? 1
+						 : runtime->worker_count);
+	}
+	if (transport == TRANSPORT_SCTP) {
+		sctp_conf_of(node, &net.sctp);
+		net.sctp.streams = (uint16_t)conf_uint(node, "maxStreams", 0);
 	}
 	if (rc == 0)
 		rc = add_input(unit, node, &receiver, &net, error);
@@ -248,16 +267,22 @@ build_collecting(struct unit *unit, unsigned *collector, unsigned *file,
 	} socket[] = {
 		{"udpCollector", TRANSPORT_UDP},
 		{"tcpCollector", TRANSPORT_TCP},
+		{"sctpCollector", TRANSPORT_SCTP},
 	};
 	const struct runtime *runtime = unit->worker->runtime;
 	const struct conf_node *node;
 	int rc;
 
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		conf_each (node, unit->node, socket[i].name) {
+			unsigned n = (*collector)++;
+
+			/* An endpoint of SCTP is one for all its peers. */
+			if (socket[i].transport == TRANSPORT_SCTP &&
+			    !deals_file(unit->worker, runtime->worker_count, n))
+				continue;
 			rc = add_socket(unit, node, socket[i].transport,
-					&runtime->port[(*collector)++],
-					error);
+					&runtime->port[n], error);
 			if (rc < 0)
 				return rc;
 		}

@@ -17,15 +17,15 @@ struct destination_room {
 	char interface[IF_NAMESIZE];
 	struct secure_conf secure;
 	const char **names; /* of secure */
+	struct addr *remote, *local; /* of SCTP */
 };
 
 static const struct {
 	const char *name;
 	enum exporting_kind kind;
 } kinds[] = {
-	{"udpExporter", EXPORTING_UDP},
-	{"tcpExporter", EXPORTING_TCP},
-	{"fileWriter", EXPORTING_FILE},
+	{"udpExporter", EXPORTING_UDP},	  {"tcpExporter", EXPORTING_TCP},
+	{"sctpExporter", EXPORTING_SCTP}, {"fileWriter", EXPORTING_FILE},
 	{"jsonWriter", EXPORTING_JSON},
 };
 
@@ -55,6 +55,13 @@ udp_message_size(const struct conf_node *node,
 	if (size < EXPORTING_MESSAGE_MIN + headers)
 		return EXPORTING_MESSAGE_MIN;
 	return size - headers;
+}
+
+static bool
+has_socket(const struct exporting_destination *d)
+{
+	return d->kind == EXPORTING_UDP || d->kind == EXPORTING_TCP ||
+	       d->kind == EXPORTING_SCTP;
 }
 
 static int
@@ -99,6 +106,38 @@ fill_udp(struct exporting_destination *d, const struct conf_node *node)
 }
 
 static void
+fill_reconnect(struct exporting_destination *d, const struct conf_node *node)
+{
+	d->net.reconnect_min_ms = (uint32_t)conf_uint(node, "reconnectMin", 0);
+	d->net.reconnect_max_ms = (uint32_t)conf_uint(node, "reconnectMax", 0);
+}
+
+static int
+fill_sctp(struct exporting_destination *d, const struct conf_node *node,
+	  struct destination_room *room)
+{
+	struct net_sctp_conf *sctp = &d->net.sctp;
+	uint16_t port = d->net.remote.port;
+	int rc;
+
+	sctp_conf_of(node, sctp);
+	sctp->remote_udp =
+		(uint16_t)conf_uint(node, "remoteEncapsulationPort", 0);
+	sctp->streams = (uint16_t)conf_uint(node, "streams", 0);
+	d->stream_per_template = conf_bool(node, "streamPerTemplate");
+	d->unordered = conf_bool(node, "unordered");
+	d->lifetime_ms = (uint32_t)conf_uint(node, "timedReliability", 0);
+	rc = addresses_of(node, "destinationIPAddress", port, &room->remote,
+			  &sctp->remote_count);
+	if (rc == 0)
+		rc = addresses_of(node, "sourceIPAddress", 0, &room->local,
+				  &sctp->local_count);
+	sctp->remote = room->remote;
+	sctp->local = room->local;
+	return rc;
+}
+
+static void
 fill_file(struct exporting_destination *d, const struct conf_node *node)
 {
 	d->net.file = conf_path(node, "file");
@@ -130,7 +169,7 @@ fill_destination(struct exporting_destination *d, const struct conf_node *node,
 
 	d->name = conf_name(node);
 	d->queue_octets = conf_uint(node->parent, "queueOctets", 0);
-	if (d->kind == EXPORTING_UDP || d->kind == EXPORTING_TCP)
+	if (has_socket(d))
 		rc = fill_socket(d, kind, room);
 	else
 		fill_file(d, kind);
@@ -143,13 +182,11 @@ fill_destination(struct exporting_destination *d, const struct conf_node *node,
 	d->max_message = (uint32_t)conf_uint(kind, "maxMessageSize", 0);
 	if (d->kind == EXPORTING_UDP)
 		fill_udp(d, kind);
-	if (d->kind == EXPORTING_TCP) {
-		d->net.reconnect_min_ms =
-			(uint32_t)conf_uint(kind, "reconnectMin", 0);
-		d->net.reconnect_max_ms =
-			(uint32_t)conf_uint(kind, "reconnectMax", 0);
-	}
-	return 0;
+	if (d->kind == EXPORTING_TCP || d->kind == EXPORTING_SCTP)
+		fill_reconnect(d, kind);
+	if (d->kind == EXPORTING_SCTP)
+		rc = fill_sctp(d, kind, room);
+	return rc;
 }
 
 static void
@@ -202,12 +239,13 @@ log_destinations(const struct conf_node *node,
 	for (unsigned i = 0; i < conf->destination_count; i++) {
 		const struct exporting_destination *d = &conf->destination[i];
 
-		if (d->kind == EXPORTING_UDP || d->kind == EXPORTING_TCP)
+		if (has_socket(d))
 			log_notice("exporting: %s/%s: %s %s", conf_name(node),
 				   d->name,
 				   d->net.secure	      ? "tls"
 				   : d->kind == EXPORTING_UDP ? "udp"
-							      : "tcp",
+				   : d->kind == EXPORTING_TCP ? "tcp"
+							      : "sctp",
 				   addr_format(text, &d->net.remote));
 		else
 			log_notice("exporting: %s/%s: %s %s", conf_name(node),
@@ -261,8 +299,11 @@ build_exporting(struct unit *unit, char **error)
 	free(reason);
 	free(conf.destination);
 	free(conf.options);
-	for (unsigned i = 0; room && i < destinations; i++)
+	for (unsigned i = 0; room && i < destinations; i++) {
 		free(room[i].names);
+		free(room[i].remote);
+		free(room[i].local);
+	}
 	free(room);
 	return rc;
 }

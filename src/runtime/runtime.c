@@ -274,6 +274,8 @@ count_collectors(const struct conf *conf)
 			n++;
 		conf_each (node, process, "tcpCollector")
 			n++;
+		conf_each (node, process, "sctpCollector")
+			n++;
 	}
 	return n;
 }
@@ -378,12 +380,13 @@ runtime_start(struct runtime *runtime)
 uint16_t
 runtime_port(const struct runtime *runtime, const char *collector)
 {
-	static const char *const list[] = {"udpCollector", "tcpCollector"};
+	static const char *const list[] = {"udpCollector", "tcpCollector",
+					   "sctpCollector"};
 	const struct conf_node *process, *node;
 	unsigned n = 0;
 
 	conf_each (process, conf_root(runtime->conf), "collectingProcess")
-		for (int i = 0; i < 2; i++)
+		for (int i = 0; i < 3; i++)
 			conf_each (node, process, list[i]) {
 				if (strcmp(conf_name(node), collector) == 0)
 					return runtime->port[n];

@@ -253,7 +253,7 @@ int cache_conf_of(const struct conf_node *node, unsigned worker,
 bool cache_merges_twice(const struct conf_node *node,
 			const struct ie_registry *registry);
 
-/* May files of this index be read by this worker? They are dealt out. */
+/* May what has this index be read by this worker? It is dealt out. */
 static inline bool
 deals_file(const struct worker *worker, unsigned workers, unsigned file)
 {
@@ -267,6 +267,14 @@ deals_file(const struct worker *worker, unsigned workers, unsigned file)
 int secure_conf_fill(const struct runtime *runtime, const struct conf_node *tls,
 		     bool server, struct secure_conf *conf,
 		     const char ***names);
+/*
+ * The addresses in leaves of this name, with that port; *list is to be freed,
+ * NULL if there is none. 0 or -ENOMEM.
+ */
+int addresses_of(const struct conf_node *node, const char *name, uint16_t port,
+		 struct addr **list, unsigned *count);
+/* What an exporter and a collector over SCTP have in common. */
+void sctp_conf_of(const struct conf_node *node, struct net_sctp_conf *sctp);
 
 struct meter_reader_conf;
 struct meter_lists {
