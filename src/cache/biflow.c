@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /*
  * Biflows (RFC 5103): the direction of the first record is the forward one; a
- * record of the other direction is found by its key with source and destination
- * exchanged. That takes a second look only for what the first one did not find.
+ * record of the other direction has its key with source and destination
+ * exchanged, and is found in the same look at the table (flow_table_pair).
  */
 #include "internal.h"
 
@@ -50,8 +50,8 @@ key_of(const struct layout *layout, uint16_t id)
 	return -1;
 }
 
-void
-biflow_layout(struct layout *layout)
+static void
+find_swaps(struct layout *layout)
 {
 	const struct cache *cache = layout->cache;
 
@@ -71,7 +71,7 @@ biflow_layout(struct layout *layout)
 		}
 		if ((unsigned)k < i)
 			continue; /* it is there already */
-		layout->swap[layout->swap_count++] = (struct swap){
+		layout->swap[layout->swap_count++] = (struct key_swap){
 			.a = layout->slot[i].offset,
 			.b = layout->slot[k].offset,
 			.width = layout->slot[i].width,
@@ -79,22 +79,11 @@ biflow_layout(struct layout *layout)
 	}
 }
 
-uint32_t
-biflow_find(struct layout *layout, const uint8_t *row)
+void
+biflow_layout(struct layout *layout)
 {
-	uint8_t reversed[ROW_KEY + 1024];
-	uint32_t length = ROW_KEY + layout->table.key_length;
-	uint32_t hash, number;
-
-	if (length > sizeof(reversed))
-		return 0;
-	memcpy(reversed, row, length);
-	for (unsigned i = 0; i < layout->swap_count; i++) {
-		const struct swap *s = &layout->swap[i];
-
-		memcpy(reversed + s->a, row + s->b, s->width);
-		memcpy(reversed + s->b, row + s->a, s->width);
-	}
-	flow_table_find(&layout->table, reversed, length, 1, &hash, &number);
-	return number;
+	if (layout->table.key_length > PAIR_MAX)
+		return;
+	find_swaps(layout);
+	flow_table_pair(&layout->table, layout->swap, layout->swap_count);
 }

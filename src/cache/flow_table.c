@@ -84,8 +84,16 @@ flow_table_fini(struct flow_table *t)
 	t->index = NULL;
 }
 
+void
+flow_table_pair(struct flow_table *t, const struct key_swap *swap,
+		unsigned count)
+{
+	t->swap = swap;
+	t->swap_count = count;
+}
+
 static inline uint32_t
-key_hash(const struct flow_table *t, const uint8_t *row)
+hash_as_it_is(const struct flow_table *t, const uint8_t *row)
 {
 	/* The usual lengths with a constant, so that the loop dissolves. */
 	switch (t->key_length) {
@@ -112,15 +120,120 @@ key_equal(const struct flow_table *t, const uint8_t *a, const uint8_t *b)
 	return memcmp(a + ROW_KEY, b + ROW_KEY, t->key_length) == 0;
 }
 
+/* ---- both directions -------------------------------------------------------
+ */
+
+/* Copies with a constant length for the parts that are usual. */
+static inline void
+copy_part(uint8_t *to, const uint8_t *from, uint16_t width)
+{
+	switch (width) {
+	case 2:
+		memcpy(to, from, 2);
+		break;
+	case 4:
+		memcpy(to, from, 4);
+		break;
+	case 16:
+		memcpy(to, from, 16);
+		break;
+	default:
+		memcpy(to, from, width);
+		break;
+	}
+}
+
+static inline int
+compare_part(const uint8_t *a, const uint8_t *b, uint16_t width)
+{
+	switch (width) {
+	case 2:
+		return memcmp(a, b, 2);
+	case 4:
+		return memcmp(a, b, 4);
+	case 16:
+		return memcmp(a, b, 16);
+	default:
+		return memcmp(a, b, width);
+	}
+}
+
+/* Is the reverse of the key the one whose hash both have? */
+static inline bool
+is_second(const struct flow_table *t, const uint8_t *row)
+{
+	int order = 0;
+
+	for (unsigned i = 0; order == 0 && i < t->swap_count; i++)
+		order = compare_part(row + t->swap[i].a, row + t->swap[i].b,
+				     t->swap[i].width);
+	return order > 0;
+}
+
+static void
+reverse_key(const struct flow_table *t, const uint8_t *row, uint8_t *out)
+{
+	memcpy(out + ROW_KEY, row + ROW_KEY, t->key_length);
+	for (unsigned i = 0; i < t->swap_count; i++) {
+		const struct key_swap *s = &t->swap[i];
+
+		copy_part(out + s->a, row + s->b, s->width);
+		copy_part(out + s->b, row + s->a, s->width);
+	}
+}
+
+static uint32_t
+hash_of_reverse(const struct flow_table *t, const uint8_t *row)
+{
+	uint8_t reversed[ROW_KEY + PAIR_MAX];
+
+	reverse_key(t, row, reversed);
+	return hash_as_it_is(t, reversed);
+}
+
+static inline uint32_t
+key_hash(const struct flow_table *t, const uint8_t *row)
+{
+	return is_second(t, row) ? hash_of_reverse(t, row)
+				 : hash_as_it_is(t, row);
+}
+
+static bool
+is_reverse(const struct flow_table *t, const uint8_t *a, const uint8_t *b)
+{
+	uint8_t reversed[ROW_KEY + PAIR_MAX];
+
+	reverse_key(t, a, reversed);
+	return key_equal(t, reversed, b);
+}
+
+/* ---- finding ---------------------------------------------------------------
+ */
+
+/* Is that the flow of the row? *reverse is set if it is of the other direction.
+ */
+static inline bool
+is_flow(const struct flow_table *t, const uint8_t *row, uint32_t number,
+	bool *reverse)
+{
+	const uint8_t *flow = (const uint8_t *)flow_table_row(t, number);
+
+	if (key_equal(t, row, flow))
+		return true;
+	if (!t->swap_count || !is_reverse(t, row, flow))
+		return false;
+	*reverse = true;
+	return true;
+}
+
 uint32_t
 flow_table_find_one(const struct flow_table *t, const uint8_t *row,
-		    uint32_t hash)
+		    uint32_t hash, bool *reverse)
 {
 	for (uint32_t i = hash & t->mask; t->index[i].row;
 	     i = (i + 1) & t->mask)
 		if (t->index[i].hash == hash &&
-		    key_equal(t, row,
-			      (uint8_t *)flow_table_row(t, t->index[i].row)))
+		    is_flow(t, row, t->index[i].row, reverse))
 			return t->index[i].row;
 	return 0;
 }
@@ -128,7 +241,7 @@ flow_table_find_one(const struct flow_table *t, const uint8_t *row,
 uint32_t
 flow_table_find(const struct flow_table *t, const uint8_t *rows,
 		uint32_t stride, uint32_t count, uint32_t *hash,
-		uint32_t *found)
+		uint32_t *found, bool *reverse)
 {
 	const uint8_t *row = rows;
 	uint32_t missing = 0;
@@ -149,9 +262,9 @@ flow_table_find(const struct flow_table *t, const uint8_t *rows,
 	}
 	row = rows;
 	for (uint32_t i = 0; i < count; i++, row += stride) {
-		if (found[i] &&
-		    !key_equal(t, row, (uint8_t *)flow_table_row(t, found[i])))
-			found[i] = flow_table_find_one(t, row, hash[i]);
+		if (found[i] && !is_flow(t, row, found[i], &reverse[i]))
+			found[i] = flow_table_find_one(t, row, hash[i],
+						       &reverse[i]);
 		missing += found[i] == 0;
 	}
 	return missing;

@@ -14,7 +14,8 @@
 #include <stdint.h>
 
 enum {
-	ROW_KEY = 24,       /* offset of the key, behind struct row */
+	ROW_KEY = 24,	    /* offset of the key, behind struct row */
+	PAIR_MAX = 1024,    /* octets of a key that has a reverse */
 	WHEEL_SLOTS = 8192, /* more than half an hour */
 	WHEEL_SHIFT = 8,    /* 256 ms a slot */
 	WHEEL_REACH_MS = (WHEEL_SLOTS - 8) << WHEEL_SHIFT,
@@ -45,6 +46,11 @@ struct index_slot {
 	uint32_t row;
 };
 
+/* Two parts of a row's key that change places when the direction does. */
+struct key_swap {
+	uint16_t a, b, width;
+};
+
 struct flow_table {
 	uint8_t *base;
 	uint32_t row_size;
@@ -57,6 +63,8 @@ struct flow_table {
 	struct index_slot *index;
 	uint32_t mask;
 	uint64_t seed;
+	const struct key_swap *swap; /* not owned */
+	unsigned swap_count;	     /* 0: a key has no reverse */
 	uint64_t wheel_done; /* number of the last slot that was dealt with */
 	uint32_t wheel[WHEEL_SLOTS];
 };
@@ -65,6 +73,15 @@ struct flow_table {
 int flow_table_init(struct flow_table *t, uint32_t row_size,
 		    uint32_t key_length, uint32_t max_rows, uint64_t now_ms);
 void flow_table_fini(struct flow_table *t);
+
+/*
+ * Before the first flow: a key and its reverse, with these parts exchanged, are
+ * of the same flow from now on. Both have the hash of the one of them that
+ * comes first in some order, so they are found with one look at the index. swap
+ * is kept by the caller; the key has PAIR_MAX octets at most.
+ */
+void flow_table_pair(struct flow_table *t, const struct key_swap *swap,
+		     unsigned count);
 
 static inline struct row *
 flow_table_row(const struct flow_table *t, uint32_t number)
@@ -75,15 +92,16 @@ flow_table_row(const struct flow_table *t, uint32_t number)
 /*
  * Looks the keys of count rows up (stride octets apart, laid out like ours).
  * hash and found get count entries; found is 0 where there is no such flow.
- * Returns how many were not found.
+ * reverse[i] is set where the flow has the reverse of the key, and stays as it
+ * is elsewhere. Returns how many were not found.
  */
 uint32_t flow_table_find(const struct flow_table *t, const uint8_t *rows,
 			 uint32_t stride, uint32_t count, uint32_t *hash,
-			 uint32_t *found);
+			 uint32_t *found, bool *reverse);
 
 /* The same for one key, with its hash. */
 uint32_t flow_table_find_one(const struct flow_table *t, const uint8_t *row,
-			     uint32_t hash);
+			     uint32_t hash, bool *reverse);
 
 /*
  * Adds a flow with the key of that row, which must not be there. The rest of

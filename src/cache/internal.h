@@ -72,11 +72,6 @@ column_is_set_late(const struct column *column)
 	return column->reason || column->initiator;
 }
 
-/* Two keys in a row that change places when the direction does. */
-struct swap {
-	uint16_t a, b, width;
-};
-
 /* Flows with the same subset of key fields. */
 struct layout {
 	struct cache *cache;
@@ -94,7 +89,7 @@ struct layout {
 	bool retired;         /* cut off: no more records, only export */
 	uint32_t retired_row; /* to go on with */
 	unsigned swap_count;  /* biflow: keys that change places, if any */
-	struct swap swap[SWAPS_MAX];
+	struct key_swap swap[SWAPS_MAX];
 	struct emit *emit[EMITS_MAX];
 	unsigned emit_count;
 };
@@ -218,8 +213,6 @@ void plans_free(struct cache *cache);
 void biflow_layout(struct layout *layout);
 /* The element whose counterpart in the other direction this is, or 0. */
 uint16_t biflow_counterpart(uint16_t id);
-/* The flow with the reverse of this row's key, or 0. */
-uint32_t biflow_find(struct layout *layout, const uint8_t *row);
 
 /* closing.c */
 int closing_new(uint32_t max, struct closing **out);

@@ -213,19 +213,13 @@ place_rows(struct cache *cache, struct plan *plan, const uint8_t *rows,
 	struct flow_table *t = &layout->table;
 	uint32_t hash[BATCH_MAX];
 	uint32_t now = (uint32_t)cache->now_ms;
-	uint32_t missing =
-		flow_table_find(t, rows, layout->stride, count, hash, number);
+	uint32_t missing = flow_table_find(t, rows, layout->stride, count, hash,
+					   number, reverse);
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct row *head;
 
 		is_new[i] = false;
-		if (!number[i] && layout->swap_count) {
-			number[i] = biflow_find(
-				layout, rows + (size_t)i * layout->stride);
-			reverse[i] = number[i] != 0;
-			missing -= reverse[i];
-		}
 		if (!number[i])
 			continue;
 		head = flow_table_row(t, number[i]);
@@ -245,11 +239,7 @@ place_rows(struct cache *cache, struct plan *plan, const uint8_t *rows,
 		if (number[i])
 			continue;
 		/* An earlier row of this batch may have made it. */
-		number[i] = flow_table_find_one(t, row, hash[i]);
-		if (!number[i] && layout->swap_count) {
-			number[i] = biflow_find(layout, row);
-			reverse[i] = number[i] != 0;
-		}
+		number[i] = flow_table_find_one(t, row, hash[i], &reverse[i]);
 		if (number[i]) {
 			flow[i] = (uint8_t *)flow_table_row(t, number[i]);
 			cache->stage.ledger.merged++;
