@@ -8,7 +8,8 @@
  *	ca.pem ca.key crl.pem        the authority, what it has revoked
  *	NAME.pem NAME.key            each peer's certificate and private key
  *	psk NAME.psk                 all pre-shared keys, and each peer's
- *	revoked/NAME-SERIAL.pem      what was revoked or replaced
+ *	replaced/NAME-SERIAL.pem     what was replaced, and may still be valid
+ *	revoked/NAME-SERIAL.pem      what was revoked
  *
  * A file is written whole or not at all, and replaced only where that was asked
  * for. The folder is locked while it is open.
@@ -50,9 +51,12 @@ int pki_authority(struct pki *pki, char **error);
  * new ones. Both need the authority.
  */
 int pki_issue(struct pki *pki, const char *names, bool renew, char **error);
-/* The certificate is put aside, and will be in the revocation list. */
+/*
+ * The certificate, and those of the name that it replaced, are put aside, and
+ * are in the revocation list from then on.
+ */
 int pki_revoke(struct pki *pki, const char *name, char **error);
-/* Writes the revocation list anew, with what pki_revoke added. */
+/* Writes the revocation list anew: it is valid from now on. */
 int pki_write_list(struct pki *pki, char **error);
 
 /* A pre-shared key, with name as its identity. */

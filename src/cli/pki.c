@@ -24,9 +24,10 @@ static const char help[] =
 	"\n"
 	"  -d, --days DAYS    how long certificates and list are valid (730)\n"
 	"  -n, --renew        new ones for names that have one; the old ones\n"
-	"                     are revoked\n"
+	"                     stay valid until they expire or are revoked\n"
 	"  -p, --psk          pre-shared keys in place of certificates\n"
-	"  -r, --revoke NAME  revokes a certificate, or removes a key\n"
+	"  -r, --revoke NAME  revokes all certificates of NAME, or removes\n"
+	"                     its key\n"
 	"  -h, --help         this text\n";
 
 enum { REVOKE_MAX = 256, PEERS_SHOWN = 8 };

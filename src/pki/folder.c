@@ -7,6 +7,7 @@
  */
 #include "internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
@@ -213,16 +214,58 @@ folder_write(const struct pki *pki, const char *name, BIO *content, mode_t mode,
 }
 
 int
-folder_put_aside(const struct pki *pki, const char *name, const char *suffix,
-		 const char *serial, char **error)
+folder_move(const struct pki *pki, const char *from, const char *folder,
+	    const char *to, char **error)
 {
-	char from[PKI_FILE_NAME], to[2 * PKI_FILE_NAME];
+	char path[3 * PKI_FILE_NAME];
 
-	snprintf(from, sizeof(from), "%s%s", name, suffix);
-	snprintf(to, sizeof(to), "revoked/%s-%s%s", name, serial, suffix);
-	if (mkdirat(pki->dir, "revoked", 0755) < 0 && errno != EEXIST)
-		return failed(pki, "revoked", -errno, error);
-	if (renameat(pki->dir, from, pki->dir, to) < 0)
+	snprintf(path, sizeof(path), "%s/%s", folder, to);
+	if (mkdirat(pki->dir, folder, 0755) < 0 && errno != EEXIST)
+		return failed(pki, folder, -errno, error);
+	if (renameat(pki->dir, from, pki->dir, path) < 0)
 		return failed(pki, from, -errno, error);
 	return 0;
+}
+
+/* Is it NAME-SERIAL.pem? */
+static bool
+is_replaced(const char *file, const char *name)
+{
+	size_t length = strlen(name);
+	const char *serial;
+
+	if (strncmp(file, name, length) != 0 || file[length] != '-')
+		return false;
+	serial = file + length + 1;
+	return strcmp(serial + strspn(serial, "0123456789ABCDEF"), ".pem") == 0;
+}
+
+int
+folder_each_replaced(struct pki *pki, const char *name,
+		     int (*visit)(struct pki *pki, const char *path,
+				  char **error),
+		     char **error)
+{
+	int fd = openat(pki->dir, "replaced",
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	char path[2 * PKI_FILE_NAME];
+	struct dirent *entry;
+	int rc = 0;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0
+				       : failed(pki, "replaced", -errno, error);
+	if (!dir) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while (rc == 0 && (entry = readdir(dir))) {
+		if (!is_replaced(entry->d_name, name))
+			continue;
+		snprintf(path, sizeof(path), "replaced/%s", entry->d_name);
+		rc = visit(pki, path, error);
+	}
+	closedir(dir);
+	return rc;
 }

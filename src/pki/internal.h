@@ -43,9 +43,15 @@ int folder_read(const struct pki *pki, const char *name, BIO **out,
 int folder_write(const struct pki *pki, const char *name, BIO *content,
 		 mode_t mode, bool replace, char **error);
 
-/* To revoked/NAME-SERIAL and the suffix. */
-int folder_put_aside(const struct pki *pki, const char *name,
-		     const char *suffix, const char *serial, char **error);
+/* To a file of a folder within, which is made if it is not there. */
+int folder_move(const struct pki *pki, const char *from, const char *folder,
+		const char *to, char **error);
+
+/* Visits each replaced/NAME-SERIAL.pem until one fails. */
+int folder_each_replaced(struct pki *pki, const char *name,
+			 int (*visit)(struct pki *pki, const char *path,
+				      char **error),
+			 char **error);
 
 /* Adds a line to what is told. */
 void folder_tell(const struct pki *pki, const char *name, const char *format,

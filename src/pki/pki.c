@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is done in the folder: the authority, certificates of peers, and the
- * list of those that are revoked. A certificate that is put aside for a new
- * one is revoked, too: two that are valid for one name are one too many.
+ * list of those that are revoked. A certificate that is replaced by a new one
+ * stays valid, so that the peer can change without haste and without losing a
+ * session; whoever revokes the name later revokes it, too.
  */
 #include "internal.h"
 
@@ -241,51 +242,96 @@ add_revoked(struct pki *pki, const X509 *certificate)
 	return ok ? 0 : -ENOMEM;
 }
 
-/* The list is on disk before the certificate goes: a crash between leaves one
- * that is revoked, and not one that is forgotten. */
+/* Into the list, which is yet to be written. */
 static int
-revoke(struct pki *pki, const char *name, char **error)
+list_file(struct pki *pki, const char *file, char **error)
 {
-	char pem[PKI_FILE_NAME], key[PKI_FILE_NAME];
+	X509 *certificate = NULL;
+	int rc = read_certificate(pki, file, &certificate, error);
+
+	if (rc == 0 && X509_verify(certificate, pki->key) != 1)
+		rc = text_error(error, -EINVAL,
+				"%s/%s: this certificate is not from ca.pem",
+				pki->folder, file);
+	ERR_clear_error();
+	if (rc == 0)
+		rc = add_revoked(pki, certificate);
+	X509_free(certificate);
+	return rc;
+}
+
+/* NAME.pem and NAME.key, to files of that folder with the serial number. */
+static int
+put_aside(struct pki *pki, const char *name, const char *folder, char **error)
+{
+	char pem[PKI_FILE_NAME], key[PKI_FILE_NAME], to[2 * PKI_FILE_NAME];
 	X509 *certificate = NULL;
 	char *serial = NULL;
 	int rc = read_certificate(pki, file_name(pem, name, ".pem"),
 				  &certificate, error);
 
-	if (rc == 0 && X509_verify(certificate, pki->key) != 1)
-		rc = text_error(error, -EINVAL,
-				"%s/%s: this certificate is not from ca.pem",
-				pki->folder, pem);
-	ERR_clear_error();
-	if (rc == 0)
-		rc = add_revoked(pki, certificate);
-	if (rc == 0)
-		rc = write_list(pki, error);
 	if (rc == 0 && !(serial = certificate_serial(certificate)))
 		rc = -ENOMEM;
+	if (rc == 0 && folder_has(pki, file_name(key, name, ".key"))) {
+		snprintf(to, sizeof(to), "%s-%s.key", name, serial);
+		rc = folder_move(pki, key, folder, to, error);
+	}
+	if (rc == 0) {
+		snprintf(to, sizeof(to), "%s-%s.pem", name, serial);
+		rc = folder_move(pki, pem, folder, to, error);
+	}
 	if (rc == 0)
-		rc = folder_put_aside(pki, name, ".pem", serial, error);
-	if (rc == 0 && folder_has(pki, file_name(key, name, ".key")))
-		rc = folder_put_aside(pki, name, ".key", serial, error);
-	if (rc == 0)
-		folder_tell(pki, pem, "revoked, and moved to revoked/%s-%s.pem",
-			    name, serial);
+		folder_tell(pki, pem, "%s, and moved to %s/%s", folder, folder,
+			    to);
 	OPENSSL_free(serial);
 	X509_free(certificate);
 	return rc;
 }
 
+/* path: replaced/NAME-SERIAL.pem */
+static int
+move_replaced(struct pki *pki, const char *path, char **error)
+{
+	const char *file = strchr(path, '/') + 1;
+	char key[2 * PKI_FILE_NAME];
+	int rc;
+
+	snprintf(key, sizeof(key), "%.*s.key", (int)strlen(path) - 4, path);
+	if (folder_has(pki, key)) {
+		rc = folder_move(pki, key, "revoked", strchr(key, '/') + 1,
+				 error);
+		if (rc < 0)
+			return rc;
+	}
+	rc = folder_move(pki, path, "revoked", file, error);
+	if (rc == 0)
+		folder_tell(pki, path, "revoked, and moved to revoked/%s",
+			    file);
+	return rc;
+}
+
+/* All are in the list on disk before the first goes: after a crash between,
+ * none is forgotten. */
 int
 pki_revoke(struct pki *pki, const char *name, char **error)
 {
 	char pem[PKI_FILE_NAME];
+	int rc;
 
 	*error = NULL;
 	if (!folder_has(pki, file_name(pem, name, ".pem")))
 		return text_error(error, -ENOENT,
 				  "%s/%s: there is no such certificate",
 				  pki->folder, pem);
-	return revoke(pki, name, error);
+	rc = list_file(pki, pem, error);
+	if (rc == 0)
+		rc = folder_each_replaced(pki, name, list_file, error);
+	if (rc == 0)
+		rc = write_list(pki, error);
+	if (rc == 0)
+		rc = put_aside(pki, name, "revoked", error);
+	return rc < 0 ? rc
+		      : folder_each_replaced(pki, name, move_replaced, error);
 }
 
 int
@@ -363,7 +409,7 @@ pki_issue(struct pki *pki, const char *names, bool renew, char **error)
 	if (folder_has(pki, pem) && !renew)
 		return keep_peer(pki, pem, error);
 	if (folder_has(pki, pem))
-		rc = revoke(pki, name, error);
+		rc = put_aside(pki, name, "replaced", error);
 	else if (folder_has(pki, key))
 		rc = text_error(error, -EEXIST,
 				"%s/%s is there without its certificate; move "

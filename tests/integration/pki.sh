@@ -122,9 +122,17 @@ cp "$D/exporter.example.net.pem" "$T/old.pem"
 pki 0 --renew "$D" exporter.example.net
 verified exporter.example.net
 openssl verify -crl_check -CRLfile "$D/crl.pem" -CAfile "$D/ca.pem" \
+	"$T/old.pem" >/dev/null 2>&1 || fail "the old one is not valid any more"
+# A name that begins like another one.
+pki 0 "$D" exporter.example.net-two.example.net
+pki 0 --renew "$D" exporter.example.net-two.example.net
+pki 0 -r exporter.example.net "$D"
+openssl verify -crl_check -CRLfile "$D/crl.pem" -CAfile "$D/ca.pem" \
 	"$T/old.pem" >/dev/null 2>&1 && fail "the old one is not revoked"
-equal "revoked ones" 2 "$(openssl crl -in "$D/crl.pem" -noout -text |
+equal "revoked ones" 3 "$(openssl crl -in "$D/crl.pem" -noout -text |
 	grep -c 'Serial Number')"
+equal "replaced ones" 1 "$(find "$D/replaced" -name '*.pem' | wc -l)"
+pki 0 "$D" exporter.example.net
 
 step "nothing is overwritten, nothing foreign is taken"
 mv "$D/second.example.net.pem" "$T/second.pem"

@@ -43,6 +43,20 @@ work(bool renew)
 	text_fini(&told);
 }
 
+static void
+revoke_name(const char *name)
+{
+	struct text told = {0};
+	struct pki *pki;
+	char *error;
+
+	CU_ASSERT_EQUAL_FATAL(pki_open(folder, 30, &told, &pki, &error), 0);
+	CU_ASSERT_EQUAL(pki_authority(pki, &error), 0);
+	CU_ASSERT_EQUAL(pki_revoke(pki, name, &error), 0);
+	pki_close(pki);
+	text_fini(&told);
+}
+
 static const char *
 file(char out[128], const char *name)
 {
@@ -88,18 +102,23 @@ allowed(const char *peer_file, bool server, const char *wanted)
 static void
 test_taken(void)
 {
-	char path[128], old[128];
+	char path[128], old[128], new[128];
 
 	work(false);
 	file(path, "b.example.net.pem");
 	CU_ASSERT(allowed(path, true, "b.example.net"));
 	CU_ASSERT(allowed(path, false, "b.net"));
 	CU_ASSERT(!allowed(path, false, "a.example.net"));
-	/* Renewed: the old one is revoked. */
+	/* Replaced: both are taken, until the name is revoked. */
 	CU_ASSERT_EQUAL(link(path, file(old, "old.pem")), 0);
 	work(true);
-	CU_ASSERT(allowed(path, true, "b.example.net"));
+	CU_ASSERT_EQUAL(link(path, file(new, "new.pem")), 0);
+	CU_ASSERT(allowed(new, true, "b.example.net"));
+	CU_ASSERT(allowed(old, true, "b.example.net"));
+	revoke_name("b.example.net");
+	CU_ASSERT(!allowed(new, true, "b.example.net"));
 	CU_ASSERT(!allowed(old, true, "b.example.net"));
+	CU_ASSERT(access(path, F_OK) < 0);
 }
 
 static void
