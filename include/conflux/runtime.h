@@ -52,8 +52,8 @@ int runtime_start(struct runtime *runtime);
 
 /*
  * Reads certificates, keys, revocation lists and pre-shared keys again, for
- * sessions to come; those that exist go on. What can't be used is logged, and
- * leaves who needs it as it was.
+ * sessions to come; those that exist go on, unless the peer was revoked. What
+ * can't be used is logged, and leaves who needs it as it was.
  */
 void runtime_reload(struct runtime *runtime);
 

@@ -183,6 +183,13 @@ void secure_ssl_free(struct ssl_st *ssl);
 int secure_ssl_handshake(struct ssl_st *ssl, struct secure_verdict *verdict);
 
 /*
+ * Has the peer of a session that is up been revoked since, as of the last
+ * reload? What else may have changed is asked only of new sessions. Constant
+ * text for the log, or NULL: no.
+ */
+const char *secure_ssl_revoked(struct ssl_st *ssl);
+
+/*
  * After a call of OpenSSL on the session failed for good: why, in words for the
  * log. The text is constant, or belongs to the session.
  */

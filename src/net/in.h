@@ -19,6 +19,8 @@ struct net_in_type {
 	void (*close)(struct net_in *in);
 	uint16_t (*port)(const struct net_in *in);
 	struct net_session *(*next)(const struct net_in *in, uint32_t *at);
+	/* Files were read again: ends sessions of who was revoked. Or NULL. */
+	void (*reloaded)(struct net_in *in);
 };
 
 struct net_in {

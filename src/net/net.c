@@ -142,7 +142,11 @@ net_in_close(struct net_in *in)
 int
 net_in_reload(struct net_in *in, char **error)
 {
-	return reload(in->secure, error);
+	int rc = reload(in->secure, error);
+
+	if (rc > 0 && in->type->reloaded)
+		in->type->reloaded(in);
+	return rc;
 }
 
 void
@@ -346,7 +350,11 @@ net_out_open(struct event_base *base, const struct net_out_conf *conf,
 int
 net_out_reload(struct net_out *out, char **error)
 {
-	return reload(out->secure, error);
+	int rc = reload(out->secure, error);
+
+	if (rc > 0 && out->type->reloaded)
+		out->type->reloaded(out);
+	return rc;
 }
 
 void

@@ -203,6 +203,13 @@ stream_reason(const struct stream *stream, int error)
 }
 
 const char *
+stream_revoked(const struct stream *stream)
+{
+	return stream->ssl && stream->shaken ? secure_ssl_revoked(stream->ssl)
+					     : NULL;
+}
+
+const char *
 stream_peer(const struct stream *stream)
 {
 	return stream->shaken && stream->verdict ? stream->verdict->peer : NULL;

@@ -63,6 +63,10 @@ unsigned stream_settle_ms(const struct stream *stream);
 /* Why a call failed with this errno; constant or of the stream. */
 const char *stream_reason(const struct stream *stream, int error);
 
+/* Why the session may not go on after a reload (secure_ssl_revoked), or NULL.
+ */
+const char *stream_revoked(const struct stream *stream);
+
 /* The peer's name, and "TLSv1.3 TLS_AES_..."; NULL if plain. */
 const char *stream_peer(const struct stream *stream);
 void stream_suite(const struct stream *stream, char *text, size_t size);

@@ -616,10 +616,38 @@ tcp_in_next(const struct net_in *net, uint32_t *at)
 				       : NULL;
 }
 
+static void
+session_revoke(struct tcp_session *s, const char *reason)
+{
+	char text[ADDR_TEXT_SIZE];
+	uint32_t held;
+
+	if (log_limit_pass(&s->in->secure_log, clock_mono_ms(), &held))
+		log_warning("tls %s: \"%s\": %s, its session ends (%u lines "
+			    "held back)",
+			    addr_format(text, &s->session.remote),
+			    s->stream.verdict->peer, reason, held);
+	session_end(s, reason);
+}
+
+static void
+tcp_in_reloaded(struct net_in *net)
+{
+	struct tcp_in *in = (struct tcp_in *)net;
+	const char *reason;
+
+	for (uint32_t i = in->session_count; i-- > 0;) {
+		reason = stream_revoked(&in->session[i]->stream);
+		if (reason)
+			session_revoke(in->session[i], reason);
+	}
+}
+
 const struct net_in_type net_tcp_in = {
 	.size = sizeof(struct tcp_in),
 	.open = tcp_in_open,
 	.close = tcp_in_close,
 	.port = tcp_in_port,
 	.next = tcp_in_next,
+	.reloaded = tcp_in_reloaded,
 };

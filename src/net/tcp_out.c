@@ -431,10 +431,21 @@ tcp_out_close(struct net_out *net, unsigned linger_ms)
 	return unsent;
 }
 
+static void
+tcp_out_reloaded(struct net_out *net)
+{
+	struct tcp_out *out = (struct tcp_out *)net;
+	const char *reason = stream_revoked(&out->stream);
+
+	if (reason)
+		go_down(out, reason);
+}
+
 const struct net_out_type net_tcp_out = {
 	.size = sizeof(struct tcp_out),
 	.open = tcp_out_open,
 	.send = tcp_out_send,
 	.drained = tcp_out_drained,
 	.close = tcp_out_close,
+	.reloaded = tcp_out_reloaded,
 };

@@ -134,6 +134,9 @@ int names_of(X509 *certificate, GENERAL_NAMES **out);
 void text_add_domains(struct text *text, const GENERAL_NAMES *names);
 bool names_have(const GENERAL_NAMES *names, const char *wanted);
 
+/* verify.c: is it in a revocation list, as read last? */
+bool certificate_revoked(const struct secure *secure, X509 *certificate);
+
 /* verify.c: chain has the peer's own certificate first, as SSL gives it. */
 bool verify_chain(const struct secure *secure, STACK_OF(X509) *chain,
 		  const struct addr *remote, struct secure_verdict *verdict);

@@ -160,6 +160,28 @@ secure_ssl_reason(struct ssl_st *ssl)
 	return info->reason;
 }
 
+/* ---- after a reload ---------------------------------------------------- */
+
+const char *
+secure_ssl_revoked(struct ssl_st *ssl)
+{
+	const struct ssl_info *info = SSL_get_app_data(ssl);
+	STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
+	X509 *peer = SSL_get0_peer_certificate(ssl);
+	size_t length = strlen(info->identity);
+	const uint8_t *key;
+
+	if (length && secure_psk_find(info->secure, info->identity, length,
+				      &key, &length) < 0)
+		return "its pre-shared key is no longer in the file";
+	if (peer && certificate_revoked(info->secure, peer))
+		return "its certificate was revoked";
+	for (int i = 0; chain && i < sk_X509_num(chain); i++)
+		if (certificate_revoked(info->secure, sk_X509_value(chain, i)))
+			return "a certificate of its chain was revoked";
+	return NULL;
+}
+
 /* ---- handshake --------------------------------------------------------- */
 
 /*

@@ -448,6 +448,25 @@ verify_chain(const struct secure *secure, STACK_OF(X509) * chain,
 	return verdict->allowed;
 }
 
+bool
+certificate_revoked(const struct secure *secure, X509 *certificate)
+{
+	const X509_NAME *issuer = X509_get_issuer_name(certificate);
+	X509_REVOKED *entry;
+	X509_CRL *list;
+
+	if (!secure->now.lists)
+		return false;
+	for (int i = 0; i < sk_X509_CRL_num(secure->now.lists); i++) {
+		list = sk_X509_CRL_value(secure->now.lists, i);
+		/* 2: it is one that is no longer revoked. */
+		if (X509_NAME_cmp(X509_CRL_get_issuer(list), issuer) == 0 &&
+		    X509_CRL_get0_by_cert(list, &entry, certificate) == 1)
+			return true;
+	}
+	return false;
+}
+
 /* NULL: it is none, or there is no memory. */
 static X509 *
 read_certificate(const struct secure_der *der)

@@ -113,6 +113,12 @@ has_received()
 	[ "$(state collector "d['cx:total']['cx:ledger']['in']")" = "$1" ]
 }
 
+is_up()
+{
+	[ "$(state exporter "d['exportingProcess'][0]['destination'][0][
+		'tcpExporter']['transportSession']['status']")" = active ]
+}
+
 # send COUNT
 send()
 {
@@ -125,9 +131,9 @@ client()
 {
 	cert=$1
 	shift
-	echo | timeout 10 openssl s_client -connect "127.0.0.1:$to" \
+	timeout 10 openssl s_client -connect "127.0.0.1:$to" \
 		-CAfile "$pki/ca.pem" -cert "$cert.pem" -key "$cert.key" "$@" \
-		>"$T/client" 2>&1
+		</dev/null >"$T/client" 2>&1
 	# Who is turned away in TLS 1.3 hears of it behind the handshake.
 	! grep -q 'alert' "$T/client"
 }
@@ -149,7 +155,6 @@ for workers in 1 3; do
 	rm -rf "$T/old"
 	mkdir "$T/old"
 	cp -p "$pki"/*.test.* "$T/old"
-	# The old ones are revoked by that.
 	pki --renew "$pki" collector.test exporter.test
 	reload exporter $exporter
 	reload collector $collector
@@ -162,10 +167,28 @@ for workers in 1 3; do
 		client "$pki/exporter.test" -tls1_2 || fail "new certificate"
 		equal serial "$(serial "$pki/collector.test.pem")" \
 			"$(serial "$T/client")"
+		client "$T/old/exporter.test" -tls1_2 ||
+			fail "a certificate that is still valid"
+	done
+
+	step "who is revoked has to go; $workers workers"
+	pki -r exporter.test "$pki"
+	pki "$pki" exporter.test
+	reload collector $collector
+	for n in 1 2 3 4 5 6 7 8; do
+		client "$pki/exporter.test" -tls1_2 || fail "new certificate"
 		client "$T/old/exporter.test" -tls1_2 &&
 			fail "a revoked certificate is taken"
 	done
-	matches "why" "certificate revoked" "$T/collector.err"
+	matches "why" "exporter.test.*certificate revoked" "$T/collector.err"
+	matches "session" "its certificate was revoked" "$T/collector.err"
+	# It comes back as soon as it knows that it is somebody else.
+	sleep 1
+	is_up && fail "the revoked exporter is up"
+	reload exporter $exporter
+	wait_for 10 is_up
+	send 300
+	wait_for 10 has_received 1500
 
 	step "what can't be used changes nothing; $workers workers"
 	mv "$pki/collector.test.key" "$T/key"
@@ -196,11 +219,10 @@ for workers in 1 3; do
 	step "nothing was lost; $workers workers"
 	stop $exporter
 	equal "status of the exporter" 0 $STATUS
-	wait_for 10 has_received 1200
 	stop $collector
 	equal "status of the collector" 0 $STATUS
 	"$CONFLUX" read -f json "$T/out.ipfix" >"$T/records"
-	equal records 1200 "$(lines "$T/records")"
+	equal records 1500 "$(lines "$T/records")"
 done
 
 step "what should be seen to is told at the start and at a reload"
