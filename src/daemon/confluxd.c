@@ -259,6 +259,17 @@ catch_signals(struct daemon *daemon)
 	return 0;
 }
 
+/* From the start on, and until somebody hears of it, it has to wait. */
+static void
+hold_hangup(int how)
+{
+	sigset_t hangup;
+
+	sigemptyset(&hangup);
+	sigaddset(&hangup, SIGHUP);
+	sigprocmask(how, &hangup, NULL);
+}
+
 static int
 run(struct daemon *daemon, const struct conf *conf, const char *file,
     const char *user)
@@ -294,8 +305,10 @@ start(const struct options *options)
 	struct conf *conf = load(options->file);
 	int status = STATUS_FAILED;
 
-	if (conf && daemon.base && catch_signals(&daemon) == 0)
+	if (conf && daemon.base && catch_signals(&daemon) == 0) {
+		hold_hangup(SIG_UNBLOCK);
 		status = run(&daemon, conf, options->file, options->user);
+	}
 	runtime_free(daemon.runtime);
 	conf_free(conf);
 	for (unsigned i = 0; i < ENDINGS; i++)
@@ -354,5 +367,6 @@ main(int argc, char **argv)
 		usage(stderr);
 		return STATUS_USAGE;
 	}
+	hold_hangup(SIG_BLOCK);
 	return start(&options);
 }
