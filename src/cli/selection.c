@@ -44,13 +44,13 @@ cli_selection(int argc, char **argv)
 			return CLI_USAGE;
 		}
 	}
-	manage_add_word(&request, argc - optind > 2 ? "change" : "selection");
-	for (int i = optind; i < argc; i++) {
+	for (int i = optind; i < argc; i++)
 		if (!argv[i][0])
 			return cli_usage_error("selection",
 					       "an argument is empty");
+	manage_add_word(&request, argc - optind > 2 ? "change" : "selection");
+	for (int i = optind; i < argc; i++)
 		manage_add_word(&request, argv[i]);
-	}
 	status = cli_ask("selection", socket, &request, &answer);
 	if (status == CLI_OK)
 		status = cli_print_answer(&answer);
