@@ -91,6 +91,19 @@ void template_store_read(struct template_store *store, uint32_t domain,
 			 size_t length, uint64_t now_ms, uint64_t messages,
 			 template_event_cb cb, void *arg);
 
+/*
+ * The same of a FlowSet of NetFlow version 9 (RFC 3954 sections 5.2 and 6.1);
+ * set_id is that of IPFIX for what it is.
+ */
+void template_store_read_netflow9(struct template_store *store, uint32_t domain,
+				  uint16_t set_id, const uint8_t *content,
+				  size_t length, uint64_t now_ms,
+				  uint64_t messages, template_event_cb cb,
+				  void *arg);
+
+/* Forgets all Templates of a domain; returns how many. */
+uint32_t template_store_drop(struct template_store *store, uint32_t domain);
+
 /* NULL if there is none, or it has expired by time or messages. */
 struct template *template_store_find(struct template_store *store,
 				     uint32_t domain, uint16_t id,

@@ -30,6 +30,7 @@
 
 #include "conflux/hash.h"
 #include "conflux/message.h"
+#include "conflux/netflow.h"
 #include "conflux/table.h"
 #include "conflux/wire.h"
 
@@ -55,6 +56,7 @@ struct reading {
 	struct reader r;
 	uint32_t domain;
 	uint16_t set_id;
+	bool netflow9; /* in the form of NetFlow version 9 */
 	uint64_t now_ms;
 	uint64_t messages;
 	template_event_cb cb;
@@ -280,29 +282,45 @@ withdraw(struct reading *reading, uint16_t id)
 	tell(reading, TEMPLATE_WITHDRAWN_ALL, id, NULL, NULL);
 }
 
+/* Reads a Field Specifier, with the element of it. */
+static void
+read_specifier(struct reading *reading, bool scope, uint32_t *pen, uint16_t *id,
+	       uint16_t *octets)
+{
+	struct reader *r = &reading->r;
+	uint16_t number = reader_u16(r);
+
+	*octets = reader_u16(r);
+	if (reading->netflow9) {
+		netflow9_element(number, scope, pen, id);
+		return;
+	}
+	*pen = number & FIELD_ENTERPRISE ? reader_u32(r) : 0;
+	*id = number & (uint16_t)~FIELD_ENTERPRISE;
+}
+
 /*
  * Reads count fields into reading->fields as far as max allows; the others are
  * stepped over. -EBADMSG: the set ends before them, or they make no record;
  * -ENOSPC: too many unknown elements.
  */
 static int
-read_fields(struct reading *reading, uint16_t count, uint16_t max,
-	    const char **reason)
+read_fields(struct reading *reading, uint16_t count, uint16_t scope_count,
+	    uint16_t max, const char **reason)
 {
 	struct reader *r = &reading->r;
 	uint32_t length = 0;
 	int err = 0;
 
 	for (uint32_t i = 0; i < count && !r->failed; i++) {
-		uint16_t id = reader_u16(r);
-		uint16_t octets = reader_u16(r);
-		uint32_t pen = id & FIELD_ENTERPRISE ? reader_u32(r) : 0;
+		uint16_t id, octets;
 		struct field *field;
+		uint32_t pen;
 
+		read_specifier(reading, i < scope_count, &pen, &id, &octets);
 		length += octets == IE_VARIABLE ? 1 : octets;
 		if (i >= max || r->failed || err)
 			continue;
-		id &= (uint16_t)~FIELD_ENTERPRISE;
 		field = &reading->fields[i];
 		field->length = octets;
 		field->ie = ie_meet(reading->store->registry, pen, id, octets);
@@ -439,20 +457,49 @@ define(struct reading *reading, uint16_t id, const struct shape *shape)
 	tell(reading, outcome, id, NULL, old);
 }
 
+/* What stands before the fields of a Template Record. */
+struct record_header {
+	uint16_t id, count, scope_count;
+};
+
+/*
+ * RFC 3954 section 6.1: an Options Template of NetFlow version 9 has the octets
+ * of its scopes and of its other fields, where IPFIX has numbers of fields.
+ */
+static struct record_header
+read_header(struct reading *reading)
+{
+	bool options = reading->set_id == SET_OPTIONS_TEMPLATE;
+	struct reader *r = &reading->r;
+	struct record_header h = {.id = reader_u16(r)};
+
+	if (options && reading->netflow9) {
+		h.scope_count = reader_u16(r) / 4;
+		h.count = h.scope_count + reader_u16(r) / 4;
+		return h;
+	}
+	h.count = reader_u16(r);
+	/* A withdrawal is no longer than that. */
+	if (options && h.count)
+		h.scope_count = reader_u16(r);
+	return h;
+}
+
 /* One record of the set. False: the start of the next one is not known. */
 static bool
 read_record(struct reading *reading)
 {
 	const struct template_limits *limits = &reading->store->limits;
 	bool options = reading->set_id == SET_OPTIONS_TEMPLATE;
-	uint16_t id = reader_u16(&reading->r);
-	uint16_t count = reader_u16(&reading->r);
-	uint16_t scope_count = 0, max = limits->max_fields;
+	const struct record_header h = read_header(reading);
+	uint16_t id = h.id, count = h.count, scope_count = h.scope_count;
+	uint16_t max = limits->max_fields;
 	const struct shape *shape;
 	const char *reason;
 	int err;
 
-	if (count == 0 && (id >= SET_DATA_MIN || id == reading->set_id)) {
+	if (count == 0 && !reading->netflow9 &&
+	    (id >= SET_DATA_MIN || id == reading->set_id)) {
 		withdraw(reading, id);
 		return true;
 	}
@@ -463,9 +510,7 @@ read_record(struct reading *reading)
 	}
 	if (max == 0 || max > SHAPE_FIELDS_MAX)
 		max = SHAPE_FIELDS_MAX;
-	if (options)
-		scope_count = reader_u16(&reading->r);
-	err = read_fields(reading, count, max, &reason);
+	err = read_fields(reading, count, scope_count, max, &reason);
 	if (err == -EBADMSG) {
 		reject(reading, TEMPLATE_MALFORMED, id, reason);
 		return !reading->r.failed;
@@ -503,16 +548,16 @@ at_padding(const struct reader *r)
 	return p == r->end;
 }
 
-void
-template_store_read(struct template_store *store, uint32_t domain,
-		    uint16_t set_id, const uint8_t *content, size_t length,
-		    uint64_t now_ms, uint64_t messages, template_event_cb cb,
-		    void *arg)
+static void
+read_set(struct template_store *store, uint32_t domain, uint16_t set_id,
+	 bool netflow9, const uint8_t *content, size_t length, uint64_t now_ms,
+	 uint64_t messages, template_event_cb cb, void *arg)
 {
 	struct reading reading;
 	bool more = true;
 
 	reading.held = 0;
+	reading.netflow9 = netflow9;
 	reading.store = store;
 	reading.domain = domain;
 	reading.set_id = set_id;
@@ -525,6 +570,42 @@ template_store_read(struct template_store *store, uint32_t domain,
 		more = read_record(&reading);
 		release_fields(&reading);
 	}
+}
+
+void
+template_store_read(struct template_store *store, uint32_t domain,
+		    uint16_t set_id, const uint8_t *content, size_t length,
+		    uint64_t now_ms, uint64_t messages, template_event_cb cb,
+		    void *arg)
+{
+	read_set(store, domain, set_id, false, content, length, now_ms,
+		 messages, cb, arg);
+}
+
+void
+template_store_read_netflow9(struct template_store *store, uint32_t domain,
+			     uint16_t set_id, const uint8_t *content,
+			     size_t length, uint64_t now_ms, uint64_t messages,
+			     template_event_cb cb, void *arg)
+{
+	read_set(store, domain, set_id, true, content, length, now_ms, messages,
+		 cb, arg);
+}
+
+uint32_t
+template_store_drop(struct template_store *store, uint32_t domain)
+{
+	struct template *template;
+	uint32_t at = 0, dropped = 0;
+
+	while ((template = table_next(&store->table, &at))) {
+		if (template->domain != domain)
+			continue;
+		drop(store, template);
+		dropped++;
+		at--; /* another one may have moved to this place */
+	}
+	return dropped;
 }
 
 /* Makes one Template's shape anew, if an element of it is known by now. */
