@@ -24,13 +24,12 @@ all_zero(const uint8_t *p, uint32_t length)
 	return true;
 }
 
-static void
-forward(struct domain *domain, struct template *template, struct batch *batch)
+void
+data_forward(struct domain *domain, const struct batch *batch)
 {
 	struct session *session = domain->session;
 	struct stage *stage = &session->process->stage;
 
-	template->data_records += batch->count;
 	session->counters.records += batch->count;
 	domain->ledger.in += batch->count;
 	stage->ledger.in += batch->count;
@@ -44,6 +43,16 @@ forward(struct domain *domain, struct template *template, struct batch *batch)
 	domain->ledger.exported += batch->count;
 	stage->ledger.exported += batch->count;
 	stage_forward(stage, batch);
+}
+
+static void
+forward(struct domain *domain, struct template *template, struct batch *batch)
+{
+	template->data_records += batch->count;
+	if (domain->protocol == PROTOCOL_NETFLOW9)
+		netflow_forward(domain, batch);
+	else
+		data_forward(domain, batch);
 }
 
 static uint32_t
@@ -123,6 +132,7 @@ data_read(struct domain *domain, struct template *template, const uint8_t *p,
 	uint32_t records;
 
 	*bad = 0;
+	domain->arrival = arrival;
 	template->accessed_ms = arrival->received_ms;
 	records = shape->variable ? read_variable(domain, template, &batch, p,
 						  length, bad)

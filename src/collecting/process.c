@@ -42,6 +42,7 @@ process_free(struct stage *stage)
 	}
 	for (int i = 0; i < 3; i++)
 		shape_release(c->sflow_shape[i]);
+	netflow_free(c->netflow);
 	free(c->name);
 	free(c);
 }

@@ -14,6 +14,7 @@
 #include "conflux/collecting.h"
 #include "conflux/log.h"
 #include "conflux/message.h"
+#include "conflux/netflow.h"
 #include "conflux/table.h"
 #include "conflux/template.h"
 #include "sequence.h"
@@ -82,6 +83,17 @@ enum unknown_kind { UNKNOWN_TEMPLATE, UNKNOWN_MALFORMED };
 struct arrival {
 	uint64_t export_ms;
 	uint64_t received_ms; /* wall clock */
+	uint32_t uptime_ms;   /* of NetFlow, when it was made */
+	uint16_t interval;    /* of NetFlow version 5: see netflow_header */
+	uint8_t sampling;
+};
+
+/* What a domain speaks. One session may have domains of several. */
+enum protocol {
+	PROTOCOL_IPFIX,
+	PROTOCOL_NETFLOW5,
+	PROTOCOL_NETFLOW9,
+	PROTOCOL_SFLOW,
 };
 
 /* RFC 7011 section 3.1: each stream of SCTP counts its records by itself. */
@@ -96,6 +108,7 @@ struct stream {
 struct domain {
 	struct scope scope; /* first: see domain_template_shape */
 	struct session *session;
+	enum protocol protocol;
 	struct stream first; /* the first that was seen; all, but with SCTP */
 	SLIST_HEAD(, stream) others;
 	struct stream *stream; /* of the message that is read */
@@ -108,8 +121,11 @@ struct domain {
 	struct held_list held;
 	uint64_t held_ids; /* bit id % 64 of each held set */
 	uint64_t wanted_ids; /* likewise of templates that just came */
-	bool sflow;          /* it is a sub-agent of sFlow */
-	uint32_t sflow_sequence, sflow_uptime_ms; /* of its last datagram */
+	const struct arrival *arrival; /* of the records that are read */
+	uint32_t uptime_ms; /* of its last datagram: NetFlow 9, sFlow */
+	uint64_t export_ms; /* of NetFlow 9, at that uptime; 0: none yet */
+	bool sflow_started;
+	uint32_t sflow_sequence; /* of its last datagram */
 	uint32_t sflow_missing;  /* datagrams that may still come */
 };
 
@@ -126,6 +142,7 @@ struct session {
 	uint32_t learnt; /* elements */
 	uint32_t options_octets;
 	uint32_t held_octets;
+	uint16_t version; /* of the last message */
 	struct counters counters;
 	uint64_t rate_octets; /* counters.octets at the last second */
 	uint64_t rate;        /* octets per second */
@@ -165,6 +182,7 @@ struct collecting {
 	bool told_finished;
 	struct options_plan plan[PLANS];
 	const struct shape *sflow_shape[3]; /* held, when they are needed */
+	struct netflow *netflow;	    /* NULL, until it is needed */
 	struct log_limit limit[LOG_BUCKETS][COMPLAINT_COUNT];
 };
 
@@ -201,7 +219,32 @@ account_lost(struct domain *domain, enum loss reason, uint64_t records)
 }
 
 /* Found or made; NULL: a bound is reached, or no memory. */
-struct domain *session_domain(struct session *session, uint32_t id);
+struct domain *session_domain(struct session *session, enum protocol protocol,
+			      uint32_t id);
+
+/* A message of this domain begins. */
+void domain_begin(struct domain *domain);
+
+/*
+ * Reads the sets of a message, that of NetFlow version 9 included. octets may
+ * be more than its length says, over UDP: a set that reaches behind the length,
+ * but not behind the datagram, shows that the length is wrong, and is read.
+ * Returns how many octets were read up to the end of the last good set.
+ */
+size_t domain_read_sets(struct domain *domain, struct message_reader *reader,
+			const uint8_t *message, size_t octets,
+			const struct arrival *arrival);
+
+/* The last octets of a message, behind the last good set, cannot be read. */
+void domain_bad_rest(struct domain *domain, const char *reason,
+		     uint32_t octets);
+
+/* A message was read to its end, or as far as it goes. */
+void domain_end(struct domain *domain, const struct message_header *header);
+
+/* There is no room for the domain of a message: its data is counted. */
+void session_refuse_domain(struct session *session,
+			   struct message_reader *reader);
 
 /* ---- stream.c ---------------------------------------------------------- */
 
@@ -218,7 +261,21 @@ enum { SFLOW_HEADER_MAX = 4096 };
 /* A datagram that sflow_is; the same results as a message. */
 int sflow_datagram(struct session *session, const uint8_t *p, size_t length);
 
+/* ---- netflow.c --------------------------------------------------------- */
+
+/* A datagram that netflow_is; the same results as a message. */
+int netflow_datagram(struct session *session, const uint8_t *p, size_t length);
+
+/* Makes the records of a batch those of IPFIX, and hands them on. */
+void netflow_forward(struct domain *domain, const struct batch *batch);
+
+/* NULL is legal. */
+void netflow_free(struct netflow *netflow);
+
 /* ---- data.c ------------------------------------------------------------ */
+
+/* Hands on records of the model of IPFIX, and counts them. */
+void data_forward(struct domain *domain, const struct batch *batch);
 
 /*
  * Reads the records of a Data Set and hands them on. Returns how many there

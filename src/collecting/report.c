@@ -167,17 +167,24 @@ report_streams(const struct domain *domain, struct report *report)
 static void
 report_domain(const struct domain *domain, struct report *report)
 {
+	static const char *const protocol[] = {
+		[PROTOCOL_NETFLOW5] = "NetFlow 5",
+		[PROTOCOL_NETFLOW9] = "NetFlow 9",
+		[PROTOCOL_SFLOW] = "sFlow 5",
+	};
 	const struct sequence *s = &domain->first.sequence;
 	const struct sequence_account account = streams_account(domain);
 
 	report_item(report);
 	report_uint(report, "observationDomainId", domain->scope.domain);
+	if (domain->protocol != PROTOCOL_IPFIX)
+		report_text(report, "cx:protocol", protocol[domain->protocol]);
 	report_uint(report, "messages", domain->messages);
 	report_uint(report, "cx:sequenceLost", account.lost);
 	report_uint(report, "cx:reordered", account.late);
 	report_uint(report, "cx:duplicates", s->duplicates);
 	report_uint(report, "cx:restarts", account.restarts);
-	if (s->rule != RULE_RECORDS)
+	if (s->rule != s->standard)
 		report_text(report, "cx:sequenceCounts",
 			    sequence_rule_name(s->rule));
 	if (domain->scope.has_init)
@@ -220,7 +227,7 @@ report_session(const struct session *session, struct report *report)
 	char address[ADDR_TEXT_SIZE];
 
 	report_item(report);
-	report_uint(report, "ipfixVersion", MESSAGE_VERSION);
+	report_uint(report, "ipfixVersion", session->version);
 	if (net->remote.version) {
 		report_text(report, "sourceAddress",
 			    addr_format_host(address, &net->remote));

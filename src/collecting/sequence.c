@@ -45,7 +45,17 @@ sequence_rule_name(unsigned rule)
 bool
 sequence_tells_loss(const struct sequence *s)
 {
-	return s->rule <= RULE_DATA_AFTER;
+	return s->rule <= RULE_DATA_AFTER || s->rule == s->standard;
+}
+
+void
+sequence_restart(struct sequence *s)
+{
+	memset(s->gap, 0, sizeof(s->gap));
+	s->started = false;
+	s->jumped = false;
+	s->unknown = 0;
+	s->account.restarts++;
 }
 
 /*
@@ -166,6 +176,8 @@ counted(unsigned rule, const struct sequence_message *m)
 {
 	bool all = rule == RULE_RECORDS || rule == RULE_RECORDS_AFTER;
 
+	if (rule == RULE_MESSAGES)
+		return 1;
 	return all ? m->records : m->records - m->options;
 }
 
@@ -319,7 +331,8 @@ step(struct sequence *s, const struct sequence_message *m, uint64_t now_ms,
 		s->next = m->sequence;
 		return SEQUENCE_NEXT;
 	}
-	if (ahead && s->unknown && ahead < GAP_MAX) {
+	if (ahead && s->unknown && s->rule != RULE_MESSAGES &&
+	    ahead < GAP_MAX) {
 		result->derived = ahead < s->unknown ? ahead : s->unknown;
 		ahead -= result->derived;
 	}
@@ -400,7 +413,7 @@ sequence_end(struct sequence *s, const struct sequence_message *m,
 void
 sequence_learnt(struct sequence *s, uint32_t octets, uint32_t records)
 {
-	if (!includes_message(s->rule))
+	if (!includes_message(s->rule) && s->rule != RULE_MESSAGES)
 		s->next += records;
 	s->unknown -= octets < s->unknown ? octets : s->unknown;
 }

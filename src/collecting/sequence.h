@@ -25,6 +25,9 @@
  * counts without options and includes the records of the message itself) loss
  * is found by it; with others none is counted.
  *
+ * NetFlow version 9 (RFC 3954 section 5.1) counts messages, so what is lost is
+ * messages there.
+ *
  * Pure state: no clock, no log.
  */
 #ifndef CONFLUX_COLLECTING_SEQUENCE_H
@@ -84,6 +87,7 @@ struct sequence {
 	bool started;
 	bool patient;	      /* what is missing may come at any time */
 	uint8_t rule;         /* enum sequence_rule */
+	uint8_t standard;     /* the one that it should be */
 	bool doubted;         /* some guess has hits */
 	uint8_t seen_at;
 	uint32_t next;        /* expected */
@@ -115,6 +119,16 @@ struct sequence {
 	uint32_t window, window_restarts;
 	struct sequence_account window_account;
 };
+
+/* standard is RULE_RECORDS (all zero is that, too), or RULE_MESSAGES. */
+static inline void
+sequence_init(struct sequence *s, enum sequence_rule standard)
+{
+	*s = (struct sequence){.rule = standard, .standard = standard};
+}
+
+/* The exporter is known to count anew. */
+void sequence_restart(struct sequence *s);
 
 /*
  * Before a datagram is read: true if it is an exact copy of a recent one. Not

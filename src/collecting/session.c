@@ -23,18 +23,32 @@ enum { SILENT_MS = 300000 };
 
 /* ---- domains ----------------------------------------------------------- */
 
+struct domain_key {
+	enum protocol protocol;
+	uint32_t id;
+};
+
 static uint32_t
-domain_hash(const struct session *session, uint32_t id)
+domain_hash(const struct session *session, struct domain_key key)
 {
-	return (uint32_t)hash_u64(id, session->process->seed);
+	return (uint32_t)hash_u64((uint64_t)key.protocol << 32 | key.id,
+				  session->process->seed);
+}
+
+static struct domain_key
+domain_key(const struct domain *domain)
+{
+	return (struct domain_key){domain->protocol, domain->scope.domain};
 }
 
 static bool
-domain_equal(const void *item, const void *key)
+domain_equal(const void *item, const void *arg)
 {
 	const struct domain *domain = item;
+	const struct domain_key *key = arg;
 
-	return domain->scope.domain == *(const uint32_t *)key;
+	return domain->scope.domain == key->id &&
+	       domain->protocol == key->protocol;
 }
 
 static void
@@ -63,7 +77,7 @@ domain_make_room(struct session *session)
 	if (!oldest || session->process->now_ms - oldest->used_ms < SILENT_MS)
 		return false;
 	table_remove(&session->domains,
-		     domain_hash(session, oldest->scope.domain), oldest);
+		     domain_hash(session, domain_key(oldest)), oldest);
 	if (session->last == oldest)
 		session->last = NULL;
 	domain_free(oldest);
@@ -85,7 +99,7 @@ domain_template_shape(const struct scope *scope, uint16_t id)
 }
 
 static struct domain *
-domain_new(struct session *session, uint32_t id, uint32_t hash)
+domain_new(struct session *session, struct domain_key key, uint32_t hash)
 {
 	struct domain *domain;
 
@@ -96,12 +110,16 @@ domain_new(struct session *session, uint32_t id, uint32_t hash)
 	if (!domain)
 		return NULL;
 	domain->scope.serial = scope_serial();
-	domain->scope.domain = id;
+	domain->scope.domain = key.id;
 	domain->scope.transport = session->net->transport;
 	domain->scope.exporter = session->net->remote;
 	domain->scope.collector = session->net->local;
 	domain->scope.template_shape = domain_template_shape;
 	domain->session = session;
+	domain->protocol = key.protocol;
+	sequence_init(&domain->first.sequence, key.protocol == PROTOCOL_NETFLOW9
+						       ? RULE_MESSAGES
+						       : RULE_RECORDS);
 	TAILQ_INIT(&domain->held);
 	SLIST_INIT(&domain->others);
 	domain->stream = &domain->first;
@@ -114,17 +132,18 @@ domain_new(struct session *session, uint32_t id, uint32_t hash)
 
 /* NULL: as many as allowed, or no memory. */
 struct domain *
-session_domain(struct session *session, uint32_t id)
+session_domain(struct session *session, enum protocol protocol, uint32_t id)
 {
+	const struct domain_key key = {protocol, id};
 	struct domain *domain = session->last;
 	uint32_t hash;
 
-	if (domain && domain->scope.domain == id)
+	if (domain && domain_equal(domain, &key))
 		return domain;
-	hash = domain_hash(session, id);
-	domain = table_find(&session->domains, hash, domain_equal, &id);
+	hash = domain_hash(session, key);
+	domain = table_find(&session->domains, hash, domain_equal, &key);
 	if (!domain)
-		domain = domain_new(session, id, hash);
+		domain = domain_new(session, key, hash);
 	if (domain)
 		session->last = domain;
 	return domain;
@@ -223,21 +242,45 @@ data_set(struct domain *domain, const struct set *set,
 	domain->now.counted[UNKNOWN_MALFORMED] += !!bad;
 }
 
+/* The id that IPFIX has for a set, 0: a reserved one. */
+static uint16_t
+set_kind(const struct domain *domain, uint16_t id)
+{
+	uint16_t first = domain->protocol == PROTOCOL_NETFLOW9
+				 ? NETFLOW9_TEMPLATE
+				 : SET_TEMPLATE;
+
+	if (id >= SET_DATA_MIN)
+		return id;
+	id -= first;
+	return id < 2 ? SET_TEMPLATE + id : 0;
+}
+
+static void
+read_templates(struct domain *domain, uint16_t set_id, const struct set *set)
+{
+	struct session *session = domain->session;
+
+	(domain->protocol == PROTOCOL_NETFLOW9 ? template_store_read_netflow9
+					       : template_store_read)(
+		session->templates, domain->scope.domain, set_id, set->content,
+		set->length, session->process->now_ms,
+		session->counters.messages, template_event, domain);
+	if (domain->wanted_ids)
+		held_replay(domain);
+}
+
 static void
 read_set(struct domain *domain, const struct set *set,
 	 const struct arrival *arrival)
 {
 	struct session *session = domain->session;
+	uint16_t kind = set_kind(domain, set->id);
 
-	if (set->id >= SET_DATA_MIN) {
+	if (kind >= SET_DATA_MIN) {
 		data_set(domain, set, arrival);
-	} else if (set->id == SET_TEMPLATE || set->id == SET_OPTIONS_TEMPLATE) {
-		template_store_read(
-			session->templates, domain->scope.domain, set->id,
-			set->content, set->length, session->process->now_ms,
-			session->counters.messages, template_event, domain);
-		if (domain->wanted_ids)
-			held_replay(domain);
+	} else if (kind) {
+		read_templates(domain, kind, set);
 	} else {
 		session->counters.unknown_sets++;
 		complain(session, COMPLAINT_SET,
@@ -263,8 +306,16 @@ account_sequence(struct domain *domain, const struct sequence_account *before)
 	counters->restarts += now->restarts - before->restarts;
 }
 
-static void
-end_sequence(struct domain *domain, const struct message_header *header)
+/* What the sequence numbers of a domain should count. */
+static const char *
+sequence_unit(const struct domain *domain)
+{
+	return domain->stream->sequence.rule == RULE_MESSAGES ? "messages"
+							      : "Data Records";
+}
+
+void
+domain_end(struct domain *domain, const struct message_header *header)
 {
 	struct session *session = domain->session;
 	const struct sequence_message message = {
@@ -293,24 +344,25 @@ end_sequence(struct domain *domain, const struct message_header *header)
 		if (!message.unknown)
 			stream->unknown.message = 0;
 	}
-	if (result.rule_changed && sequence->rule == RULE_RECORDS)
+	if (result.rule_changed && sequence->rule == sequence->standard)
 		complain(session, COMPLAINT_SEQUENCE,
-			 "domain %u: its sequence numbers count Data Records "
-			 "again: loss can be told",
-			 domain->scope.domain);
+			 "domain %u: its sequence numbers count %s again: loss "
+			 "can be told",
+			 domain->scope.domain, sequence_unit(domain));
 	else if (result.rule_changed)
 		complain(session, COMPLAINT_SEQUENCE,
-			 "domain %u: its sequence numbers count %s, not Data "
-			 "Records: %s",
+			 "domain %u: its sequence numbers count %s, not %s: %s",
 			 domain->scope.domain,
 			 sequence_rule_name(sequence->rule),
+			 sequence_rule_name(sequence->standard),
 			 sequence_tells_loss(sequence) ? "loss is told by that"
 						       : "loss cannot be told");
 	else if (result.verdict == SEQUENCE_GAP)
 		complain(session, COMPLAINT_SEQUENCE,
-			 "domain %u: %u Data Records before sequence number "
-			 "%u did not arrive",
-			 domain->scope.domain, result.gap, header->sequence);
+			 "domain %u: %u %s before sequence number %u did not "
+			 "arrive",
+			 domain->scope.domain, result.gap,
+			 sequence_unit(domain), header->sequence);
 	else if (result.verdict == SEQUENCE_RESTART)
 		complain(session, COMPLAINT_SEQUENCE,
 			 "domain %u: the sequence starts again at %u: the "
@@ -328,10 +380,10 @@ discard(struct session *session, const uint8_t *message, size_t length,
 	uint16_t version = length >= 2 ? wire_get16(message) : 0;
 
 	session->counters.discarded++;
-	if (length >= 4 && (version == 5 || version == 9))
+	if (length >= 4 && netflow_is(message, length))
 		complain(session, COMPLAINT_MESSAGE,
-			 "NetFlow version %u: this build reads IPFIX only: "
-			 "message discarded",
+			 "NetFlow version %u: it is read from whole datagrams "
+			 "over UDP only: discarded",
 			 version);
 	else if (length >= 4 && wire_get32(message) == 5)
 		complain(session, COMPLAINT_MESSAGE,
@@ -344,9 +396,9 @@ discard(struct session *session, const uint8_t *message, size_t length,
 	return session->net->transport == TRANSPORT_UDP ? 0 : -EBADMSG;
 }
 
-/* No room for another domain: its data is counted, at least 1 for a set. */
-static void
-refuse_domain(struct session *session, struct message_reader *reader)
+/* At least 1 record is counted for a set. */
+void
+session_refuse_domain(struct session *session, struct message_reader *reader)
 {
 	struct ledger *sum = &session->process->stage.ledger;
 	bool full =
@@ -368,10 +420,8 @@ refuse_domain(struct session *session, struct message_reader *reader)
 		      : "no memory");
 }
 
-/* What follows the last good set cannot be read. */
-static int
-bad_rest(struct domain *domain, const struct message_reader *reader,
-	 uint32_t octets)
+void
+domain_bad_rest(struct domain *domain, const char *reason, uint32_t octets)
 {
 	struct session *session = domain->session;
 
@@ -382,11 +432,7 @@ bad_rest(struct domain *domain, const struct message_reader *reader,
 	complain(session, COMPLAINT_MESSAGE,
 		 "domain %u: a message is malformed (%s): its last %u octets "
 		 "are discarded, at least 1 record is lost",
-		 domain->scope.domain, reader->reason, octets);
-	return session->net->transport == TRANSPORT_TCP ||
-			       session->net->transport == TRANSPORT_SCTP
-		       ? -EBADMSG
-		       : 0;
+		 domain->scope.domain, reason, octets);
 }
 
 static void
@@ -401,17 +447,12 @@ relearn(struct collecting *c)
 			template_store_relearn(session->templates);
 }
 
-/*
- * Reads the sets of a message. octets may be more than its length says, over
- * UDP: a set that reaches behind the length, but not behind the datagram, shows
- * that the length is wrong, and is read. Returns how many octets were read up
- * to the end of the last good set.
- */
-static size_t
-read_sets(struct domain *domain, struct message_reader *reader,
-	  const uint8_t *message, size_t octets, const struct arrival *arrival)
+size_t
+domain_read_sets(struct domain *domain, struct message_reader *reader,
+		 const uint8_t *message, size_t octets,
+		 const struct arrival *arrival)
 {
-	const uint8_t *end = message + MESSAGE_HEADER;
+	const uint8_t *end = reader->p;
 	struct set set;
 
 	for (;;) {
@@ -431,6 +472,16 @@ read_sets(struct domain *domain, struct message_reader *reader,
 	}
 }
 
+void
+domain_begin(struct domain *domain)
+{
+	domain->used_ms = domain->session->process->now_ms;
+	stream_choose(domain);
+	domain->now = (struct unknown){.message = ++domain->messages};
+	domain->records = 0;
+	domain->options = 0;
+}
+
 /* One message at the start of octets; *used is set to what it took. */
 static int
 read_message(struct session *session, const uint8_t *message, size_t octets,
@@ -446,9 +497,9 @@ read_message(struct session *session, const uint8_t *message, size_t octets,
 	session->counters.messages++;
 	if (message_open(&reader, message, length))
 		return discard(session, message, length, reader.reason);
-	domain = session_domain(session, reader.header.domain);
+	domain = session_domain(session, PROTOCOL_IPFIX, reader.header.domain);
 	if (!domain) {
-		refuse_domain(session, &reader);
+		session_refuse_domain(session, &reader);
 		*used = length;
 		return 0;
 	}
@@ -460,16 +511,20 @@ read_message(struct session *session, const uint8_t *message, size_t octets,
 		*used = length;
 		return 0;
 	}
-	domain->used_ms = session->process->now_ms;
-	stream_choose(domain);
-	domain->now = (struct unknown){.message = ++domain->messages};
-	domain->records = 0;
-	domain->options = 0;
-	arrival.export_ms = reader.header.export_time * UINT64_C(1000);
-	arrival.received_ms = net->last_ms;
-	*used = read_sets(domain, &reader, message, octets, &arrival);
+	session->version = MESSAGE_VERSION;
+	domain_begin(domain);
+	arrival = (struct arrival){
+		.export_ms = reader.header.export_time * UINT64_C(1000),
+		.received_ms = net->last_ms,
+	};
+	*used = domain_read_sets(domain, &reader, message, octets, &arrival);
 	if (reader.reason) {
-		error = bad_rest(domain, &reader, (uint32_t)(octets - *used));
+		domain_bad_rest(domain, reader.reason,
+				(uint32_t)(octets - *used));
+		error = net->transport == TRANSPORT_TCP ||
+					net->transport == TRANSPORT_SCTP
+				? -EBADMSG
+				: 0;
 		*used = octets;
 	}
 	/*
@@ -481,7 +536,7 @@ read_message(struct session *session, const uint8_t *message, size_t octets,
 	    net->transport != TRANSPORT_SCTP && domain->held_ids)
 		held_drop(domain);
 	if (!domain->uncounted)
-		end_sequence(domain, &reader.header);
+		domain_end(domain, &reader.header);
 	return error;
 }
 
@@ -504,6 +559,8 @@ session_message(void *arg, struct net_session *net, const uint8_t *message,
 	session->counters.octets += length;
 	if (net->transport != TRANSPORT_UDP)
 		return read_message(session, message, length, length, &used);
+	if (netflow_is(message, length))
+		return netflow_datagram(session, message, length);
 	if (sflow_is(message, length))
 		return sflow_datagram(session, message, length);
 	/*
@@ -546,6 +603,7 @@ session_opened(void *arg, struct net_session *net)
 	session->receiver = receiver;
 	session->process = c;
 	session->net = net;
+	session->version = MESSAGE_VERSION;
 	net->user = session;
 	TAILQ_INSERT_TAIL(&receiver->sessions, session, link);
 	log_debug("collecting process %s: %s: session opened", c->name,

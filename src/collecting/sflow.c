@@ -126,8 +126,8 @@ account_sequence(struct domain *domain, const struct sflow_reader *r)
 {
 	struct counters *counters = &domain->session->counters;
 	int32_t step = (int32_t)(r->sequence - domain->sflow_sequence);
-	uint32_t back_ms = domain->sflow_uptime_ms - r->uptime_ms;
-	bool known = domain->sflow &&
+	uint32_t back_ms = domain->uptime_ms - r->uptime_ms;
+	bool known = domain->sflow_started &&
 		     addr_equal(&domain->scope.exporter, &r->agent);
 
 	if (known && step == 0 && back_ms == 0) {
@@ -150,10 +150,10 @@ account_sequence(struct domain *domain, const struct sflow_reader *r)
 			 "sFlow sub-agent %u: %d datagrams are missing",
 			 domain->scope.domain, step - 1);
 	}
-	domain->sflow = true;
+	domain->sflow_started = true;
 	domain->scope.exporter = r->agent;
 	domain->sflow_sequence = r->sequence;
-	domain->sflow_uptime_ms = r->uptime_ms;
+	domain->uptime_ms = r->uptime_ms;
 	return true;
 }
 
@@ -184,7 +184,7 @@ sflow_datagram(struct session *session, const uint8_t *p, size_t length)
 	if (!any && reader.reason && !reader.counter_samples &&
 	    !reader.other_samples)
 		return discard(session, length, reader.reason);
-	domain = session_domain(session, reader.sub_agent);
+	domain = session_domain(session, PROTOCOL_SFLOW, reader.sub_agent);
 	if (!domain)
 		return discard(session, length, "too many sub-agents");
 	domain->used_ms = session->process->now_ms;

@@ -253,6 +253,44 @@ get32(const uint8_t *p, bool swapped)
 	return swapped ? __builtin_bswap32(v) : v;
 }
 
+static void
+frame(struct run *run, uint32_t type, const uint8_t *packet, uint32_t length)
+{
+	int at = link_header(type, packet, length);
+
+	if (at < 0 || length < (uint32_t)at + 20)
+		return;
+	if (packet[at] >> 4 == 4)
+		ipv4(run, packet + at, length - (uint32_t)at);
+	else if (packet[at] >> 4 == 6)
+		ipv6(run, packet + at, length - (uint32_t)at);
+}
+
+/* Blocks of pcapng, behind the first 24 octets: one section, one interface. */
+static void
+blocks(struct run *run, FILE *file, const uint8_t *first)
+{
+	static uint8_t block[262144];
+	bool swapped = wire_get32(first + 8) == 0x4d3c2b1a;
+	uint32_t length, type = 0;
+	uint8_t header[8];
+
+	fseek(file, (long)get32(first + 4, swapped), SEEK_SET);
+	while (fread(header, 8, 1, file) == 1) {
+		length = get32(header + 4, swapped);
+		if (length < 12 || length - 8 > sizeof(block) ||
+		    fread(block, 1, length - 8, file) != length - 8)
+			break;
+		if (get32(header, swapped) == 1)
+			type = swapped ? block[0] : block[1];
+		if (get32(header, swapped) == 6 && length >= 32)
+			frame(run, type, block + 20,
+			      get32(block + 12, swapped) <= length - 32
+				      ? get32(block + 12, swapped)
+				      : length - 32);
+	}
+}
+
 static int
 capture(struct run *run, const char *name)
 {
@@ -266,6 +304,11 @@ capture(struct run *run, const char *name)
 		fprintf(stderr, "%s: cannot be read\n", name);
 		return 1;
 	}
+	if (wire_get32(header) == 0x0a0d0d0a) {
+		blocks(run, file, header);
+		fclose(file);
+		return 0;
+	}
 	magic = wire_get32(header);
 	swapped = magic == 0xd4c3b2a1 || magic == 0x4d3cb2a1;
 	if (!swapped && magic != 0xa1b2c3d4 && magic != 0xa1b23c4d) {
@@ -275,18 +318,11 @@ capture(struct run *run, const char *name)
 	type = get32(header + 20, swapped) & 0xffff;
 	while (fread(header, 16, 1, file) == 1) {
 		uint32_t length = get32(header + 8, swapped);
-		int at;
 
 		if (length > sizeof(packet) ||
 		    fread(packet, 1, length, file) != length)
 			break;
-		at = link_header(type, packet, length);
-		if (at < 0 || length < (uint32_t)at + 20)
-			continue;
-		if (packet[at] >> 4 == 4)
-			ipv4(run, packet + at, length - (uint32_t)at);
-		else if (packet[at] >> 4 == 6)
-			ipv6(run, packet + at, length - (uint32_t)at);
+		frame(run, type, packet, length);
 	}
 	fclose(file);
 	return 0;

@@ -175,6 +175,8 @@ struct sink {
 	uint32_t batches;
 	uint32_t scopes_ended;
 	bool congested;
+	uint8_t last[256]; /* octets of the last record, as far as they go */
+	const struct shape *last_shape; /* held */
 };
 
 static inline void
@@ -198,7 +200,25 @@ sink_run(struct stage *stage, const struct batch *batch)
 		seen->flow_keys = batch->flow_keys;
 		seen->length = length;
 		seen->first = length >= 4 ? wire_get32(p) : 0;
+		memcpy(sink->last, p,
+		       length < sizeof(sink->last) ? length
+						   : sizeof(sink->last));
 	}
+	if (sink->last_shape != batch->shape) {
+		shape_release(sink->last_shape);
+		sink->last_shape = shape_hold(batch->shape);
+	}
+}
+
+/* A number of the last record; all ones if there is no such field. */
+static inline uint64_t
+sink_uint(const struct sink *sink, uint16_t id)
+{
+	uint64_t value = UINT64_MAX;
+
+	shape_uint(sink->last_shape, shape_find(sink->last_shape, 0, id, 0),
+		   sink->last, sizeof(sink->last), &value);
+	return value;
 }
 
 static inline void
@@ -334,6 +354,7 @@ fixture_free(struct fixture *f)
 {
 	fixture_check(f);
 	stage_free(f->stage);
+	shape_release(f->sink->last_shape);
 	shape_table_free(f->shapes);
 	ie_registry_free(f->registry);
 	free(f->sink);
