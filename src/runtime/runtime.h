@@ -134,7 +134,7 @@ struct runtime {
 	struct event *advance;
 	struct event *daily; /* see reload_start */
 	/* Of the first worker's, set before the others read theirs. */
-	bool reload_failed;
+	atomic_bool reload_failed;
 	uint64_t phase_ms;       /* when it began */
 	uint64_t moved_ms;       /* when progress last changed */
 	uint64_t progress;       /* of records, see too_long */

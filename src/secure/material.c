@@ -69,31 +69,51 @@ pem_end(const char *file, const struct file_data *data, const char *what,
 	return count ? 0 : pem_none(file, data, what, error);
 }
 
+/* Takes the next one into the list. 1, 0: there is none, -ENOMEM. */
+typedef int (*pem_take)(void *list, BIO *bio);
+
 static int
-read_certificates(const char *file, STACK_OF(X509) * *out, char **pem,
-		  char **error)
+take_certificate(void *list, BIO *bio)
+{
+	X509 *certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+
+	if (!certificate || sk_X509_push(list, certificate))
+		return certificate != NULL;
+	X509_free(certificate);
+	return -ENOMEM;
+}
+
+static int
+take_revocations(void *list, BIO *bio)
+{
+	X509_CRL *revocations = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL);
+
+	if (!revocations || sk_X509_CRL_push(list, revocations))
+		return revocations != NULL;
+	X509_CRL_free(revocations);
+	return -ENOMEM;
+}
+
+/* All of a kind in the file, at least one; *pem: its text, if wanted. */
+static int
+read_all_of(const char *file, const char *what, pem_take take, void *list,
+	    char **pem, char **error)
 {
 	struct file_data data;
-	X509 *certificate;
+	int count = 0, rc = file_read(&data, file, error);
 	BIO *bio;
-	int rc = file_read(&data, file, error);
 
 	if (rc < 0)
 		return rc;
 	bio = BIO_new_mem_buf(data.data, (int)data.length);
-	*out = sk_X509_new_null();
-	if (!bio || !*out)
-		rc = -ENOMEM;
 	ERR_clear_error();
-	while (rc == 0 &&
-	       (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
-		if (!sk_X509_push(*out, certificate)) {
-			X509_free(certificate);
-			rc = -ENOMEM;
-		}
+	rc = bio && list ? 1 : -ENOMEM;
+	while (rc == 1) {
+		rc = take(list, bio);
+		count += rc == 1;
+	}
 	if (rc == 0)
-		rc = pem_end(file, &data, "certificate", sk_X509_num(*out),
-			     error);
+		rc = pem_end(file, &data, what, count, error);
 	BIO_free(bio);
 	if (rc == 0 && pem) {
 		*pem = data.data;
@@ -104,31 +124,20 @@ read_certificates(const char *file, STACK_OF(X509) * *out, char **pem,
 }
 
 static int
+read_certificates(const char *file, STACK_OF(X509) * *out, char **pem,
+		  char **error)
+{
+	*out = sk_X509_new_null();
+	return read_all_of(file, "certificate", take_certificate, *out, pem,
+			   error);
+}
+
+static int
 read_lists(const char *file, STACK_OF(X509_CRL) * *out, char **error)
 {
-	struct file_data data;
-	X509_CRL *list;
-	BIO *bio;
-	int rc = file_read(&data, file, error);
-
-	if (rc < 0)
-		return rc;
-	bio = BIO_new_mem_buf(data.data, (int)data.length);
 	*out = sk_X509_CRL_new_null();
-	if (!bio || !*out)
-		rc = -ENOMEM;
-	ERR_clear_error();
-	while (rc == 0 && (list = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL)))
-		if (!sk_X509_CRL_push(*out, list)) {
-			X509_CRL_free(list);
-			rc = -ENOMEM;
-		}
-	if (rc == 0)
-		rc = pem_end(file, &data, "revocation list",
-			     sk_X509_CRL_num(*out), error);
-	BIO_free(bio);
-	file_free(&data);
-	return rc;
+	return read_all_of(file, "revocation list", take_revocations, *out,
+			   NULL, error);
 }
 
 /* Asked for only if the key is encrypted. */
