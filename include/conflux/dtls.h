@@ -119,6 +119,8 @@ void dtls_end(struct dtls *dtls, uint64_t now_ms);
 enum dtls_state dtls_state(const struct dtls *dtls);
 /* Why it has ended or failed, for the log. */
 const char *dtls_reason(const struct dtls *dtls);
+/* Has it failed because of who the peer is, or is not? */
+bool dtls_rejected(const struct dtls *dtls);
 /* Who the peer is: see struct secure_verdict; "" before that is known. */
 const char *dtls_peer(const struct dtls *dtls);
 /* "ECDHE-RSA AES-256-GCM, resumed", for the log. */

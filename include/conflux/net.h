@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole messages in and out over UDP, TCP, TLS, SCTP and files behind two
- * types (net_in, net_out). Knows nothing of the content:
+ * Whole messages in and out over UDP, TCP, TLS, DTLS, SCTP and files behind
+ * two types (net_in, net_out). Knows nothing of the content:
  * framing is a function that the user gives. Runs on a libevent base; all
  * callbacks come from its loop, in its thread.
  */
@@ -42,6 +42,30 @@ struct net_sctp_conf {
 	 * several addresses. */
 	const struct addr *remote, *local;
 	unsigned remote_count, local_count;
+};
+
+/*
+ * DTLS over UDP, in both directions. What concerns one of them only says so.
+ * Sizes are those of IP packets, in octets.
+ */
+struct net_dtls_conf {
+	bool heartbeat; /* requests are answered, and sent if the peer agrees */
+	/* Out: each so often a request (0: none); when so many in a row have
+	 * no answer, the peer is dead. */
+	uint32_t heartbeat_ms;
+	unsigned heartbeat_tries;
+	/* Out: messages are as large as the path takes, path_max at most; what
+	 * it takes is found out again each path_ms (0: once). Without probing
+	 * the path takes path_max. */
+	bool path_probing;
+	uint32_t path_min, path_max;
+	uint32_t path_ms;
+	/* Out: a session is replaced when it is that old (0: never): each, or
+	 * only those in which nothing else tells that the peer is dead. */
+	uint32_t lifetime_ms;
+	bool lifetime_always;
+	/* In: handshakes under way, and begun in a second. */
+	unsigned max_handshakes, handshake_rate;
 };
 
 /* ---- in ---------------------------------------------------------------- */
@@ -129,9 +153,11 @@ struct net_in_conf {
 	unsigned worker, workers;
 	uint16_t steer_offset;
 	net_frame frame;          /* streams and files */
-	/* TLS over TCP; NULL: plain. It is copied, its files are read. */
+	/* TLS over TCP, DTLS over UDP; NULL: plain. It is copied, its files
+	 * are read. */
 	const struct secure_conf *secure;
 	uint32_t handshake_ms; /* the longest that one may take */
+	struct net_dtls_conf dtls;
 };
 
 struct net_in;
@@ -162,8 +188,11 @@ struct net_session *net_in_next(const struct net_in *in, uint32_t *at);
  * pushes while net_out_send takes messages; "writable" tells when to go on.
  */
 struct net_out_ops {
-	/* A session is up: send templates first. Called again after each
-	 * reconnect (reliable transports); UDP and files: once. */
+	/*
+	 * A session is up: send Templates first. Called again after each
+	 * reconnect (TCP, DTLS), and without "down" before it when a session
+	 * has replaced another (DTLS); UDP and files: once.
+	 */
 	void (*up)(void *arg);
 	/*
 	 * It is down; reason is text for people. unsent: messages that were
@@ -185,6 +214,8 @@ struct net_out_ops {
 	 * the session broke ("down" follows). May be NULL.
 	 */
 	void (*undelivered)(void *arg, uint64_t number, int error);
+	/* DTLS: path_octets has changed. May be NULL. */
+	void (*path)(void *arg);
 };
 
 struct net_out_conf {
@@ -196,9 +227,12 @@ struct net_out_conf {
 	uint32_t send_buffer;     /* SO_SNDBUF, 0: system default */
 	uint32_t reconnect_min_ms, reconnect_max_ms;
 	uint64_t rate_octets;     /* per second, 0: no limit */
-	/* TLS over TCP; NULL: plain. It is copied, its files are read. */
+	/* TLS over TCP, DTLS over UDP; NULL: plain. It is copied, its files
+	 * are read. */
 	const struct secure_conf *secure;
 	struct net_sctp_conf sctp;
+	uint32_t handshake_ms; /* DTLS: the longest that one may take */
+	struct net_dtls_conf dtls;
 };
 
 struct net_out;
@@ -235,17 +269,28 @@ struct net_delivery {
 int net_out_send_as(struct net_out *out, const uint8_t *message, size_t length,
 		    const struct net_delivery *delivery);
 
+/*
+ * What was sent until now should arrive before what comes next: Templates
+ * before data, where the transport does not keep the order and can do something
+ * for it (DTLS: net_out_send says -EAGAIN for a moment).
+ */
+void net_out_settle(struct net_out *out);
+
 /* Messages and octets given to the kernel, session start, peer addresses. */
 struct net_out_stats {
 	bool up;
 	/* discarded: taken, but not given to the kernel whole. Over UDP, where
 	 * sessions don't go down, only this tells of them. */
 	uint64_t messages, octets, discarded;
+	/* DTLS: messages sent to peers that turned out to be dead, since the
+	 * last sign of life. */
+	uint64_t doubtful;
 	uint64_t start_ms; /* wall clock of the present session, 0: never up */
 	struct addr local, remote;
 	const char *peer, *suite; /* as of a net_session */
-	/* UDP: octets of a message that the path takes in one packet as far
-	 * as the kernel knows now; 0: unknown, or no datagrams. */
+	/* Octets of a message that the path takes in one packet: over UDP as
+	 * far as the kernel knows now, over DTLS as was found out; 0: unknown,
+	 * or no datagrams. */
 	uint32_t path_octets;
 	/* SCTP: streams we have in this session, else 1; its id. */
 	uint16_t streams;

@@ -4,6 +4,8 @@
 #ifndef CONFLUX_TRANSPORT_H
 #define CONFLUX_TRANSPORT_H
 
+#include <stdbool.h>
+
 enum transport {
 	TRANSPORT_UDP,
 	TRANSPORT_TCP,
@@ -23,6 +25,15 @@ transport_name(enum transport transport)
 					   "worker"};
 
 	return name[transport];
+}
+
+/* Secured: "dtls", "tls". */
+static inline const char *
+transport_secure_name(enum transport transport, bool secure)
+{
+	if (!secure)
+		return transport_name(transport);
+	return transport == TRANSPORT_TCP ? "tls" : "dtls";
 }
 
 #endif

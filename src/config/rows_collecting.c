@@ -55,8 +55,9 @@ static const struct conf_row udp_rows[] = {
 	CONF_KEY,
 	CONF_ROW(GROUP, "commonCollector", .rows = common_rows),
 	CONF_ROW(PRESENCE, "transportLayerSecurity",
-		 .unbuilt = "secure UDP with DTLS",
-		 .rows = conf_rows_tls_collector, .help = "DTLS."),
+		 .rows = conf_rows_dtls_collector,
+		 .help = "DTLS: exporters prove who they are, and only those "
+			 "that are named here are heard."),
 	CONF_ROW(LEAF, "templateLifeTime", CONF_U32, .units = "seconds",
 		 .def = "1800",
 		 .help = "A Template not received again for this long is "

@@ -128,14 +128,17 @@ static const struct conf_row address_rows[] = {
 static const struct conf_row udp_rows[] = {
 	CONF_ROW(GROUP, "commonExporter", .rows = common_rows),
 	CONF_ROW(PRESENCE, "transportLayerSecurity",
-		 .unbuilt = "secure UDP with DTLS",
-		 .rows = conf_rows_tls_exporter, .help = "DTLS."),
+		 .rows = conf_rows_dtls_exporter,
+		 .help = "DTLS: both ends prove who they are, and nobody reads "
+			 "or changes what is sent."),
 	CONF_ROW(GROUP, "exporterAddresses", .rows = address_rows),
 	CONF_ROW(LEAF, "maxPacketSize", CONF_U16, .units = "octets",
 		 .def = "1400",
 		 .help = "Bound of the IP packets sent: an IPFIX Message is 28 "
-			 "octets smaller over IPv4, 48 over IPv6. 0 takes the "
-			 "path MTU the system knows. Messages are never "
+			 "octets smaller over IPv4, 48 over IPv6, and with "
+			 "DTLS by what sealing adds. 0 takes the path MTU the "
+			 "system knows, and with DTLS what the path is found "
+			 "to take, by cx:heartbeat. Messages are never "
 			 "smaller than 512 octets. The default stays below "
 			 "an Ethernet MTU less common tunnel headers, since a "
 			 "lost fragment loses the whole message."),

@@ -68,6 +68,35 @@ static const struct conf_row credential_rows[] = {
 		 .help = "The accepted domain name has to be that of the "
 			 "peer's address, too. Names are looked up when files "
 			 "are read."),
+	CONF_ROW(LEAF, "sessionResumption", .cx = true, .type = CONF_BOOL,
+		 .def = "true",
+		 .help = "Begin a new session with what is left of the last "
+			 "one, by tickets: cheaper than a full handshake. The "
+			 "keys of tickets change every hour, and the peer's "
+			 "certificate is looked at again."),
+	CONF_LAST,
+};
+
+static const struct conf_row client_rows[] = {
+	CONF_ROW(LEAF, "pskIdentity", .cx = true, .type = CONF_STRING, .min = 1,
+		 .max = 255,
+		 .help = "Our identity in cx:pskFile. When not given: the full "
+			 "domain name of this machine."),
+	CONF_LAST,
+};
+
+static const struct conf_row server_rows[] = {
+	CONF_ROW(LEAF, "handshakeTimeout", .cx = true, CONF_RANGE(100, 600000),
+		 .units = "milliseconds", .def = "10000",
+		 .help = "Whoever needs longer to prove who it is, is turned "
+			 "away."),
+	CONF_LAST,
+};
+
+/* ---- TLS ------------------------------------------------------------------
+ */
+
+static const struct conf_row tls_rows[] = {
 	CONF_ROW(LEAF, "minVersion", .cx = true, .type = CONF_ENUM,
 		 .def = "1.2", CONF_VALUES("1.2", "1.3"),
 		 .help = "Oldest version of TLS. RFC 9325 forbids those before "
@@ -80,12 +109,6 @@ static const struct conf_row credential_rows[] = {
 		 .help = "Cipher suites of TLS 1.2, as OpenSSL writes them "
 			 "(ciphers(1)). When not given: those with ephemeral "
 			 "keys and authenticated encryption (RFC 9325)."),
-	CONF_ROW(LEAF, "sessionResumption", .cx = true, .type = CONF_BOOL,
-		 .def = "true",
-		 .help = "Begin a new session with what is left of the last "
-			 "one, by tickets: cheaper than a full handshake. The "
-			 "keys of tickets change every hour, and the peer's "
-			 "certificate is looked at again."),
 	CONF_LAST,
 };
 
@@ -94,10 +117,8 @@ const struct conf_row conf_rows_tls_exporter[] = {
 		 .rows = parameter_rows),
 	CONF_ROW(GROUP, "transportLayerSecurityCredentials",
 		 .rows = credential_rows),
-	CONF_ROW(LEAF, "pskIdentity", .cx = true, .type = CONF_STRING, .min = 1,
-		 .max = 255,
-		 .help = "Our identity in cx:pskFile. When not given: the full "
-			 "domain name of this machine."),
+	CONF_ROW(GROUP, "transportLayerSecurityVersions", .rows = tls_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityClient", .rows = client_rows),
 	CONF_LAST,
 };
 
@@ -106,14 +127,80 @@ const struct conf_row conf_rows_tls_collector[] = {
 		 .rows = parameter_rows),
 	CONF_ROW(GROUP, "transportLayerSecurityCredentials",
 		 .rows = credential_rows),
-	CONF_ROW(LEAF, "handshakeTimeout", .cx = true, CONF_RANGE(100, 600000),
-		 .units = "milliseconds", .def = "10000",
-		 .help = "Whoever needs longer to prove who it is, is turned "
-			 "away."),
+	CONF_ROW(GROUP, "transportLayerSecurityVersions", .rows = tls_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityServer", .rows = server_rows),
 	CONF_ROW(LEAF, "lateTickets", .cx = true, .type = CONF_BOOL,
 		 .def = "false",
 		 .help = "Give tickets in TLS 1.3, too, where they come after "
 			 "the handshake. An exporter that never reads loses "
 			 "what it sent last if it closes with one unread."),
+	CONF_LAST,
+};
+
+/* ---- DTLS -----------------------------------------------------------------
+ */
+
+static const struct conf_row dtls_rows[] = {
+	CONF_ROW(LEAF, "priorities", .cx = true, .type = CONF_STRING, .min = 1,
+		 .max = 1024,
+		 .help = "Cipher suites of DTLS, as GnuTLS writes them "
+			 "(priority strings). When not given: DTLS 1.2 with "
+			 "ephemeral keys and authenticated encryption (RFC "
+			 "9325)."),
+	CONF_ROW(LEAF, "heartbeat", .cx = true, .type = CONF_BOOL,
+		 .def = "true",
+		 .help = "Heartbeats (RFC 6520), if the peer has them, too: "
+			 "they tell that it is alive, and what the path "
+			 "takes."),
+	CONF_LAST,
+};
+
+const struct conf_row conf_rows_dtls_exporter[] = {
+	CONF_ROW(GROUP, "transportLayerSecurityParameters",
+		 .rows = parameter_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityCredentials",
+		 .rows = credential_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityClient", .rows = client_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityDatagrams", .rows = dtls_rows),
+	CONF_ROW(LEAF, "heartbeatPeriod", .cx = true, CONF_RANGE(0, 86400),
+		 .units = "seconds", .def = "10",
+		 .help = "So often the collector is asked whether it is alive "
+			 "and has the session. 0 is never."),
+	CONF_ROW(LEAF, "heartbeatTries", .cx = true, CONF_RANGE(1, 16),
+		 .def = "3",
+		 .help = "When so many requests have no answer, one second "
+			 "after the first, two after the next and so on, the "
+			 "collector is dead, and a new session is begun."),
+	CONF_ROW(LEAF, "sessionLifetime", .cx = true, CONF_RANGE(0, 2592000),
+		 .units = "seconds",
+		 .help = "After that a session is replaced by a new one, with "
+			 "new keys, without loss: Templates first, then data. "
+			 "0 is never. When not given: 600 where the collector "
+			 "has no heartbeats, so that nothing else would show "
+			 "that it is dead, never where it has."),
+	CONF_ROW(LEAF, "pathProbingPeriod", .cx = true, CONF_RANGE(0, 86400),
+		 .units = "seconds", .def = "600",
+		 .help = "Where maxPacketSize is 0, the path is asked again "
+			 "that often whether it takes larger packets. 0 is "
+			 "once in a session. That it takes smaller ones only, "
+			 "shows within cx:heartbeatPeriod."),
+	CONF_LAST,
+};
+
+const struct conf_row conf_rows_dtls_collector[] = {
+	CONF_ROW(GROUP, "transportLayerSecurityParameters",
+		 .rows = parameter_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityCredentials",
+		 .rows = credential_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityServer", .rows = server_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityDatagrams", .rows = dtls_rows),
+	CONF_ROW(LEAF, "maxHandshakes", .cx = true, CONF_RANGE(1, 65535),
+		 .def = "256",
+		 .help = "Bound of handshakes under way. Only who has shown "
+			 "that its address is its own can begin one."),
+	CONF_ROW(LEAF, "handshakeRate", .cx = true, CONF_RANGE(1, 1000000),
+		 .units = "handshakes per second", .def = "500",
+		 .help = "Bound of handshakes begun; others have to try "
+			 "again."),
 	CONF_LAST,
 };

@@ -277,6 +277,22 @@ add_withdrawal(struct sink *s, const struct out_template *t)
 }
 
 int
+control_all(struct sink *s)
+{
+	struct out_template *t;
+	int r;
+
+	for (int options = 0; options <= 1; options++)
+		while ((t = TAILQ_FIRST(&s->sent[options])) &&
+		       t->epoch != s->epoch) {
+			r = control_add_template(s, t);
+			if (r)
+				return r;
+		}
+	return control_send(s);
+}
+
+int
 control_withdraw(struct sink *s)
 {
 	struct out_template *t;

@@ -236,6 +236,7 @@ struct sink {
 	uint64_t discontinuity_ms;
 	uint32_t max_message;
 	bool fit; /* the size follows what the path takes */
+	bool sealed; /* DTLS: what that is, is known in a session only */
 	struct ledger ledger;
 	struct queue queue;
 	/* Channels by domain->index, and those with an open message. */
@@ -347,6 +348,8 @@ int control_add_record(struct sink *sink, struct channel *channel,
 int control_withdraw(struct sink *sink);
 /* UDP: Templates that are due, whether there is data or not. */
 int control_refresh(struct sink *sink, uint64_t now_ms);
+/* UDP, a session that has just begun: all Templates. */
+int control_all(struct sink *sink);
 int control_send(struct sink *sink);
 /* The session is over: what was made for it is of no use. */
 void control_reset(struct sink *sink);

@@ -44,16 +44,23 @@ flight_take(struct sink *s)
 	return records;
 }
 
-/* RFC 7011 section 10.3.3: no message is larger than the path takes. */
+/*
+ * RFC 7011 section 10.3.3: no message is larger than the path takes. In a
+ * session that is sealed that is found out, and may become more, too.
+ */
 static void
 fit_path(struct sink *s)
 {
 	struct net_out_stats stats;
 
 	net_out_stats(s->out, &stats);
-	if (stats.path_octets && stats.path_octets < s->max_message &&
-	    stats.path_octets >= EXPORTING_MESSAGE_MIN)
-		s->max_message = stats.path_octets;
+	if (stats.path_octets < EXPORTING_MESSAGE_MIN)
+		return;
+	if (!s->sealed && stats.path_octets >= s->max_message)
+		return;
+	s->max_message = stats.path_octets < s->conf->max_message
+				 ? stats.path_octets
+				 : s->conf->max_message;
 }
 
 static void
@@ -91,6 +98,10 @@ on_up(void *arg)
 	s->epoch++;
 	s->up_ms = clock_mono_ms();
 	control_reset(s);
+	s->pumping = true;
+	control_all(s);
+	s->pumping = false;
+	net_out_settle(s->out);
 	sink_pump(s);
 }
 
@@ -158,12 +169,19 @@ on_undelivered(void *arg, uint64_t number, int error)
 	*records = 0;
 }
 
+static void
+on_path(void *arg)
+{
+	fit_path(arg);
+}
+
 static const struct net_out_ops out_ops = {
 	.up = on_up,
 	.down = on_down,
 	.writable = on_writable,
 	.discarded = on_discarded,
 	.undelivered = on_undelivered,
+	.path = on_path,
 };
 
 /* ---- accounting ---------------------------------------------------------- */
@@ -520,9 +538,12 @@ sink_init(struct sink *s, struct exporting *e,
 {
 	s->exporting = e;
 	s->conf = conf;
-	s->fit = conf->kind == EXPORTING_UDP && !conf->max_message;
+	s->sealed = conf->kind == EXPORTING_UDP && conf->net.secure;
+	s->fit = s->sealed ||
+		 (conf->kind == EXPORTING_UDP && !conf->max_message);
 	defaults(conf);
-	s->max_message = conf->max_message;
+	/* What waits for a session must fit when there is one. */
+	s->max_message = s->sealed ? EXPORTING_MESSAGE_MIN : conf->max_message;
 	s->streams = 1;
 	s->down_ms = s->rate_ms = clock_mono_ms();
 	TAILQ_INIT(&s->open);

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <linux/sock_diag.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -37,6 +38,25 @@ enum {
 	BUFFER_MAX = 32 << 20, /* what we ask for when nothing is asked */
 };
 
+/* What comes beside a datagram. */
+struct datagram_control {
+	union {
+		struct cmsghdr align;
+		uint8_t octets[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	};
+};
+
+/* The kernel writes over the lengths of what it is given. */
+static void
+prepare(struct datagrams *in, unsigned i)
+{
+	struct msghdr *h = &in->header[i].msg_hdr;
+
+	h->msg_namelen = sizeof(in->name[i]);
+	if (in->control)
+		h->msg_controllen = sizeof(in->control[i]);
+}
+
 /* Empties the socket, as far as fairness allows. Returns the datagrams. */
 static unsigned
 receive(struct datagram_socket *socket)
@@ -55,7 +75,7 @@ receive(struct datagram_socket *socket)
 		wall = clock_wall_ms();
 		in->take(socket, in->header, (unsigned)n, mono, wall);
 		for (int i = 0; i < n; i++)
-			in->header[i].msg_hdr.msg_namelen = sizeof(in->name[i]);
+			prepare(in, (unsigned)i);
 		total += (unsigned)n;
 		if (n < DATAGRAM_BURST)
 			break;
@@ -106,6 +126,88 @@ ask_drops(struct datagram_socket *socket)
 	return drops;
 }
 
+/* ---- addresses of ours ------------------------------------------------- */
+
+int
+datagrams_want_local(struct datagrams *in)
+{
+	in->control = calloc(DATAGRAM_BURST, sizeof(*in->control));
+	return in->control ? 0 : -ENOMEM;
+}
+
+static void
+ask_local(const struct datagram_socket *socket)
+{
+	static const int on = 1;
+
+	if (socket->local.version == 4)
+		setsockopt(socket->fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
+	else
+		setsockopt(socket->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on,
+			   sizeof(on));
+}
+
+void
+datagram_local(const struct datagram_socket *socket,
+	       const struct mmsghdr *header, struct addr *local)
+{
+	struct msghdr *h = (struct msghdr *)&header->msg_hdr;
+	struct in_pktinfo v4;
+	struct in6_pktinfo v6;
+	struct cmsghdr *c;
+
+	*local = socket->local;
+	for (c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+			memcpy(&v4, CMSG_DATA(c), sizeof(v4));
+			memcpy(local->bytes, &v4.ipi_addr, 4);
+		} else if (c->cmsg_level == IPPROTO_IPV6 &&
+			   c->cmsg_type == IPV6_PKTINFO) {
+			memcpy(&v6, CMSG_DATA(c), sizeof(v6));
+			memcpy(local->bytes, &v6.ipi6_addr, 16);
+		}
+	}
+}
+
+/* Fills in the address to send from. */
+static void
+put_local(struct msghdr *h, struct datagram_control *control,
+	  const struct addr *local)
+{
+	bool v4 = local->version == 4;
+	struct in_pktinfo info4 = {0};
+	struct in6_pktinfo info6 = {0};
+	size_t size = v4 ? sizeof(info4) : sizeof(info6);
+	struct cmsghdr *c = &control->align;
+
+	memcpy(&info4.ipi_spec_dst, local->bytes, 4);
+	memcpy(&info6.ipi6_addr, local->bytes, 16);
+	c->cmsg_level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+	c->cmsg_type = v4 ? IP_PKTINFO : IPV6_PKTINFO;
+	c->cmsg_len = CMSG_LEN(size);
+	memcpy(CMSG_DATA(c), v4 ? (void *)&info4 : (void *)&info6, size);
+	h->msg_control = control;
+	h->msg_controllen = CMSG_SPACE(size);
+}
+
+void
+datagram_send(const struct datagram_socket *socket, const struct addr *local,
+	      const struct addr *remote, const void *data, size_t length)
+{
+	struct datagram_control control = {.octets = {0}};
+	struct sockaddr_storage ss;
+	struct iovec iov = {.iov_base = (void *)data, .iov_len = length};
+	struct msghdr h = {
+		.msg_name = &ss,
+		.msg_namelen = addr_to_sockaddr(remote, &ss),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+	};
+
+	put_local(&h, &control, local);
+	sendmsg(socket->fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* ---- open and close ---------------------------------------------------- */
 
 static int
@@ -126,7 +228,9 @@ open_slots(struct datagrams *in)
 		h->msg_iov = &in->iov[i];
 		h->msg_iovlen = 1;
 		h->msg_name = &in->name[i];
-		h->msg_namelen = sizeof(in->name[i]);
+		if (in->control)
+			h->msg_control = &in->control[i];
+		prepare(in, (unsigned)i);
 	}
 	return 0;
 }
@@ -152,6 +256,8 @@ open_socket(struct datagrams *in, struct datagram_socket *socket)
 				 addr_format(text, &socket->local),
 				 strerror(-rc));
 	}
+	if (in->control)
+		ask_local(socket);
 	socket->readable = event_new(in->net->base, socket->fd,
 				     EV_READ | EV_PERSIST, on_readable, socket);
 	if (!socket->readable || event_add(socket->readable, NULL) < 0)
@@ -238,4 +344,5 @@ datagrams_close(struct datagrams *in)
 	if (in->slots)
 		munmap(in->slots, (size_t)DATAGRAM_BURST * STRIDE);
 	free(in->socket);
+	free(in->control);
 }

@@ -11,6 +11,7 @@
 enum { DATAGRAM_BURST = 64 }; /* datagrams per call */
 
 struct datagrams;
+struct datagram_control; /* what comes beside a datagram */
 
 struct datagram_socket {
 	struct datagrams *in;
@@ -36,11 +37,25 @@ struct datagrams {
 	struct mmsghdr header[DATAGRAM_BURST];
 	struct iovec iov[DATAGRAM_BURST];
 	struct sockaddr_storage name[DATAGRAM_BURST];
+	struct datagram_control *control; /* or NULL */
 };
 
 /* Binds what the configuration of net asks for, and begins to read. */
 int datagrams_open(struct datagrams *in, struct net_in *net,
 		   datagrams_take take, char **error);
+/*
+ * For those who answer: before datagrams_open, so that each datagram tells the
+ * address that it was sent to. -ENOMEM.
+ */
+int datagrams_want_local(struct datagrams *in);
+/* That address; of the socket, where nothing is known. */
+void datagram_local(const struct datagram_socket *socket,
+		    const struct mmsghdr *header, struct addr *local);
+/* Sends from that address. Datagrams that can't be sent are lost. */
+void datagram_send(const struct datagram_socket *socket,
+		   const struct addr *local, const struct addr *remote,
+		   const void *data, size_t length);
+
 /* Tells of datagrams that the kernel dropped ("dropped"). */
 void datagrams_tick(struct datagrams *in);
 /* Before the close: takes what has arrived, and tells of the last drops. */

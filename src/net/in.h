@@ -33,7 +33,7 @@ struct net_in {
 };
 
 extern const struct net_in_type net_udp_in, net_tcp_in, net_sctp_in,
-	net_file_in;
+	net_file_in, net_dtls_in;
 
 static inline bool
 net_in_ready(const struct net_in *in)

@@ -44,6 +44,25 @@ reload(struct secure *secure, char **error)
 	return secure && rc == 0 ? 1 : rc;
 }
 
+/* TLS is with TCP, but DTLS has sessions where UDP has none. */
+static const struct net_in_type *
+in_type_of(const struct net_in_conf *conf)
+{
+	if (conf->transport == TRANSPORT_UDP && conf->secure)
+		return &net_dtls_in;
+	return (size_t)conf->transport < TYPE_COUNT ? in_type[conf->transport]
+						    : NULL;
+}
+
+static const struct net_out_type *
+out_type_of(const struct net_out_conf *conf)
+{
+	if (conf->transport == TRANSPORT_UDP && conf->secure)
+		return &net_dtls_out;
+	return (size_t)conf->transport < TYPE_COUNT ? out_type[conf->transport]
+						    : NULL;
+}
+
 /* ---- in ---------------------------------------------------------------- */
 
 static void
@@ -91,10 +110,7 @@ net_in_open(struct event_base *base, const struct net_in_conf *conf,
 	    const struct net_in_ops *ops, void *arg, struct net_in **out,
 	    char **error)
 {
-	const struct net_in_type *type =
-		(size_t)conf->transport < TYPE_COUNT
-			? in_type[conf->transport]
-			: NULL;
+	const struct net_in_type *type = in_type_of(conf);
 	struct net_in *in;
 	int rc;
 
@@ -298,7 +314,7 @@ out_init(struct net_out *out, const struct net_out_conf *conf)
 		snprintf(out->name, sizeof(out->name), "%s", conf->file);
 	else
 		snprintf(out->name, sizeof(out->name), "%s %s",
-			 conf->secure ? "tls" : transport_name(conf->transport),
+			 transport_secure_name(conf->transport, conf->secure),
 			 addr_format(text, &conf->remote));
 	out->stats.remote = conf->remote;
 	out->stats.streams = 1;
@@ -313,10 +329,7 @@ net_out_open(struct event_base *base, const struct net_out_conf *conf,
 	     const struct net_out_ops *ops, void *arg, struct net_out **out,
 	     char **error)
 {
-	const struct net_out_type *type =
-		(size_t)conf->transport < TYPE_COUNT
-			? out_type[conf->transport]
-			: NULL;
+	const struct net_out_type *type = out_type_of(conf);
 	struct net_out *o;
 	int rc;
 
@@ -393,6 +406,13 @@ net_out_send_as(struct net_out *out, const uint8_t *message, size_t length,
 	else if (rc == -EAGAIN)
 		out->blocked = true;
 	return rc;
+}
+
+void
+net_out_settle(struct net_out *out)
+{
+	if (out->type->settle)
+		out->type->settle(out);
 }
 
 void

@@ -16,6 +16,7 @@ struct net_out_type {
 	/* In place of send, where messages can go in several ways. */
 	int (*send_as)(struct net_out *out, const uint8_t *message,
 		       size_t length, const struct net_delivery *delivery);
+	void (*settle)(struct net_out *out); /* or NULL */
 	bool (*drained)(const struct net_out *out);
 	/* Called after a failed open, too; all members may be zero then.
 	 * Returns the messages taken that could not be sent. */
@@ -42,7 +43,7 @@ struct net_out {
 };
 
 extern const struct net_out_type net_udp_out, net_tcp_out, net_sctp_out,
-	net_file_out;
+	net_file_out, net_dtls_out;
 
 /*
  * Milliseconds until the next attempt to connect. Doubles from reconnect_min_ms

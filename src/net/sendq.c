@@ -93,7 +93,7 @@ sendq_flush(struct sendq *q)
 			continue;
 		if (errno == EAGAIN || errno == ENOBUFS)
 			return -EAGAIN;
-		error = errno;
+		error = q->error = errno;
 		log_refused(q, error);
 		if (again)
 			give_up(q, error);

@@ -23,6 +23,7 @@ struct sendq {
 	int fd;
 	unsigned first, count;
 	size_t used; /* octets of the buffer */
+	int error;   /* the last of the kernel; the owner may clear it */
 	struct log_limit log;
 	struct mmsghdr header[SENDQ_COUNT];
 	struct iovec iov[SENDQ_COUNT];

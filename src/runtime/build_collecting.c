@@ -92,7 +92,8 @@ add_input(struct unit *unit, const struct conf_node *node,
 	net->frame = message_frame;
 	net->worker = unit->worker->index;
 	net->workers = unit->worker->runtime->worker_count;
-	net->steer_offset = DOMAIN_OFFSET;
+	/* What is sealed can't be looked into. */
+	net->steer_offset = net->secure ? 0 : DOMAIN_OFFSET;
 	rc = net_in_open(unit->worker->base, net, collecting_net_ops(),
 			 receiver, &input[unit->input_count], &reason);
 	if (rc == 0)
@@ -109,7 +110,7 @@ log_listening(const struct unit *unit, const struct conf_node *node,
 	      const struct net_in_conf *net)
 {
 	const char *transport =
-		net->secure ? "tls" : transport_name(net->transport);
+		transport_secure_name(net->transport, net->secure);
 	char text[ADDR_TEXT_SIZE];
 	uint16_t port = net_in_port(unit->input[unit->input_count - 1]);
 	struct addr addr;
@@ -163,6 +164,17 @@ sctp_conf_of(const struct conf_node *node, struct net_sctp_conf *sctp)
 		(uint16_t)conf_uint(node, "localEncapsulationPort", 0);
 }
 
+static void
+fill_dtls(struct net_dtls_conf *dtls, const struct conf_node *tls,
+	  unsigned workers)
+{
+	dtls->heartbeat = conf_bool(tls, "heartbeat");
+	dtls->max_handshakes =
+		share(conf_uint(tls, "maxHandshakes", 0), workers);
+	dtls->handshake_rate =
+		share(conf_uint(tls, "handshakeRate", 0), workers);
+}
+
 /* *port: bound by the worker before us, or 0. */
 static int
 add_socket(struct unit *unit, const struct conf_node *node,
@@ -202,6 +214,7 @@ add_socket(struct unit *unit, const struct conf_node *node,
 		net.name = name;
 		net.handshake_ms =
 			(uint32_t)conf_uint(tls, "handshakeTimeout", 0);
+		fill_dtls(&net.dtls, tls, runtime->worker_count);
 	}
 	if (transport == TRANSPORT_UDP) {
 		receiver.template_ms = conf_ms(node, "templateLifeTime");

@@ -10,7 +10,17 @@
 #include "conflux/log.h"
 #include "runtime.h"
 
-enum { HEADERS_4 = 28, HEADERS_6 = 48 }; /* IP and UDP */
+enum {
+	HEADERS_4 = 28, /* IP and UDP */
+	HEADERS_6 = 48,
+	/* An IPFIX Message of 512 octets, sealed, over IPv6: taken for granted
+	 * of any path (RFC 7011 section 10.3.3). */
+	PACKET_MIN = 600,
+	/* Of sessions of DTLS; see sessionLifetime. */
+	LIFETIME_MS = 600000,
+	RECONNECT_MIN_MS = 1000,
+	RECONNECT_MAX_MS = 30000,
+};
 
 /* What the configuration of a destination points to. */
 struct destination_room {
@@ -55,6 +65,14 @@ udp_message_size(const struct conf_node *node,
 	if (size < EXPORTING_MESSAGE_MIN + headers)
 		return EXPORTING_MESSAGE_MIN;
 	return size - headers;
+}
+
+static enum transport
+transport_of(const struct exporting_destination *d)
+{
+	return d->kind == EXPORTING_UDP	  ? TRANSPORT_UDP
+	       : d->kind == EXPORTING_TCP ? TRANSPORT_TCP
+					  : TRANSPORT_SCTP;
 }
 
 static bool
@@ -103,6 +121,36 @@ fill_udp(struct exporting_destination *d, const struct conf_node *node)
 	d->options_template_refresh_packets =
 		(uint32_t)conf_uint(node, "optionsTemplateRefreshPacket", 0);
 	d->max_message = udp_message_size(node, &d->net);
+}
+
+/*
+ * With DTLS the size of messages follows from that of the packets, when there
+ * is a session: what sealing adds is known then.
+ */
+static void
+fill_dtls(struct exporting_destination *d, const struct conf_node *udp,
+	  const struct conf_node *tls)
+{
+	struct net_dtls_conf *dtls = &d->net.dtls;
+	uint32_t size = (uint32_t)conf_uint(udp, "maxPacketSize", 0);
+
+	d->net.reconnect_min_ms = RECONNECT_MIN_MS;
+	d->net.reconnect_max_ms = RECONNECT_MAX_MS;
+	dtls->heartbeat = conf_bool(tls, "heartbeat");
+	dtls->heartbeat_ms = conf_ms(tls, "heartbeatPeriod");
+	dtls->heartbeat_tries = (unsigned)conf_uint(tls, "heartbeatTries", 0);
+	dtls->lifetime_always = conf_has(tls, "sessionLifetime");
+	dtls->lifetime_ms = dtls->lifetime_always
+				    ? conf_ms(tls, "sessionLifetime")
+				    : LIFETIME_MS;
+	dtls->path_probing = size == 0;
+	dtls->path_min = PACKET_MIN;
+	dtls->path_max = size == 0 ? UINT16_MAX : size;
+	if (dtls->path_max < PACKET_MIN)
+		dtls->path_max = PACKET_MIN;
+	dtls->path_ms = conf_ms(tls, "pathProbingPeriod");
+	d->max_message = size == 0 ? net_path_octets(&d->net)
+				   : dtls->path_max - HEADERS_4;
 }
 
 static void
@@ -182,6 +230,8 @@ fill_destination(struct exporting_destination *d, const struct conf_node *node,
 	d->max_message = (uint32_t)conf_uint(kind, "maxMessageSize", 0);
 	if (d->kind == EXPORTING_UDP)
 		fill_udp(d, kind);
+	if (d->kind == EXPORTING_UDP && d->net.secure)
+		fill_dtls(d, kind, conf_child(kind, "transportLayerSecurity"));
 	if (d->kind == EXPORTING_TCP || d->kind == EXPORTING_SCTP)
 		fill_reconnect(d, kind);
 	if (d->kind == EXPORTING_SCTP)
@@ -242,10 +292,8 @@ log_destinations(const struct conf_node *node,
 		if (has_socket(d))
 			log_notice("exporting: %s/%s: %s %s", conf_name(node),
 				   d->name,
-				   d->net.secure	      ? "tls"
-				   : d->kind == EXPORTING_UDP ? "udp"
-				   : d->kind == EXPORTING_TCP ? "tcp"
-							      : "sctp",
+				   transport_secure_name(transport_of(d),
+							 d->net.secure),
 				   addr_format(text, &d->net.remote));
 		else
 			log_notice("exporting: %s/%s: %s %s", conf_name(node),

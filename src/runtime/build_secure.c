@@ -71,6 +71,7 @@ secure_conf_fill(const struct runtime *runtime, const struct conf_node *tls,
 		.min_version = version(tls, "minVersion"),
 		.max_version = version(tls, "maxVersion"),
 		.ciphers = conf_text(tls, "cipherSuites"),
+		.priorities = conf_text(tls, "priorities"),
 		.resumption = conf_bool(tls, "sessionResumption"),
 		.late_tickets = conf_bool(tls, "lateTickets"),
 	};

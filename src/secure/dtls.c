@@ -53,6 +53,7 @@ struct dtls {
 	uint8_t *rest; /* one whose heartbeats were taken out */
 	/* Of the handshake. */
 	bool checked;	      /* the peer was verified within it */
+	bool rejected;	      /* it was turned away, or its key was not ours */
 	uint64_t finished_ms; /* our Finished went out first; 0: not yet */
 	uint64_t sealed_ms;   /* the first sealed record came */
 	unsigned sealed;
@@ -131,19 +132,27 @@ finish(struct dtls *d, enum dtls_state state, const char *reason)
 		snprintf(d->reason, sizeof(d->reason), "%s", reason);
 }
 
+/* Because of who the peer is, or is not. */
 static void
-refuse(struct dtls *d, gnutls_alert_description_t alert, const char *reason)
+reject(struct dtls *d, gnutls_alert_description_t alert, const char *reason)
 {
+	d->rejected = true;
 	gnutls_alert_send(d->session, GNUTLS_AL_FATAL, alert);
 	finish(d, DTLS_FAILED, reason);
 }
 
+/* What the peer's alert means to us. */
 static const char *
-alert_name(const struct dtls *d)
+alert_text(const struct dtls *d)
 {
-	const char *name = gnutls_alert_get_name(gnutls_alert_get(d->session));
+	gnutls_alert_description_t alert = gnutls_alert_get(d->session);
+	const char *name = gnutls_alert_get_name(alert);
 
-	return name ? name : "unknown";
+	if (dtls_uses_psk(d->session) && alert == GNUTLS_A_DECRYPT_ERROR)
+		return WRONG_KEY;
+	if (alert == GNUTLS_A_UNKNOWN_PSK_IDENTITY)
+		return "it has no pre-shared key of our identity";
+	return name ? name : "it does not say why";
 }
 
 /* An error of GnuTLS that ends the session, in words. */
@@ -154,14 +163,8 @@ fail(struct dtls *d, int rc)
 
 	switch (rc) {
 	case GNUTLS_E_FATAL_ALERT_RECEIVED:
-		if (gnutls_alert_get(d->session) == GNUTLS_A_DECRYPT_ERROR &&
-		    d->state == DTLS_SHAKING && dtls_uses_psk(d->session)) {
-			finish(d, DTLS_FAILED,
-			       "the peer refuses us: " WRONG_KEY);
-			return;
-		}
-		snprintf(text, sizeof(text),
-			 "the peer refuses us: alert \"%s\"", alert_name(d));
+		snprintf(text, sizeof(text), "the peer refuses us: %s",
+			 alert_text(d));
 		break;
 	case GNUTLS_E_TIMEDOUT:
 		snprintf(text, sizeof(text), "the handshake was not answered");
@@ -292,7 +295,7 @@ static void
 come_up(struct dtls *d)
 {
 	if (!d->checked && !check_peer(d)) {
-		refuse(d, GNUTLS_A_ACCESS_DENIED, d->reason);
+		reject(d, GNUTLS_A_ACCESS_DENIED, d->reason);
 		return;
 	}
 	gnutls_dtls_set_mtu(d->session, DTLS_DATAGRAM_MAX);
@@ -307,6 +310,23 @@ come_up(struct dtls *d)
 	d->alive_ms = d->now_ms;
 }
 
+/* Identities of strangers are not for a terminal to obey. */
+static void
+reject_identity(struct dtls *d)
+{
+	const char *identity = gnutls_psk_server_get_username(d->session);
+	char text[SECURE_PSK_IDENTITY + 64];
+	int n;
+
+	n = snprintf(text, sizeof(text),
+		     "there is no pre-shared key of its identity \"%.*s\"",
+		     SECURE_PSK_IDENTITY, identity ? identity : "");
+	for (int i = 0; i < n && text[i]; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 127)
+			text[i] = '?';
+	reject(d, GNUTLS_A_UNKNOWN_PSK_IDENTITY, text);
+}
+
 static void
 shake(struct dtls *d)
 {
@@ -319,7 +339,12 @@ shake(struct dtls *d)
 	if (rc == 0)
 		come_up(d);
 	else if (rc == GNUTLS_E_CERTIFICATE_ERROR && d->reason[0])
-		refuse(d, GNUTLS_A_BAD_CERTIFICATE, d->reason);
+		reject(d, GNUTLS_A_BAD_CERTIFICATE, d->reason);
+	else if (rc == GNUTLS_E_KEYFILE_ERROR && d->server)
+		reject_identity(d);
+	else if (rc == GNUTLS_E_NO_CERTIFICATE_FOUND && d->server)
+		reject(d, GNUTLS_A_HANDSHAKE_FAILURE,
+		       "it has shown no certificate");
 	else if (gnutls_error_is_fatal(rc))
 		fail(d, rc);
 }
@@ -333,7 +358,7 @@ count_sealed(struct dtls *d)
 	if (d->server && d->sealed >= WRONG_KEY_RECORDS &&
 	    d->now_ms - d->sealed_ms >= WRONG_KEY_MS &&
 	    dtls_uses_psk(d->session))
-		refuse(d, GNUTLS_A_DECRYPT_ERROR, WRONG_KEY);
+		reject(d, GNUTLS_A_DECRYPT_ERROR, WRONG_KEY);
 }
 
 static int
@@ -697,6 +722,12 @@ const char *
 dtls_reason(const struct dtls *d)
 {
 	return d->reason;
+}
+
+bool
+dtls_rejected(const struct dtls *d)
+{
+	return d->rejected;
 }
 
 const char *

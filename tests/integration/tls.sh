@@ -6,64 +6,9 @@
 # resumed, against openssl s_client and s_server, gnutls-cli and gnutls-serv and
 # against ourselves; and who is turned away, in which words.
 . "${SRC:-.}/tests/integration/lib.sh"
-need openssl
+. "$SRC/tests/integration/lib_secure.sh"
 records=3000
 "$MKIPFIX" -n $records -f 50 "$T/in.ipfix" >/dev/null || fail mkipfix
-
-# authority NAME
-authority()
-{
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-		-keyout "$T/$1.key" -out "$T/$1.pem" -subj "/CN=$1" \
-		-days 2 2>/dev/null || fail "openssl req"
-	: >"$T/$1.index"
-	echo 01 >"$T/$1.crlnumber"
-	printf '%s\n' "[ca]" "default_ca=a" "[a]" "database=$T/$1.index" \
-		"crlnumber=$T/$1.crlnumber" default_md=sha256 \
-		default_crl_days=2 >"$T/$1.cnf"
-}
-
-# certificate AUTHORITY NAME [DNSNAME]
-certificate()
-{
-	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-		-keyout "$T/$2.key" -out "$T/$2.csr" -subj "/CN=$2.test" \
-		2>/dev/null || fail "openssl req"
-	printf '%s\n' "subjectAltName=DNS:${3:-$2.test}" \
-		"extendedKeyUsage=clientAuth,serverAuth" >"$T/ext"
-	openssl x509 -req -in "$T/$2.csr" -CA "$T/$1.pem" \
-		-CAkey "$T/$1.key" -CAcreateserial -days 2 -out "$T/$2.pem" \
-		-extfile "$T/ext" 2>/dev/null || fail "openssl x509"
-	chmod 600 "$T/$2.key"
-}
-
-authority ca
-authority stranger
-certificate ca collector
-certificate ca exporter
-certificate ca other
-certificate ca wild '*.wild.test'
-certificate stranger foreign
-umask 077
-key=$(openssl rand -hex 32)
-printf '%s\n' "# keys" "exporter:$key" "second:$(openssl rand -hex 16)" \
-	>"$T/psk"
-printf '%s\n' "exporter:$(openssl rand -hex 32)" >"$T/psk.wrong"
-printf '%s\n' "nobody:$key" >"$T/psk.unknown"
-
-x509()
-{
-	printf '%s' "<cx:certificateFile>$T/$1.pem</cx:certificateFile>
-		<cx:keyFile>$T/$1.key</cx:keyFile>
-		<cx:authoritiesFile>$T/ca.pem</cx:authoritiesFile>"
-}
-
-document()
-{
-	printf '%s\n' '<ipfix
-		xmlns="urn:ietf:params:xml:ns:yang:ietf-ipfix-psamp"
-		xmlns:cx="urn:conflux:config:1">' "$2" '</ipfix>' >"$T/$1.xml"
-}
 
 # collector NAME TLS [MORE]: $PORT, $T/NAME.ipfix, $T/NAME.sock
 collector()
@@ -102,27 +47,6 @@ exporter()
 	"$CONFLUX" check "$T/$1.xml" || fail "conflux check"
 	start "$1" "$CONFLUXD" -c "$T/$1.xml"
 }
-
-# ended NAME PID: all went well
-ended()
-{
-	wait_exit "$2" 30
-	equal "status of $1" 0 "$STATUS"
-	ledger_holds "$T/$1.err"
-}
-
-# holds FILE RECORDS
-holds()
-{
-	equal "records of ${1##*/}" "$2" \
-		"$("$CONFLUX" read -f json "$1" | grep -c octetDeltaCount)"
-}
-
-to_collector=$(x509 exporter)'<remoteSubjectFQDN>collector.test</remoteSubjectFQDN>'
-to_exporter=$(x509 collector)'<remoteSubjectFQDN>EXPORTER.test</remoteSubjectFQDN>
-	<remoteSubjectFQDN>a.wild.test</remoteSubjectFQDN>'
-psk="<cx:pskFile>$T/psk</cx:pskFile>"
-ours="<cx:pskIdentity>exporter</cx:pskIdentity>"
 
 step "Conflux to Conflux, certificates, both versions, IPv4 and IPv6"
 for version in 1.2 1.3; do

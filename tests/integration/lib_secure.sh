@@ -1,0 +1,93 @@
+# SPDX-FileCopyrightText: Conflux authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# What tests of TLS and DTLS share, after lib.sh: certificates and keys in $T,
+# and
+#
+#	authority NAME			makes one
+#	certificate AUTHORITY NAME [DNSNAME]
+#	x509 NAME			the elements for this certificate
+#	document NAME XML		$T/NAME.xml
+#	ended NAME PID			waits; fails unless all went well
+#	holds FILE RECORDS		fails unless it has so many
+#	$to_collector, $to_exporter	elements of an exporter, of a collector
+#	$key, $psk, $ours		a pre-shared key; elements of both, and
+#					what an exporter needs beside it
+
+need openssl
+
+# authority NAME
+authority()
+{
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+		-keyout "$T/$1.key" -out "$T/$1.pem" -subj "/CN=$1" \
+		-days 2 2>/dev/null || fail "openssl req"
+	: >"$T/$1.index"
+	echo 01 >"$T/$1.crlnumber"
+	printf '%s\n' "[ca]" "default_ca=a" "[a]" "database=$T/$1.index" \
+		"crlnumber=$T/$1.crlnumber" default_md=sha256 \
+		default_crl_days=2 >"$T/$1.cnf"
+}
+
+# certificate AUTHORITY NAME [DNSNAME]
+certificate()
+{
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+		-keyout "$T/$2.key" -out "$T/$2.csr" -subj "/CN=$2.test" \
+		2>/dev/null || fail "openssl req"
+	printf '%s\n' "subjectAltName=DNS:${3:-$2.test}" \
+		"extendedKeyUsage=clientAuth,serverAuth" >"$T/ext"
+	openssl x509 -req -in "$T/$2.csr" -CA "$T/$1.pem" \
+		-CAkey "$T/$1.key" -CAcreateserial -days 2 -out "$T/$2.pem" \
+		-extfile "$T/ext" 2>/dev/null || fail "openssl x509"
+	chmod 600 "$T/$2.key"
+}
+
+authority ca
+authority stranger
+certificate ca collector
+certificate ca exporter
+certificate ca other
+certificate ca wild '*.wild.test'
+certificate stranger foreign
+umask 077
+key=$(openssl rand -hex 32)
+printf '%s\n' "# keys" "exporter:$key" "second:$(openssl rand -hex 16)" \
+	>"$T/psk"
+printf '%s\n' "exporter:$(openssl rand -hex 32)" >"$T/psk.wrong"
+printf '%s\n' "nobody:$key" >"$T/psk.unknown"
+
+x509()
+{
+	printf '%s' "<cx:certificateFile>$T/$1.pem</cx:certificateFile>
+		<cx:keyFile>$T/$1.key</cx:keyFile>
+		<cx:authoritiesFile>$T/ca.pem</cx:authoritiesFile>"
+}
+
+document()
+{
+	printf '%s\n' '<ipfix
+		xmlns="urn:ietf:params:xml:ns:yang:ietf-ipfix-psamp"
+		xmlns:cx="urn:conflux:config:1">' "$2" '</ipfix>' >"$T/$1.xml"
+}
+
+# ended NAME PID: all went well
+ended()
+{
+	wait_exit "$2" 30
+	equal "status of $1" 0 "$STATUS"
+	ledger_holds "$T/$1.err"
+}
+
+# holds FILE RECORDS
+holds()
+{
+	equal "records of ${1##*/}" "$2" \
+		"$("$CONFLUX" read -f json "$1" | grep -c octetDeltaCount)"
+}
+
+to_collector=$(x509 exporter)'<remoteSubjectFQDN>collector.test</remoteSubjectFQDN>'
+to_exporter=$(x509 collector)'<remoteSubjectFQDN>EXPORTER.test</remoteSubjectFQDN>
+	<remoteSubjectFQDN>a.wild.test</remoteSubjectFQDN>'
+psk="<cx:pskFile>$T/psk</cx:pskFile>"
+ours="<cx:pskIdentity>exporter</cx:pskIdentity>"
