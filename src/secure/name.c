@@ -82,6 +82,10 @@ name_wrong(const char *name)
 
 	if (strchr(name, '*'))
 		return "only certificates have wildcards";
+	for (const char *p = name; *p; p++)
+		if ((unsigned char)*p >= 0x80)
+			return "expected its form in ASCII, as in xn--bcher-kva"
+			       ".example";
 	if (!labels(name, length))
 		return "it is no name of a domain";
 	if (is_address(name, length))

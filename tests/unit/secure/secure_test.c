@@ -108,6 +108,9 @@ test_names_of_the_configuration(void)
 
 	conf.remote_fqdn = (struct secure_list)LIST("a.net", "*.example.net");
 	CU_ASSERT(fails(&conf, "\"*.example.net\": only certificates have"));
+	conf.remote_fqdn = (struct secure_list)LIST("b\xc3\xbc"
+						    "cher.net");
+	CU_ASSERT(fails(&conf, "expected its form in ASCII"));
 	conf.remote_fqdn = (struct secure_list)LIST("192.0.2.1");
 	CU_ASSERT(fails(&conf, "an address is no name of a domain"));
 	conf.remote_fqdn = (struct secure_list)LIST("2001:db8::1");
