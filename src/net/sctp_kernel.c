@@ -5,6 +5,9 @@
  * of <linux/sctp.h>; libsctp would only wrap them. UDP encapsulation is the
  * system's, too (sysctl net.sctp.udp_port and encap_port, from Linux 5.11):
  * only the peer's port is ours to set.
+ *
+ * Of messages that were given up because of their age (RFC 3758) Linux tells
+ * those that waited, but not those that it had begun to send.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -501,6 +504,11 @@ association_changed(struct assoc_event *event,
 	case SCTP_COMM_LOST:
 	case SCTP_CANT_STR_ASSOC:
 		event->kind = ASSOC_LOST;
+		/* The peer's ABORT is behind it, if there was one. */
+		if (change->sac_length > sizeof(*change))
+			event->error = change->sac_state == SCTP_COMM_LOST
+					       ? ECONNRESET
+					       : ECONNREFUSED;
 		break;
 	case SCTP_SHUTDOWN_COMP:
 		event->kind = ASSOC_ENDED;

@@ -49,6 +49,7 @@ struct sctp_out {
 	bool ordered;	      /* one that was in order may be on its way */
 	uint64_t ordered_ms;  /* since when, monotonic */
 	bool timed;	      /* there was one with a lifetime */
+	bool vague;	      /* it is over, and why is not known yet */
 	const char *lost;     /* why it is over, when it is */
 	uint32_t wait_ms;     /* of the next back-off */
 	uint64_t up_ms;	      /* monotonic */
@@ -83,7 +84,7 @@ close_assoc(struct sctp_out *out)
 	out->error = 0;
 	out->lost = NULL;
 	out->ending = out->full = out->barrier = false;
-	out->ordered = out->timed = false;
+	out->ordered = out->timed = out->vague = false;
 }
 
 /* Doubles from minimum to maximum; up to a quarter less, so that many
@@ -183,8 +184,8 @@ came_up(struct sctp_out *out, const struct assoc_event *event)
 	stats->up = true;
 	stats->start_ms = clock_wall_ms();
 	out->told = false;
-	log_info("%s: association up, %u streams", out->out.name,
-		 stats->streams);
+	log_info("%s: association up, %u streams, by the %s stack",
+		 out->out.name, stats->streams, out->stack->name);
 	out->out.ops->up(out->out.arg);
 }
 
@@ -233,11 +234,12 @@ take(struct sctp_out *out, const struct assoc_event *event)
 		out->lost = "the peer began anew";
 		break;
 	case ASSOC_LOST:
-		/* What could not be delivered may be told after it. */
-		if (!out->lost || event->error)
+		/* It comes twice: one of them may know why. */
+		if (!out->lost || out->vague)
 			out->lost = out->ending
 					    ? "the peer ended the association"
 					    : sctp_lost_reason(event->error);
+		out->vague = event->error == 0;
 		break;
 	case ASSOC_ENDED:
 		out->lost = "the peer ended the association";

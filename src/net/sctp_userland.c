@@ -741,6 +741,11 @@ association_changed(struct assoc_event *event,
 	case SCTP_COMM_LOST:
 	case SCTP_CANT_STR_ASSOC:
 		event->kind = ASSOC_LOST;
+		/* The peer's ABORT is behind it, if there was one. */
+		if (change->sac_length > sizeof(*change))
+			event->error = change->sac_state == SCTP_COMM_LOST
+					       ? ECONNRESET
+					       : ECONNREFUSED;
 		break;
 	case SCTP_SHUTDOWN_COMP:
 		event->kind = ASSOC_ENDED;

@@ -6,10 +6,21 @@
 # loopback, which needs neither privileges nor SCTP in the kernel. What comes out
 # is what went in, whichever end is started anew; streams by Template (RFC 6526),
 # unordered data and lifetimes are in use.
+#
+# sctp_kernel.sh runs this with other stacks: SCTP_SENDER and SCTP_RECEIVER, their
+# UDP ports SCTP_FROM and SCTP_TO ("": over IP), only in SCTP_WAYS if that is set,
+# and without starting ends anew if SCTP_SHORT is.
 . "${SRC:-.}/tests/integration/lib.sh"
 need python3
 
-IN=$(free_port) PORT=$(free_port) FROM=$(free_port) TO=$(free_port)
+IN=$(free_port) PORT=$(free_port)
+FROM=${SCTP_FROM-$(free_port)} TO=${SCTP_TO-$(free_port)}
+
+# leaf NAME TEXT: an element of ours, if there is something to say
+leaf()
+{
+	[ -z "$2" ] || echo "<cx:$1>$2</cx:$1>"
+}
 
 # sender NAME [XML]: TCP in, SCTP out, as $T/NAME.xml
 sender()
@@ -28,9 +39,9 @@ sender()
 	      <destinationPort>$PORT</destinationPort>
 	      <sourceIPAddress>127.0.0.1</sourceIPAddress>
 	      <destinationIPAddress>127.0.0.1</destinationIPAddress>
-	      <cx:stack>userland</cx:stack>
-	      <cx:localEncapsulationPort>$FROM</cx:localEncapsulationPort>
-	      <cx:remoteEncapsulationPort>$TO</cx:remoteEncapsulationPort>
+	      <cx:stack>${SCTP_SENDER:-userland}</cx:stack>
+	      $(leaf localEncapsulationPort "$FROM")
+	      $(leaf remoteEncapsulationPort "$TO")
 	      <cx:reconnectMin>50</cx:reconnectMin>
 	      <cx:reconnectMax>200</cx:reconnectMax>
 	      ${2:-}
@@ -51,8 +62,8 @@ receiver()
 	  <collectingProcess><name>in</name>
 	    <sctpCollector><name>sctp</name><localPort>$PORT</localPort>
 	      <localIPAddress>127.0.0.1</localIPAddress>
-	      <cx:stack>userland</cx:stack>
-	      <cx:localEncapsulationPort>$TO</cx:localEncapsulationPort>
+	      <cx:stack>${SCTP_RECEIVER:-userland}</cx:stack>
+	      $(leaf localEncapsulationPort "$TO")
 	    </sctpCollector>
 	    <exportingProcess>out</exportingProcess></collectingProcess>
 	  <exportingProcess><name>out</name>
@@ -76,10 +87,28 @@ state()
 		json "$T/status" "$2"
 }
 
-# has NAME EXPRESSION WANTED
-has()
+# await NAME EXPRESSION WANTED: until it is that; in one process, as starting
+# them is slow in user-mode Linux
+await()
 {
-	[ "$(state "$1" "$2")" = "$3" ]
+	python3 - "$CONFLUX" "$T/$1.sock" "$2" "$3" <<-'PYTHON' || fail "$1"
+	import json, subprocess, sys, time
+	program, socket, expression, wanted = sys.argv[1:]
+	until = time.time() + 30
+	while True:
+	    status = subprocess.run([program, 'status', '-s', socket, '-j'],
+	                            capture_output=True).stdout
+	    try:
+	        d = json.loads(status)
+	        got = str(eval(expression))
+	    except Exception as e:
+	        got = repr(e)
+	    if got == wanted:
+	        break
+	    if time.time() > until:
+	        sys.exit('%s: waited for %s, got %s' % (expression, wanted, got))
+	    time.sleep(0.1)
+	PYTHON
 }
 
 far="d['exportingProcess'][0]['destination'][0]"
@@ -115,7 +144,7 @@ feed()
 		fail "mkipfix to $IN"
 }
 
-for way in plain template unordered; do
+for way in ${SCTP_WAYS:-plain template unordered}; do
 	step "from end to end: $way"
 	case $way in
 	plain) sender $way ;;
@@ -133,26 +162,22 @@ for way in plain template unordered; do
 	up $way
 	from=$PID
 	feed
-	wait_for 10 has $way "$far['cx:ledger']['exported']" "$RECORDS"
-	wait_for 10 has to-$way \
-		"d['collectingProcess'][0]['cx:ledger']['in'] >= $RECORDS" True
-	equal "status" active "$(state $way \
-		"$far['sctpExporter']['transportSession']['status']")"
-	equal "loss" 0 "$(state to-$way "sum(o['cx:sequenceLost']
-		for s in $near['transportSession']
-		for o in s['cx:observationDomain'])")"
-	equal "has an id" True "$(state to-$way \
-		"$near['transportSession'][0]['sctpAssocId'] != 0")"
-	if [ $way = template ]; then
-		# The sender's own word on how the data goes is not passed on.
-		equal "Templates on streams of their own" 4 "$(state to-$way \
-			"len(set(x['cx:stream']
-			for s in $near['transportSession']
+	# Templates on streams of their own; the sender's own word on how the
+	# data goes is not passed on.
+	[ $way != template ] || await to-template \
+		"[len(set(x['cx:stream'] for s in $near['transportSession']
 			for o in s['cx:observationDomain']
-			for x in o['cx:streams']))")"
-		equal "told of" 4 "$(state to-$way \
-			"d['exportingProcess'][0]['cx:ledger']['filtered']")"
-	fi
+			for x in o['cx:streams'])),
+		d['exportingProcess'][0]['cx:ledger']['filtered']]" "[4, 4]"
+	# Loss by the sequence numbers, and the id of the association.
+	await to-$way "[d['collectingProcess'][0]['cx:ledger']['in'] >= $RECORDS,
+		sum(o['cx:sequenceLost'] for s in $near['transportSession']
+			for o in s['cx:observationDomain']),
+		$near['transportSession'][0]['sctpAssocId'] != 0]" \
+		"[True, 0, True]"
+	await $way "[$far['cx:ledger']['exported'],
+		$far['sctpExporter']['transportSession']['status']]" \
+		"[$RECORDS, 'active']"
 	stop "$from"
 	equal "status of the sender" 0 $STATUS
 	stop "$to"
@@ -161,6 +186,8 @@ for way in plain template unordered; do
 	ledger_holds "$T/to-$way.err"
 	same "$way" "$T/in.ipfix" "$T/to-$way.ipfix"
 done
+
+[ -z "${SCTP_SHORT:-}" ] || exit 0
 
 # feed FILE: a TCP connection with what is in it, at 2000 records a second
 "$MKIPFIX" -n 6000 -f 500 "$T/more.ipfix" >/dev/null || fail mkipfix
@@ -186,7 +213,7 @@ sleep 0.3
 up two
 two=$PID
 wait_exit $feeder 20
-wait_for 10 has restart "$far['cx:ledger']['exported']" 6000
+await restart "$far['cx:ledger']['exported']" 6000
 [ "$("$CONFLUX" read -f json "$T/one.ipfix" | wc -l)" -gt 100 ] ||
 	fail "the first one got nothing"
 matches "why" 'sctp 127.0.0.1:[0-9]*: the peer ended the association' \
@@ -199,11 +226,12 @@ same restart "$T/more.ipfix" "$T/one.ipfix" "$T/two.ipfix"
 up restart
 from=$PID
 feed
+await restart "d['collectingProcess'][0]['cx:ledger']['in']" "$RECORDS"
 stop $from
 equal "status of the sender" 0 $STATUS
-wait_for 10 has two \
+await two \
 	"d['collectingProcess'][0]['cx:ledger']['in'] > $RECORDS" True
-equal "sessions before" 2 "$(state two "$near['cx:endedSessions']['cx:sessions']")"
+await two "$near['cx:endedSessions']['cx:sessions']" 2
 stop $two
 cat "$T/more.ipfix" "$T/in.ipfix" >"$T/both.ipfix"
 same restart "$T/both.ipfix" "$T/one.ipfix" "$T/two.ipfix"
@@ -220,20 +248,19 @@ sender killed
 up killed
 from=$PID
 feed
-wait_for 10 has killed "$far['cx:ledger']['exported']" "$RECORDS"
+await killed "$far['cx:ledger']['exported']" "$RECORDS"
 stop $three KILL
 up four
 four=$PID
 begin=$(date +%s)
 feed
-wait_for 30 has killed "$far['cx:sessions']" 2
+await killed "[$far['cx:sessions'], $far['cx:ledger']['held']]" "[2, 0]"
 echo "noticed and back after $(($(date +%s) - begin)) s"
-wait_for 10 has killed "$far['cx:ledger']['held']" 0
 exported=$(state killed "$far['cx:ledger']['exported']")
-[ "$exported" -lt $((2 * RECORDS)) ] || fail "nothing was lost"
-equal "what came" $((exported - RECORDS)) \
-	"$(state four "d['collectingProcess'][0]['cx:ledger']['in']")"
-matches "why" 'the peer aborted the association' "$T/killed.err"
+await four "d['collectingProcess'][0]['cx:ledger']['in']" $((exported - RECORDS))
+# A kernel ends the associations of a process that is killed.
+[ "${SCTP_RECEIVER:-}" = kernel ] ||
+	matches "why" 'the peer aborted the association' "$T/killed.err"
 stop $from
 stop $four
 ledger_holds "$T/killed.err"
