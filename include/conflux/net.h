@@ -148,10 +148,12 @@ struct net_in_conf {
 	 * (SO_REUSEPORT); they open theirs in the order of worker, the last
 	 * one sets the steering. Datagrams of one source address with the same
 	 * 4 octets at steer_offset of the payload come to one worker;
-	 * steer_offset 0: of one address and port.
+	 * steer_offset 0: of one address and port, or with steer_host of one
+	 * address.
 	 */
 	unsigned worker, workers;
 	uint16_t steer_offset;
+	bool steer_host;
 	net_frame frame;          /* streams and files */
 	/* TLS over TCP, DTLS over UDP; NULL: plain. It is copied, its files
 	 * are read. */

@@ -124,7 +124,7 @@ data_read(struct domain *domain, struct template *template, const uint8_t *p,
 	const struct shape *shape = template->shape;
 	struct batch batch = {
 		.shape = shape,
-		.scope = &domain->scope,
+		.scope = domain->scope,
 		.export_ms = arrival->export_ms,
 		.received_ms = arrival->received_ms,
 		.flow_keys = template->flow_keys,
@@ -133,6 +133,7 @@ data_read(struct domain *domain, struct template *template, const uint8_t *p,
 
 	*bad = 0;
 	domain->arrival = arrival;
+	origin_reading(domain);
 	template->accessed_ms = arrival->received_ms;
 	records = shape->variable ? read_variable(domain, template, &batch, p,
 						  length, bad)
@@ -143,7 +144,7 @@ data_read(struct domain *domain, struct template *template, const uint8_t *p,
 			 "domain %u: data set %u: the last %u octets are no "
 			 "record of its template: at least 1 record is lost; "
 			 "%u before it are used",
-			 domain->scope.domain, template->id, *bad, records);
+			 domain->scope->domain, template->id, *bad, records);
 		account_lost(domain, LOSS_MALFORMED, 1);
 	}
 	return records;

@@ -76,7 +76,7 @@ give_up(struct domain *domain, struct held *held)
 	complain(domain->session, COMPLAINT_NO_TEMPLATE,
 		 "domain %u: template %u did not come: %u octets of its data "
 		 "are lost",
-		 domain->scope.domain, held->id, held->length);
+		 domain->scope->domain, held->id, held->length);
 	held_remove(domain, held);
 }
 
@@ -167,7 +167,7 @@ held_replay(struct domain *domain)
 		if (!(domain->wanted_ids >> held->id % 64 & 1))
 			continue;
 		template = template_store_find(
-			session->templates, domain->scope.domain, held->id,
+			session->templates, domain->scope->domain, held->id,
 			session->process->now_ms, session->counters.messages);
 		if (!template)
 			continue;

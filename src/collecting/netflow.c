@@ -108,7 +108,7 @@ add_record(struct filling *f, const struct netflow_plan *plan,
 	const struct netflow_header header = {
 		.uptime_ms = arrival->uptime_ms,
 		.export_ms = arrival->export_ms,
-		.domain = f->domain->scope.domain,
+		.domain = f->domain->scope->domain,
 		.sampling = arrival->sampling,
 		.interval = arrival->interval,
 	};
@@ -209,13 +209,13 @@ follow_clock(struct domain *domain, const struct netflow_header *header)
 		held_drop(domain);
 		options_drop(domain);
 		templates = template_store_drop(session->templates,
-						domain->scope.domain);
+						domain->scope->domain);
 		sequence_restart(&domain->first.sequence);
 		session->counters.restarts++;
 		complain(session, COMPLAINT_SESSION,
 			 "Source ID %u: its sysUpTime went back, so the "
 			 "exporter was restarted: %u Templates are forgotten",
-			 domain->scope.domain, templates);
+			 domain->scope->domain, templates);
 	} else if (is_late(domain, header)) {
 		return;
 	}
@@ -258,7 +258,7 @@ read5(struct domain *domain, const struct netflow_header *header,
 	uint32_t cut = header->count - count;
 	struct batch batch = {
 		.shape = c->netflow->shape5,
-		.scope = &domain->scope,
+		.scope = domain->scope,
 		.stride = NETFLOW5_RECORD,
 		.export_ms = arrival->export_ms,
 		.received_ms = arrival->received_ms,
@@ -280,7 +280,7 @@ read5(struct domain *domain, const struct netflow_header *header,
 		complain(domain->session, COMPLAINT_MESSAGE,
 			 "engine %u: a message says that it has %u flows, but "
 			 "there are octets of %u only",
-			 domain->scope.domain, header->count, count);
+			 domain->scope->domain, header->count, count);
 	}
 	domain->records = count + cut;
 }

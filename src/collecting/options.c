@@ -96,7 +96,7 @@ learn_type(struct domain *domain, const struct options_plan *plan,
 			complain(domain->session, COMPLAINT_LIMIT,
 				 "domain %u: it has described %u elements, no "
 				 "more are learnt of this session",
-				 domain->scope.domain, LEARNT_MAX);
+				 domain->scope->domain, LEARNT_MAX);
 		log_info("collecting process %s: learnt element %u of "
 			 "enterprise %u",
 			 c->name, id & 0x7fff, pen);
@@ -105,7 +105,7 @@ learn_type(struct domain *domain, const struct options_plan *plan,
 			 "domain %u: type information for element %u of "
 			 "enterprise %u is not used (%s): it stays nameless "
 			 "octets",
-			 domain->scope.domain, id & 0x7fff, pen, reason);
+			 domain->scope->domain, id & 0x7fff, pen, reason);
 	}
 }
 
@@ -120,9 +120,9 @@ learn_flow_keys(struct domain *domain, const struct options_plan *plan,
 
 	if (id > UINT16_MAX)
 		return;
-	template = template_store_find(session->templates, domain->scope.domain,
-				       (uint16_t)id, session->process->now_ms,
-				       session->counters.messages);
+	template = template_store_find(
+		session->templates, domain->scope->domain, (uint16_t)id,
+		session->process->now_ms, session->counters.messages);
 	if (template)
 		template->flow_keys = record_uint(shape, plan->flow_keys,
 						  record, length);
@@ -190,7 +190,7 @@ remember(struct domain *domain, const struct options_plan *plan,
 	struct option *option;
 
 	hash = (uint32_t)hash_bytes(record, key.scope_length,
-				    plan->names ^ domain->scope.serial);
+				    plan->names ^ domain->scope->serial);
 	option = table_find(&session->options, hash, option_equal, &key);
 	if (option && option->room < length) {
 		table_remove(&session->options, hash, option);
@@ -237,11 +237,10 @@ options_learn(struct domain *domain, const struct batch *batch)
 			learn_flow_keys(domain, plan, batch->shape, record,
 					length);
 		if (plan->init_time >= 0) {
-			domain->scope.system_init_ms =
-				record_uint(batch->shape, plan->init_time,
-					    record, length);
-			domain->scope.has_init =
-				domain->scope.system_init_ms > 0;
+			domain->scope->system_init_ms = record_uint(
+				batch->shape, plan->init_time, record, length);
+			domain->scope->has_init =
+				domain->scope->system_init_ms > 0;
 		}
 		if (plan->keep)
 			remember(domain, plan, batch, record, length);
@@ -281,10 +280,10 @@ collecting_options(const struct collecting *collecting,
 
 			while ((o = table_next(&session->options, &at))) {
 				struct collecting_option shown = {
-					&o->domain->scope, o->shape, o->record,
+					o->domain->scope, o->shape, o->record,
 					o->length, o->export_ms};
 
-				if (scope && scope != &o->domain->scope)
+				if (scope && scope != o->domain->scope)
 					continue;
 				if (!each(arg, &shown))
 					return;

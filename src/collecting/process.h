@@ -105,8 +105,11 @@ struct stream {
 	struct unknown unknown; /* of the last message in order */
 };
 
+struct origin;
+
 struct domain {
-	struct scope scope; /* first: see domain_template_shape */
+	struct scope *scope; /* of its origin */
+	struct origin *origin;
 	struct session *session;
 	enum protocol protocol;
 	struct stream first; /* the first that was seen; all, but with SCTP */
@@ -154,7 +157,7 @@ struct collecting_receiver {
 	char *name;
 	enum transport transport;
 	struct template_limits limits;
-	TAILQ_HEAD(, session) sessions;
+	TAILQ_HEAD(sessions, session) sessions;
 	struct counters ended;
 	uint64_t ended_sessions;
 	/* Sessions turned away. Without memory: as full. */
@@ -253,6 +256,21 @@ void stream_choose(struct domain *domain);
 void streams_free(struct domain *domain);
 /* Of all streams. */
 struct sequence_account streams_account(const struct domain *domain);
+
+/* ---- origin.c ---------------------------------------------------------- */
+
+/*
+ * Gives the domain the scope of its records: that of the session which its own
+ * replaces, or one of its own. -ENOMEM.
+ */
+int origin_take(struct domain *domain, uint32_t id);
+/* The records that come now are of this domain. */
+void origin_reading(struct domain *domain);
+/* The scope ends with its last domain. */
+void origin_release(struct domain *domain);
+/* In the same session, or NULL. */
+struct domain *session_find_domain(const struct session *session,
+				   enum protocol protocol, uint32_t id);
 
 /* ---- sflow.c ----------------------------------------------------------- */
 

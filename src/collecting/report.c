@@ -151,7 +151,7 @@ report_streams(const struct domain *domain, struct report *report)
 {
 	const struct stream *stream;
 
-	if (domain->scope.transport != TRANSPORT_SCTP)
+	if (domain->scope->transport != TRANSPORT_SCTP)
 		return;
 	report_list(report, "cx:streams");
 	report_stream(&domain->first, report);
@@ -176,7 +176,7 @@ report_domain(const struct domain *domain, struct report *report)
 	const struct sequence_account account = streams_account(domain);
 
 	report_item(report);
-	report_uint(report, "observationDomainId", domain->scope.domain);
+	report_uint(report, "observationDomainId", domain->scope->domain);
 	if (domain->protocol != PROTOCOL_IPFIX)
 		report_text(report, "cx:protocol", protocol[domain->protocol]);
 	report_uint(report, "messages", domain->messages);
@@ -187,9 +187,9 @@ report_domain(const struct domain *domain, struct report *report)
 	if (s->rule != s->standard)
 		report_text(report, "cx:sequenceCounts",
 			    sequence_rule_name(s->rule));
-	if (domain->scope.has_init)
+	if (domain->scope->has_init)
 		report_time(report, "systemInitTimeMilliseconds",
-			    domain->scope.system_init_ms);
+			    domain->scope->system_init_ms);
 	ledger_report(&domain->ledger, report);
 	report_streams(domain, report);
 	report_options(domain, report);

@@ -305,6 +305,24 @@ jump_note(struct sequence *s, bool jumped, uint32_t from,
 	s->jump_account = *account;
 }
 
+void
+sequence_expect(struct sequence *s, uint32_t next)
+{
+	s->expects = true;
+	s->next = next;
+}
+
+/* Is it known what the first number of the sequence should have been? */
+static bool
+first_expected(struct sequence *s, uint32_t start)
+{
+	if (!s->expects)
+		return false;
+	if (start < start - s->next)
+		s->next = 0;
+	return start - s->next <= LATE_MAX;
+}
+
 static enum sequence_verdict
 step(struct sequence *s, const struct sequence_message *m, uint64_t now_ms,
      struct sequence_result *result)
@@ -312,8 +330,11 @@ step(struct sequence *s, const struct sequence_message *m, uint64_t now_ms,
 	uint32_t records = counted(s->rule, m);
 	bool after = includes_message(s->rule);
 	uint32_t start = after ? m->sequence - records : m->sequence;
-	uint32_t ahead = start - s->next;
+	uint32_t ahead;
 
+	if (!s->started && first_expected(s, start))
+		s->started = true;
+	ahead = start - s->next;
 	if (ahead && s->jumped && start == s->jump_from) {
 		jump_undo(s);
 		ahead = 0;

@@ -85,6 +85,7 @@ struct sequence_message {
 
 struct sequence {
 	bool started;
+	bool expects;	      /* sequence_expect was called */
 	bool patient;	      /* what is missing may come at any time */
 	uint8_t rule;         /* enum sequence_rule */
 	uint8_t standard;     /* the one that it should be */
@@ -136,6 +137,13 @@ void sequence_restart(struct sequence *s);
  */
 bool sequence_duplicate(struct sequence *s, const struct message_header *header,
 			const uint8_t *message);
+
+/*
+ * Before the first message: the session replaces another one of the exporter,
+ * in which next was the number to come. The first message has a number near to
+ * 0, or near to next if the exporter counts on; what is between is lost.
+ */
+void sequence_expect(struct sequence *s, uint32_t next);
 
 struct sequence_result {
 	enum sequence_verdict verdict;

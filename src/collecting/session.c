@@ -38,7 +38,7 @@ domain_hash(const struct session *session, struct domain_key key)
 static struct domain_key
 domain_key(const struct domain *domain)
 {
-	return (struct domain_key){domain->protocol, domain->scope.domain};
+	return (struct domain_key){domain->protocol, domain->scope->domain};
 }
 
 static bool
@@ -47,7 +47,7 @@ domain_equal(const void *item, const void *arg)
 	const struct domain *domain = item;
 	const struct domain_key *key = arg;
 
-	return domain->scope.domain == key->id &&
+	return domain->scope->domain == key->id &&
 	       domain->protocol == key->protocol;
 }
 
@@ -57,7 +57,7 @@ domain_free(struct domain *domain)
 	options_drop(domain);
 	held_drop(domain);
 	streams_free(domain);
-	stage_pass_scope_end(&domain->session->process->stage, &domain->scope);
+	origin_release(domain);
 	free(domain);
 }
 
@@ -84,20 +84,6 @@ domain_make_room(struct session *session)
 	return true;
 }
 
-/* RFC 6313 section 4.5: what a Template id in a list of a record stands for. */
-static const struct shape *
-domain_template_shape(const struct scope *scope, uint16_t id)
-{
-	/* The scope is the first member. */
-	const struct domain *domain = (const struct domain *)scope;
-	struct session *session = domain->session;
-	const struct template *template = template_store_find(
-		session->templates, scope->domain, id,
-		session->process->now_ms, session->counters.messages);
-
-	return template ? template->shape : NULL;
-}
-
 static struct domain *
 domain_new(struct session *session, struct domain_key key, uint32_t hash)
 {
@@ -109,12 +95,6 @@ domain_new(struct session *session, struct domain_key key, uint32_t hash)
 	domain = calloc(1, sizeof(*domain));
 	if (!domain)
 		return NULL;
-	domain->scope.serial = scope_serial();
-	domain->scope.domain = key.id;
-	domain->scope.transport = session->net->transport;
-	domain->scope.exporter = session->net->remote;
-	domain->scope.collector = session->net->local;
-	domain->scope.template_shape = domain_template_shape;
 	domain->session = session;
 	domain->protocol = key.protocol;
 	sequence_init(&domain->first.sequence, key.protocol == PROTOCOL_NETFLOW9
@@ -123,11 +103,26 @@ domain_new(struct session *session, struct domain_key key, uint32_t hash)
 	TAILQ_INIT(&domain->held);
 	SLIST_INIT(&domain->others);
 	domain->stream = &domain->first;
+	if (origin_take(domain, key.id) < 0) {
+		free(domain);
+		return NULL;
+	}
 	if (table_add(&session->domains, hash, domain)) {
+		origin_release(domain);
 		free(domain);
 		return NULL;
 	}
 	return domain;
+}
+
+struct domain *
+session_find_domain(const struct session *session, enum protocol protocol,
+		    uint32_t id)
+{
+	const struct domain_key key = {protocol, id};
+
+	return table_find(&session->domains, domain_hash(session, key),
+			  domain_equal, &key);
 }
 
 /* NULL: as many as allowed, or no memory. */
@@ -185,7 +180,7 @@ template_event(void *arg, const struct template_event *event)
 	}
 	if (what)
 		complain(session, COMPLAINT_TEMPLATE,
-			 "domain %u: template %u %s%s%s", domain->scope.domain,
+			 "domain %u: template %u %s%s%s", domain->scope->domain,
 			 event->id, what, *why ? ": " : "", why);
 	if (!event->template)
 		return;
@@ -209,7 +204,7 @@ no_template(struct domain *domain, const struct set *set,
 	complain(session, COMPLAINT_NO_TEMPLATE,
 		 "domain %u: data set %u came without its template: %u octets "
 		 "%s",
-		 domain->scope.domain, set->id, set->length,
+		 domain->scope->domain, set->id, set->length,
 		 held ? "are held until it comes"
 		      : "are lost, at least 1 record");
 	if (held)
@@ -225,7 +220,7 @@ data_set(struct domain *domain, const struct set *set,
 {
 	struct session *session = domain->session;
 	struct template *template = template_store_find(
-		session->templates, domain->scope.domain, set->id,
+		session->templates, domain->scope->domain, set->id,
 		session->process->now_ms, session->counters.messages);
 	uint32_t records, bad;
 
@@ -263,7 +258,7 @@ read_templates(struct domain *domain, uint16_t set_id, const struct set *set)
 
 	(domain->protocol == PROTOCOL_NETFLOW9 ? template_store_read_netflow9
 					       : template_store_read)(
-		session->templates, domain->scope.domain, set_id, set->content,
+		session->templates, domain->scope->domain, set_id, set->content,
 		set->length, session->process->now_ms,
 		session->counters.messages, template_event, domain);
 	if (domain->wanted_ids)
@@ -286,7 +281,7 @@ read_set(struct domain *domain, const struct set *set,
 		complain(session, COMPLAINT_SET,
 			 "domain %u: a set with the reserved id %u: its %u "
 			 "octets are skipped",
-			 domain->scope.domain, set->id, set->length);
+			 domain->scope->domain, set->id, set->length);
 	}
 }
 
@@ -348,11 +343,11 @@ domain_end(struct domain *domain, const struct message_header *header)
 		complain(session, COMPLAINT_SEQUENCE,
 			 "domain %u: its sequence numbers count %s again: loss "
 			 "can be told",
-			 domain->scope.domain, sequence_unit(domain));
+			 domain->scope->domain, sequence_unit(domain));
 	else if (result.rule_changed)
 		complain(session, COMPLAINT_SEQUENCE,
 			 "domain %u: its sequence numbers count %s, not %s: %s",
-			 domain->scope.domain,
+			 domain->scope->domain,
 			 sequence_rule_name(sequence->rule),
 			 sequence_rule_name(sequence->standard),
 			 sequence_tells_loss(sequence) ? "loss is told by that"
@@ -361,13 +356,13 @@ domain_end(struct domain *domain, const struct message_header *header)
 		complain(session, COMPLAINT_SEQUENCE,
 			 "domain %u: %u %s before sequence number %u did not "
 			 "arrive",
-			 domain->scope.domain, result.gap,
+			 domain->scope->domain, result.gap,
 			 sequence_unit(domain), header->sequence);
 	else if (result.verdict == SEQUENCE_RESTART)
 		complain(session, COMPLAINT_SEQUENCE,
 			 "domain %u: the sequence starts again at %u: the "
 			 "exporter was restarted",
-			 domain->scope.domain, header->sequence);
+			 domain->scope->domain, header->sequence);
 }
 
 /* ---- messages ---------------------------------------------------------- */
@@ -432,7 +427,7 @@ domain_bad_rest(struct domain *domain, const char *reason, uint32_t octets)
 	complain(session, COMPLAINT_MESSAGE,
 		 "domain %u: a message is malformed (%s): its last %u octets "
 		 "are discarded, at least 1 record is lost",
-		 domain->scope.domain, reason, octets);
+		 domain->scope->domain, reason, octets);
 }
 
 static void

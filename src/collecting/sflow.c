@@ -70,7 +70,7 @@ forward_packet(struct domain *domain, const struct sflow_packet *p,
 	uint32_t offset[2] = {0, 0}, size = p->frame_length;
 	struct batch batch = {
 		.shape = shape_for(c, section),
-		.scope = &domain->scope,
+		.scope = domain->scope,
 		.base = record,
 		.count = 1,
 		.offset = offset,
@@ -128,7 +128,7 @@ account_sequence(struct domain *domain, const struct sflow_reader *r)
 	int32_t step = (int32_t)(r->sequence - domain->sflow_sequence);
 	uint32_t back_ms = domain->uptime_ms - r->uptime_ms;
 	bool known = domain->sflow_started &&
-		     addr_equal(&domain->scope.exporter, &r->agent);
+		     addr_equal(&domain->scope->exporter, &r->agent);
 
 	if (known && step == 0 && back_ms == 0) {
 		counters->duplicates++;
@@ -148,10 +148,10 @@ account_sequence(struct domain *domain, const struct sflow_reader *r)
 		account_missing(domain, step - 1);
 		complain(domain->session, COMPLAINT_SEQUENCE,
 			 "sFlow sub-agent %u: %d datagrams are missing",
-			 domain->scope.domain, step - 1);
+			 domain->scope->domain, step - 1);
 	}
 	domain->sflow_started = true;
-	domain->scope.exporter = r->agent;
+	domain->scope->exporter = r->agent;
 	domain->sflow_sequence = r->sequence;
 	domain->uptime_ms = r->uptime_ms;
 	return true;
@@ -207,7 +207,7 @@ sflow_datagram(struct session *session, const uint8_t *p, size_t length)
 		complain(session, COMPLAINT_MESSAGE,
 			 "sFlow sub-agent %u: a datagram is malformed (%s): "
 			 "its rest is discarded, at least 1 record is lost",
-			 domain->scope.domain, reader.reason);
+			 domain->scope->domain, reader.reason);
 	}
 	return 0;
 }

@@ -31,7 +31,7 @@ stream_new(struct domain *domain)
 		complain(session, COMPLAINT_LIMIT,
 			 "domain %u: %d streams are known: what messages on "
 			 "stream %u lack will not be told",
-			 domain->scope.domain, STREAMS_MAX,
+			 domain->scope->domain, STREAMS_MAX,
 			 session->net->stream);
 		return NULL;
 	}

@@ -247,7 +247,7 @@ open_socket(struct datagrams *in, struct datagram_socket *socket)
 		      conf->receive_buffer ? conf->receive_buffer : BUFFER_MAX);
 	getsockopt(socket->fd, SOL_SOCKET, SO_RCVBUF, &buffer, &length);
 	if (conf->workers > 1 && conf->worker + 1 == conf->workers &&
-	    conf->steer_offset) {
+	    (conf->steer_offset || conf->steer_host)) {
 		rc = socket_steer(socket->fd, socket->local.version,
 				  conf->workers, conf->steer_offset);
 		/* The kernel's own choice keeps address and port together. */

@@ -230,7 +230,8 @@ socket_steer(int fd, uint8_t version, unsigned workers, uint16_t offset)
 		for (unsigned i = 0; i < 16; i += 4)
 			n += steer_mix(code + n, net + 8 + i);
 	}
-	n += steer_mix(code + n, offset); /* the program sees the payload */
+	if (offset) /* the program sees the payload */
+		n += steer_mix(code + n, offset);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_RSH | BPF_K,
 						 16);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_MOD | BPF_K,

@@ -46,7 +46,7 @@ void socket_names(int fd, struct addr *local, struct addr *remote);
 
 /*
  * Steers the datagrams of a SO_REUSEPORT group of workers sockets by source
- * address and the 4 octets at offset of the payload.
+ * address and, if offset is not 0, the 4 octets there of the payload.
  */
 int socket_steer(int fd, uint8_t version, unsigned workers, uint16_t offset);
 

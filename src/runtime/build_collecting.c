@@ -92,8 +92,10 @@ add_input(struct unit *unit, const struct conf_node *node,
 	net->frame = message_frame;
 	net->worker = unit->worker->index;
 	net->workers = unit->worker->runtime->worker_count;
-	/* What is sealed can't be looked into. */
+	/* What is sealed can't be looked into; but the sessions of an exporter,
+	 * which replace each other, belong together. */
 	net->steer_offset = net->secure ? 0 : DOMAIN_OFFSET;
+	net->steer_host = net->secure;
 	rc = net_in_open(unit->worker->base, net, collecting_net_ops(),
 			 receiver, &input[unit->input_count], &reason);
 	if (rc == 0)

@@ -603,6 +603,91 @@ test_free_open(void)
 	CU_ASSERT_PTR_NULL(net.user);
 }
 
+/* A session that is secured, from another port each time. */
+static void
+open_secured(struct fixture *f, struct net_session *net, uint16_t port,
+	     const char *peer)
+{
+	fixture_open(f, net, TRANSPORT_UDP);
+	net->remote.port = port;
+	net->peer = peer;
+	net->suite = "suite";
+}
+
+static void
+send_flows(struct fixture *f, struct net_session *net, uint32_t sequence,
+	   bool template, unsigned count)
+{
+	msg_begin(&f->m, sequence, 5);
+	if (template)
+		msg_flow_template(&f->m, 256);
+	if (count)
+		msg_flows(&f->m, 256, sequence, count);
+	msg_end(&f->m);
+	CU_ASSERT_EQUAL(fixture_send(f, net), 0);
+}
+
+/*
+ * The exporter begins a new session beside the old one, and ends that later:
+ * one scope for those behind, two for the Templates and the numbers.
+ */
+static void
+test_replaced(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct net_session a, b, c, other;
+
+	open_secured(f, &a, 1000, "exporter.test");
+	send_flows(f, &a, 0, true, 10);
+	open_secured(f, &b, 1001, "exporter.test");
+	open_secured(f, &other, 1002, "other.test");
+	send_flows(f, &b, 0, true, 0);
+	send_flows(f, &a, 10, false, 10); /* still in the old one */
+	send_flows(f, &b, 0, false, 10);
+	send_flows(f, &other, 0, true, 10);
+	CU_ASSERT_EQUAL_FATAL(f->sink->count, 40);
+	CU_ASSERT_EQUAL(f->sink->seen[0].serial, f->sink->seen[10].serial);
+	CU_ASSERT_EQUAL(f->sink->seen[0].serial, f->sink->seen[20].serial);
+	CU_ASSERT_NOT_EQUAL(f->sink->seen[0].serial, f->sink->seen[30].serial);
+	fixture_close(f, &a);
+	CU_ASSERT_EQUAL(f->sink->scopes_ended, 0);
+	send_flows(f, &b, 10, false, 10);
+	CU_ASSERT_EQUAL(f->sink->seen[0].serial, f->sink->seen[40].serial);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 0);
+	/* The next one has lost its first 3 records, 2 of them for a while. */
+	open_secured(f, &c, 1003, "exporter.test");
+	send_flows(f, &c, 3, true, 10);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 3);
+	send_flows(f, &c, 1, true, 2);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 1);
+	fixture_close(f, &b);
+	CU_ASSERT_EQUAL(f->sink->scopes_ended, 0);
+	fixture_close(f, &c);
+	CU_ASSERT_EQUAL(f->sink->scopes_ended, 1);
+	fixture_close(f, &other);
+	CU_ASSERT_EQUAL(f->sink->scopes_ended, 2);
+	fixture_free(f);
+}
+
+/* Some exporters count on in a new session: that is no loss either. */
+static void
+test_replaced_counts_on(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct net_session a, b;
+
+	open_secured(f, &a, 1000, "exporter.test");
+	send_flows(f, &a, 50000, true, 10);
+	open_secured(f, &b, 1001, "exporter.test");
+	send_flows(f, &b, 50012, true, 10);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 2);
+	send_flows(f, &b, 50022, false, 10);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 2);
+	fixture_close(f, &a);
+	fixture_close(f, &b);
+	fixture_free(f);
+}
+
 static const struct unit_test tests[] = {
 	{"one message", test_simple},
 	{"sessions and domains", test_scopes},
@@ -617,6 +702,8 @@ static const struct unit_test tests[] = {
 	{"loss, late, duplicate, restart", test_sequence},
 	{"a stray message", test_stray},
 	{"domains are bounded", test_domain_bound},
+	{"replaced sessions", test_replaced},
+	{"replaced sessions that count on", test_replaced_counts_on},
 	{"nobody listens", test_no_sink},
 	{"congestion", test_ready},
 	{"finished", test_finished},
