@@ -116,6 +116,17 @@ batch_record(const struct batch *batch, uint32_t i, uint32_t *length)
 	return batch->base + batch->offset[i];
 }
 
+/*
+ * Copies the records index[0..count) into a buffer of size octets, as many as
+ * fit, and describes them in *out, which else is like batch. Behind each are
+ * more octets, for the caller to fill, who then has another shape for *out.
+ * offset has BATCH_MAX + 1 entries, and is filled in any case. Returns how many
+ * records; 0: not even the first fits.
+ */
+uint32_t batch_gather(const struct batch *batch, const uint32_t *index,
+		      uint32_t count, uint32_t more, uint8_t *buffer,
+		      uint32_t size, uint32_t *offset, struct batch *out);
+
 struct stage;
 
 struct stage_ops {

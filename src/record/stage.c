@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 int
 stage_link(struct stage *stage, struct stage *next)
@@ -90,6 +91,33 @@ stage_free(struct stage *stage)
 	next = stage->next;
 	stage->ops->free(stage);
 	free(next);
+}
+
+uint32_t
+batch_gather(const struct batch *batch, const uint32_t *index, uint32_t count,
+	     uint32_t more, uint8_t *buffer, uint32_t size, uint32_t *offset,
+	     struct batch *out)
+{
+	uint32_t used = 0, n = 0, length;
+
+	*out = *batch;
+	out->base = buffer;
+	if (batch->stride)
+		out->stride = batch->stride + more;
+	else
+		out->offset = offset;
+	for (; n < count; n++) {
+		const uint8_t *record = batch_record(batch, index[n], &length);
+
+		if (size - used < length + more)
+			break;
+		offset[n] = used;
+		memcpy(buffer + used, record, length);
+		used += length + more;
+	}
+	offset[n] = used;
+	out->count = n;
+	return n;
 }
 
 static const uint16_t fact_element[FACT_COUNT] = {

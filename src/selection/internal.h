@@ -5,7 +5,6 @@
  *
  *	selection.c  the stage: batch in, shorter batch out
  *	method.c     what each selector takes
- *	match.c      values that people write, and comparing them
  *	hash.c       hash functions
  *	reports.c    Options Data about selectors and their counts
  *	overload.c   sampling and the like while resources are short
@@ -13,37 +12,18 @@
 #ifndef CONFLUX_SELECTION_INTERNAL_H
 #define CONFLUX_SELECTION_INTERNAL_H
 
+#include "conflux/match.h"
 #include "conflux/selection.h"
 
 enum {
 	SELECTORS_MAX = 32,
 	PLANS_MAX = 512,     /* shapes that come in */
-	VALUE_MAX = 255,     /* octets of a value to match */
 	TEXT_MAX = 1024,     /* octets of it as a person writes it */
 	HASH_HEADER = 40,    /* octets of the IP header wanted */
 	HASH_INVARIANT = 12, /* octets of it that are hashed */
 	HASH_PAYLOAD_MAX = 4096,
 	RANGES_MAX = 64,
 	SELECTION_BUFFER = 128 * 1024,
-};
-
-enum match_kind {
-	MATCH_UNSIGNED,
-	MATCH_SIGNED,
-	MATCH_REAL,
-	MATCH_MICRO, /* NTP timestamps: microseconds since 1970 */
-	MATCH_NANO,
-	MATCH_OCTETS,
-};
-
-/* A value to compare fields with. */
-struct match {
-	enum match_kind kind;
-	uint64_t value; /* SIGNED: sign extended */
-	double real;
-	uint8_t octets[VALUE_MAX];
-	uint16_t length;
-	int prefix; /* bits of an address, -1: all */
 };
 
 struct selector {
@@ -129,14 +109,6 @@ uint32_t selector_run(struct selection *sel, unsigned n,
 void selector_report(const struct selector *s, struct report *report);
 /* What the sampling of all selectors together is, for the scope. */
 void selection_facts(struct selection *sel);
-
-/* ---- match.c ------------------------------------------------------------- */
-
-/* -EINVAL: the text is no value of the element's type. */
-int match_parse(struct match *m, const struct ie *ie, const char *text);
-bool match_equal(const struct match *m, const uint8_t *p, uint32_t length);
-/* The value as a field of the element, VALUE_MAX octets at most; its length. */
-uint16_t match_write(const struct match *m, const struct ie *ie, uint8_t *p);
 
 /* ---- selection.c --------------------------------------------------------- */
 

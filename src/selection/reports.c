@@ -20,7 +20,7 @@ struct draft {
 	struct selection *sel;
 	struct field field[FIELDS_MAX];
 	uint16_t count;
-	uint8_t data[FIELDS_MAX * 8 + VALUE_MAX];
+	uint8_t data[FIELDS_MAX * 8 + MATCH_MAX];
 	struct writer w;
 	bool failed;
 };
@@ -89,7 +89,7 @@ draft_send(struct draft *d, uint16_t scope_count, enum options_kind kind)
 static void
 add_value(struct draft *d, const struct ie *ie, const struct match *m)
 {
-	uint8_t value[VALUE_MAX];
+	uint8_t value[MATCH_MAX];
 	uint16_t length = match_write(m, ie, value);
 	uint8_t *p = writer_take(&d->w, length);
 

@@ -131,19 +131,16 @@ plan_of(struct selection *sel, const struct shape *shape)
 
 /* ---- records --------------------------------------------------------------- */
 
-static uint32_t
+static void
 write_digests(const struct selection *sel, uint32_t i, uint8_t *p)
 {
-	uint32_t length = 0;
-
 	for (unsigned n = 0; n < sel->selector_count; n++) {
 		if (!sel->selector[n].conf.digest ||
 		    sel->selector[n].conf.method != SELECTOR_HASH)
 			continue;
-		wire_put64(p + length, sel->digest[i][n]);
-		length += 8;
+		wire_put64(p, sel->digest[i][n]);
+		p += 8;
 	}
-	return length;
 }
 
 /*
@@ -155,28 +152,15 @@ gather(struct selection *sel, const struct plan *plan,
        const struct batch *batch, const uint32_t *index, uint32_t count,
        struct batch *out)
 {
-	uint32_t more = 8 * sel->digest_count, used = 0, n = 0, length;
+	uint32_t more = 8 * sel->digest_count;
+	uint32_t n = batch_gather(batch, index, count, more, sel->buffer,
+				  SELECTION_BUFFER, sel->offset, out);
 
-	*out = *batch;
-	out->base = sel->buffer;
 	if (plan->digest)
 		out->shape = plan->digest;
-	if (batch->stride)
-		out->stride = batch->stride + more;
-	else
-		out->offset = sel->offset;
-	for (; n < count; n++) {
-		const uint8_t *record = batch_record(batch, index[n], &length);
-
-		if (SELECTION_BUFFER - used < length + more)
-			break;
-		sel->offset[n] = used;
-		memcpy(sel->buffer + used, record, length);
-		used += length;
-		used += write_digests(sel, index[n], sel->buffer + used);
-	}
-	sel->offset[n] = used;
-	out->count = n;
+	for (uint32_t i = 0; more && i < n; i++)
+		write_digests(sel, index[i],
+			      sel->buffer + sel->offset[i + 1] - more);
 	out->scope = &sel->scope;
 	return n;
 }

@@ -1,6 +1,8 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* Property match filtering: values as people write them. */
+/* Values as people write them, and fields compared with them. */
+#include "conflux/match.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +13,6 @@
 #include "conflux/ie.h"
 #include "conflux/ntp.h"
 #include "conflux/wire.h"
-#include "internal.h"
 
 /* Decimal, or hexadecimal with 0x, and nothing else. */
 static int
@@ -129,9 +130,10 @@ parse_address(struct match *m, const char *text, uint8_t version)
 	m->prefix = (int)bits;
 	for (unsigned i = 0; i < m->length; i++)
 		if (bits < 8 * (i + 1))
-			m->octets[i] &= bits > 8 * i
-						? (uint8_t)(0xff00 >> (bits - 8 * i))
-						: 0;
+			m->octets[i] &=
+				bits > 8 * i
+					? (uint8_t)(0xff00 >> (bits - 8 * i))
+					: 0;
 	return 0;
 }
 
@@ -171,7 +173,7 @@ parse_octets(struct match *m, const char *text)
 	if (strncmp(text, "0x", 2) != 0 || !text[2])
 		return -EINVAL;
 	for (text += 2; *text; text += 2)
-		if (m->length == VALUE_MAX ||
+		if (m->length == MATCH_MAX ||
 		    !parse_octet(&m->octets[m->length++], text))
 			return -EINVAL;
 	return 0;
@@ -228,7 +230,7 @@ match_parse(struct match *m, const struct ie *ie, const char *text)
 	case IE_MAC_ADDRESS:
 		return parse_mac(m, text);
 	case IE_STRING:
-		if (strlen(text) > VALUE_MAX)
+		if (strlen(text) > MATCH_MAX)
 			return -EINVAL;
 		m->length = (uint16_t)strlen(text);
 		memcpy(m->octets, text, m->length);
@@ -243,7 +245,8 @@ match_parse(struct match *m, const struct ie *ie, const char *text)
 static bool
 same_prefix(const struct match *m, const uint8_t *p)
 {
-	unsigned whole = (unsigned)m->prefix / 8, rest = (unsigned)m->prefix % 8;
+	unsigned whole = (unsigned)m->prefix / 8,
+		 rest = (unsigned)m->prefix % 8;
 	uint8_t mask = (uint8_t)(0xff00 >> rest);
 
 	return memcmp(p, m->octets, whole) == 0 &&
