@@ -1,0 +1,30 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Intermediate Processes (RFC 6183 section 5): stages between sources, caches
+ * and Exporting Processes, to be chained as one likes. Each leaves scopes and
+ * shapes as they are unless it says otherwise.
+ */
+#ifndef CONFLUX_MEDIATION_H
+#define CONFLUX_MEDIATION_H
+
+#include "conflux/filter.h"
+#include "conflux/stage.h"
+
+/*
+ * Intermediate Selection Process (RFC 6183 section 5.3.2): passes on the Data
+ * Records that the expression takes; the others are counted as filtered.
+ * Options Data Records all pass. -EINVAL: *error tells why; -ENOMEM. The name
+ * is kept by the caller.
+ */
+int filter_stage_new(const char *name, const char *expression,
+		     struct ie_registry *registry, struct stage **out,
+		     struct filter_error *error);
+
+/* As filter_wants, of a stage made by filter_stage_new. */
+int filter_stage_wants(const struct stage *stage,
+		       int (*want)(void *arg, const struct ie *ie,
+				   uint16_t length),
+		       void *arg);
+
+#endif
