@@ -37,20 +37,27 @@ enum {
 };
 
 static const char help[] =
-	"usage: conflux read [OPTION]... [FILE]...\n"
+	"usage: conflux read [OPTION]... [FILE]... [EXPRESSION]\n"
 	"\n"
-	"Prints the records of IPFIX files (RFC 5655), one a line. Without FILE,\n"
-	"or if it is -, reads standard input.\n"
+	"Prints the records of IPFIX files (RFC 5655), one a line. Without "
+	"FILE,\n"
+	"or if it is -, reads standard input. An expression such as\n"
+	"'proto tcp and dst net 10.0.0.0/8' picks records: see conflux(1), "
+	"FILTERS.\n"
 	"\n"
 	"  -f, --format FORMAT  text (default), json or csv\n"
 	"  -t, --templates      prints Templates too (text and json)\n"
 	"  -o, --options        prints Options Data Records too\n"
+	"  -F, --filter EXPRESSION\n"
+	"                       the same as the last argument\n"
 	"  -n, --limit COUNT    ends after so many records\n"
 	"  -T, --top COUNT      aggregates the records and prints those with\n"
 	"                       the most octets, and a summary\n"
 	"  -b, --by WHAT        the most octets (default), packets or flows\n"
-	"  -k, --key LIST       of what: elements with commas between them, or\n"
-	"                       srcip, dstip, srcport, dstport, proto (all five)\n"
+	"  -k, --key LIST       of what: elements with commas between them, "
+	"or\n"
+	"                       srcip, dstip, srcport, dstport, proto (all "
+	"five)\n"
 	"  -E, --elements FILE  adds Information Elements of one's own\n"
 	"  -h, --help           this text\n";
 
@@ -276,6 +283,7 @@ static const struct option long_options[] = {
 	{"format", required_argument, NULL, 'f'},
 	{"templates", no_argument, NULL, 't'},
 	{"options", no_argument, NULL, 'o'},
+	{"filter", required_argument, NULL, 'F'},
 	{"limit", required_argument, NULL, 'n'},
 	{"top", required_argument, NULL, 'T'},
 	{"by", required_argument, NULL, 'b'},
@@ -294,7 +302,7 @@ parse_options(struct read *read, int argc, char **argv)
 	char *end;
 
 	while (status == CLI_OK &&
-	       (c = getopt_long(argc, argv, "f:ton:T:b:k:E:h", long_options,
+	       (c = getopt_long(argc, argv, "f:toF:n:T:b:k:E:h", long_options,
 				NULL)) != -1) {
 		switch (c) {
 		case 'f':
@@ -310,6 +318,9 @@ parse_options(struct read *read, int argc, char **argv)
 			break;
 		case 'o':
 			o->options = true;
+			break;
+		case 'F':
+			o->filter = optarg;
 			break;
 		case 'n':
 			errno = 0;
@@ -358,6 +369,65 @@ parse_options(struct read *read, int argc, char **argv)
 	return status;
 }
 
+/* The expression, with a caret below what is wrong with it. */
+static int
+open_filter(struct read *read)
+{
+	struct filter_error error = {0};
+	int rc = filter_new(read->options.filter, read->registry, &read->filter,
+			    &error);
+
+	read->passed = malloc(READ_PASSED);
+	if (rc == -ENOMEM || !read->passed) {
+		fprintf(stderr, "conflux: out of memory\n");
+		return CLI_FAILED;
+	}
+	if (rc < 0)
+		fprintf(stderr, "conflux read: expression: %s\n",
+			error.text ? error.text : strerror(-rc));
+	free(error.text);
+	return rc < 0 ? CLI_USAGE : CLI_OK;
+}
+
+/*
+ * Is it an expression and not the name of a file? If there is no such file, and
+ * there is a space in it, as in most expressions and few names, or it makes
+ * sense as one.
+ */
+static bool
+is_expression(const struct read *read, const char *text)
+{
+	struct filter_error error;
+	struct filter *filter = NULL;
+	int rc;
+
+	if (strcmp(text, "-") == 0 || access(text, F_OK) == 0)
+		return false;
+	if (strchr(text, ' '))
+		return true;
+	rc = filter_new(text, read->registry, &filter, &error);
+	filter_free(filter);
+	free(error.text);
+	return rc == 0;
+}
+
+/* Takes an expression from the end of the arguments. */
+static int
+parse_filter(struct read *read, int argc, char **argv)
+{
+	struct read_options *o = &read->options;
+
+	if (optind < argc && is_expression(read, argv[argc - 1])) {
+		if (o->filter)
+			return cli_usage_error(
+				"read", "there are two expressions, expected "
+					"--filter or one at the end");
+		o->filter = argv[argc - 1];
+		argv[argc - 1] = NULL;
+	}
+	return o->filter ? open_filter(read) : CLI_OK;
+}
+
 int
 cli_read(int argc, char **argv)
 {
@@ -369,6 +439,8 @@ cli_read(int argc, char **argv)
 
 	if (read.registry && read.shapes) {
 		status = parse_options(&read, argc, argv);
+		if (status == CLI_OK)
+			status = parse_filter(&read, argc, argv);
 		if (status == CLI_OK && read.options.top)
 			status = top_new(read.registry, read.shapes,
 					 read.options.key, read.options.by,
@@ -381,6 +453,8 @@ cli_read(int argc, char **argv)
 		fprintf(stderr, "conflux: out of memory\n");
 	}
 	top_free(read.top);
+	filter_free(read.filter);
+	free(read.passed);
 	shape_release(read.header);
 	text_fini(&read.out);
 	if (read.shapes)

@@ -6,10 +6,13 @@
 
 #include <time.h>
 
+#include "conflux/filter.h"
 #include "conflux/format.h"
 #include "conflux/message.h"
 #include "conflux/template.h"
 #include "top.h"
+
+enum { READ_PASSED = 128 * 1024 };
 
 struct read_options {
 	enum format format;
@@ -19,6 +22,7 @@ struct read_options {
 	unsigned long top; /* lines of the list, 0: print the records */
 	enum top_by by;
 	const char *key; /* of the list, NULL: the usual ones */
+	const char *filter; /* an expression, NULL: all records */
 };
 
 struct read {
@@ -28,6 +32,8 @@ struct read {
 	struct text out;             /* not yet written to stdout */
 	const struct shape *header;  /* of the last CSV header, held */
 	uint64_t printed;            /* records, or aggregated */
+	struct filter *filter;	     /* or NULL */
+	uint8_t *passed;	     /* records that did, READ_PASSED octets */
 	struct top *top;             /* gets the records, or NULL: they are
 				      * printed */
 	uint64_t problems;           /* of all files */
@@ -37,6 +43,7 @@ struct read {
 	uint32_t file;               /* its number, from 1 on */
 	uint64_t offset;             /* of the message */
 	uint32_t domain;
+	uint32_t export_time; /* seconds since 1970 */
 	struct template_store *templates;
 	bool relearn;                /* elements were learnt */
 	uint64_t size;               /* octets, 0: not known */

@@ -207,6 +207,118 @@ to_top(struct read *read, const struct shape *shape, const uint8_t *p,
 	return (int)length;
 }
 
+/* ---- with a filter ------------------------------------------------------ */
+
+/*
+ * As many records as a batch may have, up to one that is too long for its set;
+ * returns their octets.
+ */
+static uint32_t
+take_batch(const struct shape *shape, const uint8_t *p, uint32_t left,
+	   uint32_t *offset, struct batch *batch)
+{
+	batch->shape = shape;
+	batch->base = p;
+	offset[0] = 0;
+	while (batch->count < BATCH_MAX && left >= shape->min_length) {
+		int length = shape_record_length(shape, p, left);
+
+		if (length <= 0)
+			break;
+		p += length;
+		left -= (uint32_t)length;
+		offset[++batch->count] = (uint32_t)(p - batch->base);
+	}
+	if (shape->variable)
+		batch->offset = offset;
+	else
+		batch->stride = shape->min_length;
+	return offset[batch->count];
+}
+
+static void
+print_passed(struct read *read, const struct batch *batch,
+	     const uint32_t *index, uint32_t count)
+{
+	uint32_t length;
+
+	for (uint32_t i = 0; i < count && !read_done(read); i++) {
+		const uint8_t *p = batch_record(batch, index[i], &length);
+
+		record_print(read, batch->shape, p, length);
+	}
+}
+
+static void
+passed_to_top(struct read *read, const struct batch *batch,
+	      const uint32_t *index, uint32_t count)
+{
+	uint64_t wanted = read->options.limit - read->printed;
+	uint32_t offset[BATCH_MAX + 1];
+	struct batch out;
+
+	if (read->options.limit && count > wanted)
+		count = (uint32_t)wanted;
+	/* A set is shorter than the buffer. */
+	count = batch_gather(batch, index, count, 0, read->passed, READ_PASSED,
+			     offset, &out);
+	if (count)
+		top_add(read->top, batch->shape, out.base, offset[count]);
+	read->printed += count;
+}
+
+/* The octets of records that were dealt with; 0: the next one is bad. */
+static int
+filter_records(struct read *read, const struct shape *shape, const uint8_t *p,
+	       uint32_t left)
+{
+	struct scope scope = {.domain = read->domain,
+			      .transport = TRANSPORT_FILE};
+	struct batch batch = {.scope = &scope,
+			      .export_ms = (uint64_t)read->export_time * 1000};
+	uint32_t offset[BATCH_MAX + 1], index[BATCH_MAX];
+	uint32_t octets = take_batch(shape, p, left, offset, &batch);
+	int count;
+
+	if (octets == 0)
+		return 0;
+	count = filter_run(read->filter, &batch, index);
+	if (count < 0)
+		read_complain(read, read->offset,
+			      "out of memory: %" PRIu32 " records are left out",
+			      batch.count);
+	else if (read->top)
+		passed_to_top(read, &batch, index, (uint32_t)count);
+	else
+		print_passed(read, &batch, index, (uint32_t)count);
+	return (int)octets;
+}
+
+/* ---- sets --------------------------------------------------------------- */
+
+/* The octets of the next record, or several; not above 0: it is bad. */
+static int
+next_records(struct read *read, const struct shape *shape, const uint8_t *p,
+	     uint32_t left)
+{
+	int length;
+
+	if (read->filter && !shape->scope_count)
+		return filter_records(read, shape, p, left);
+	length = shape_record_length(shape, p, left);
+	if (length <= 0)
+		return length;
+	if (shape->scope_count)
+		options_learn(read, shape, p, (uint32_t)length);
+	if (read->top) {
+		if (!shape->scope_count)
+			length = to_top(read, shape, p, (uint32_t)length, left);
+	} else if (!shape->scope_count || read->options.options) {
+		record_print(read, shape, p, (uint32_t)length);
+	}
+	return length;
+}
+
 /*
  * The records of a Data Set. What is left at its end and is shorter than any
  * record is padding (RFC 7011 section 3.3.1).
@@ -230,7 +342,7 @@ data_set(struct read *read, const struct set *set)
 	}
 	shape = template->shape;
 	while (left >= shape->min_length && !read_done(read)) {
-		int length = shape_record_length(shape, p, left);
+		int length = next_records(read, shape, p, left);
 
 		if (length <= 0) {
 			read_complain(read, read->offset,
@@ -240,14 +352,6 @@ data_set(struct read *read, const struct set *set)
 				      set->id, read->domain, left);
 			return;
 		}
-		if (shape->scope_count)
-			options_learn(read, shape, p, (uint32_t)length);
-		if (read->top) {
-			if (!shape->scope_count)
-				length = to_top(read, shape, p,
-						(uint32_t)length, left);
-		} else if (!shape->scope_count || read->options.options)
-			record_print(read, shape, p, (uint32_t)length);
 		p += length;
 		left -= (uint32_t)length;
 	}
@@ -265,9 +369,10 @@ read_message(struct read *read, const uint8_t *message, size_t length)
 		return;
 	}
 	read->domain = reader.header.domain;
+	read->export_time = reader.header.export_time;
 	if (read->top)
 		top_message(read->top, read->file, read->domain,
-			    reader.header.export_time);
+			    read->export_time);
 	while (!read_done(read) && message_next_set(&reader, &set)) {
 		if (set.id == SET_TEMPLATE || set.id == SET_OPTIONS_TEMPLATE)
 			template_store_read(read->templates, read->domain,

@@ -30,8 +30,7 @@ struct compiler {
 	struct column column[COLUMNS_MAX];
 };
 
-/* ---- what there is --------------------------------------------------------
- */
+/* ---- what there is ----------------------------------------------------- */
 
 static const struct ie *
 iana(const struct compiler *c, uint16_t id)
@@ -108,8 +107,7 @@ find_operand(const struct compiler *c, const struct group *group)
 	return NULL;
 }
 
-/* ---- what the shape decides -----------------------------------------------
- */
+/* ---- what the shape decides -------------------------------------------- */
 
 static enum outcome
 decide_exists(const struct compiler *c, const struct term *term)
@@ -189,8 +187,7 @@ decide(const struct compiler *c, const struct node *node)
 	return decide_chain(nodes, node);
 }
 
-/* ---- columns --------------------------------------------------------------
- */
+/* ---- columns ----------------------------------------------------------- */
 
 static int
 op_add(struct list *ops, const struct code_op *op)
@@ -372,8 +369,7 @@ operand_column(struct compiler *c, const struct operand *operand)
 	return element_column(c, operand->ie);
 }
 
-/* ---- tests ----------------------------------------------------------------
- */
+/* ---- tests ------------------------------------------------------------- */
 
 static enum code
 range_code(const struct group *group, const struct operand *operand)
@@ -513,8 +509,7 @@ emit(struct compiler *c, const struct node *node, unsigned reg)
 	}
 }
 
-/* ---- the program ----------------------------------------------------------
- */
+/* ---- the program ------------------------------------------------------- */
 
 void
 program_free(struct program *program)

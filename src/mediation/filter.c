@@ -65,8 +65,7 @@ filter_new(const char *text, struct ie_registry *registry, struct filter **out,
 	return 0;
 }
 
-/* ---- programs -------------------------------------------------------------
- */
+/* ---- programs ---------------------------------------------------------- */
 
 struct wanted {
 	const struct shape *shape;
@@ -155,8 +154,7 @@ filter_run(struct filter *filter, const struct batch *batch, uint32_t *index)
 	return (int)kept;
 }
 
-/* ---- what it looks at -----------------------------------------------------
- */
+/* ---- what it looks at -------------------------------------------------- */
 
 static int
 want_ids(const struct filter *filter, const uint16_t *id,

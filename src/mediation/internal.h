@@ -36,8 +36,7 @@ enum {
 	NONE = UINT16_MAX,
 };
 
-/* ---- the tree -------------------------------------------------------------
- */
+/* ---- the tree ---------------------------------------------------------- */
 
 struct wide {
 	uint64_t hi, lo;
@@ -143,14 +142,13 @@ struct filter {
 /* Room for count more items of that size behind the others: the first. */
 void *list_add(struct list *list, uint32_t count, size_t size);
 
-/* ---- lex.c ----------------------------------------------------------------
- */
+/* ---- lex.c ------------------------------------------------------------- */
 
 enum token_kind {
 	TOKEN_END,
 	TOKEN_WORD,
 	TOKEN_STRING,
-	TOKEN_OPERATOR,
+	TOKEN_COMPARISON,
 	TOKEN_PARENTHESIS, /* ( */
 	TOKEN_PARENTHESIS_END,
 	TOKEN_BRACKET, /* [ */
@@ -158,24 +156,24 @@ enum token_kind {
 	TOKEN_COMMA,
 };
 
-enum operator{
-	OPERATOR_NONE,
-	OPERATOR_EQ,
-	OPERATOR_NE,
-	OPERATOR_LT,
-	OPERATOR_LE,
-	OPERATOR_GT,
-	OPERATOR_GE,
-	OPERATOR_IN,
-	OPERATOR_HAS, /* all these bits */
-	OPERATOR_ANY, /* & */
-	OPERATOR_CONTAINS,
-	OPERATOR_LIKE,
+enum comparison {
+	COMPARE_NONE,
+	COMPARE_EQ,
+	COMPARE_NE,
+	COMPARE_LT,
+	COMPARE_LE,
+	COMPARE_GT,
+	COMPARE_GE,
+	COMPARE_IN,
+	COMPARE_HAS, /* all these bits */
+	COMPARE_ANY, /* & */
+	COMPARE_CONTAINS,
+	COMPARE_LIKE,
 };
 
 struct token {
 	enum token_kind kind;
-	enum operator operator; /* of WORD, too, if it is the name of one */
+	enum comparison how; /* of WORD, too, if it is the name of one */
 	const char *at;
 	size_t length;
 };
@@ -201,14 +199,12 @@ int token_text(const struct token *token, char out[WORD_SIZE]);
 int parse_error(struct parser *p, const char *at, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* ---- parse.c --------------------------------------------------------------
- */
+/* ---- parse.c ----------------------------------------------------------- */
 
 /* The whole text; filter->root is set. */
 int parse_filter(struct parser *p);
 
-/* ---- word.c ---------------------------------------------------------------
- */
+/* ---- word.c ------------------------------------------------------------ */
 
 enum side {
 	SIDE_NONE,
@@ -220,10 +216,14 @@ enum side {
 	SIDE_PREVIOUS,
 	SIDE_BGP_NEXT,
 	SIDE_ROUTER,
+	SIDE_OUT_SOURCE, /* as it left, where that differs */
+	SIDE_OUT_DESTINATION,
 };
 
 /* "src", "dst", ... or SIDE_NONE. */
 enum side side_of(const struct token *token);
+/* in src, out dst, ...: that of both together, or SIDE_NONE. */
+enum side side_behind(enum side side, const struct token *token);
 /* Is it a word, on whichever side? */
 bool is_word(const struct token *token);
 /*
@@ -242,15 +242,14 @@ const char *word_sides(const struct token *word);
 /* The nearest word or element, or NULL. */
 const char *nearest_word(const struct filter *filter, const char *name);
 
-/* ---- value.c --------------------------------------------------------------
- */
+/* ---- value.c ----------------------------------------------------------- */
 
 /*
  * Fills the groups of the term from the tokens in p->values. Values that only
  * some of the groups can have (addresses) go to those.
  */
-int term_values(struct parser *p, struct term *term, enum operator operator,
-		const struct token * at);
+int term_values(struct parser *p, struct term *term, enum comparison how,
+		const struct token *at);
 /* Strings and octets are compared where they are. */
 bool is_text(const struct ie *ie);
 /* Can the text stand for an address? */
@@ -258,8 +257,7 @@ bool is_address(const char *text);
 /* A double as a number that sorts in the same way; NaN is above all. */
 uint64_t real_order(double value);
 
-/* ---- compile.c ------------------------------------------------------------
- */
+/* ---- compile.c --------------------------------------------------------- */
 
 enum code {
 	/* Columns to numbers, and columns from others. */
@@ -314,8 +312,7 @@ int program_new(struct filter *filter, const struct batch *batch,
 		struct program **out);
 void program_free(struct program *program);
 
-/* ---- run.c ----------------------------------------------------------------
- */
+/* ---- run.c ------------------------------------------------------------- */
 
 /* The verdicts are in filter->reg[0] then. */
 void program_run(struct filter *filter, const struct program *program,

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /*
  * Text to tokens. What a word means (an address, a number, a name) is not
- * known here; it ends where a space, a comma, an operator or a bracket begins.
+ * known here; it ends where a space, a comma, a sign or a bracket begins.
  * From # to the end of a line is a comment.
  */
 #include <ctype.h>
@@ -23,40 +23,40 @@ enum { SHOWN_MAX = 100, SHOWN_BEFORE = 60 }; /* octets of a line */
 static const struct {
 	const char *text;
 	enum token_kind kind;
-	enum operator operator;
+	enum comparison how;
 } signs[] = {
-	{"==", TOKEN_OPERATOR, OPERATOR_EQ},
-	{"!=", TOKEN_OPERATOR, OPERATOR_NE},
-	{"<=", TOKEN_OPERATOR, OPERATOR_LE},
-	{">=", TOKEN_OPERATOR, OPERATOR_GE},
-	{"&&", TOKEN_WORD, OPERATOR_NONE},
-	{"||", TOKEN_WORD, OPERATOR_NONE},
-	{"=", TOKEN_OPERATOR, OPERATOR_EQ},
-	{"<", TOKEN_OPERATOR, OPERATOR_LT},
-	{">", TOKEN_OPERATOR, OPERATOR_GT},
-	{"&", TOKEN_OPERATOR, OPERATOR_ANY},
-	{"!", TOKEN_WORD, OPERATOR_NONE},
-	{"(", TOKEN_PARENTHESIS, OPERATOR_NONE},
-	{")", TOKEN_PARENTHESIS_END, OPERATOR_NONE},
-	{"[", TOKEN_BRACKET, OPERATOR_NONE},
-	{"]", TOKEN_BRACKET_END, OPERATOR_NONE},
-	{",", TOKEN_COMMA, OPERATOR_NONE},
+	{"==", TOKEN_COMPARISON, COMPARE_EQ},
+	{"!=", TOKEN_COMPARISON, COMPARE_NE},
+	{"<=", TOKEN_COMPARISON, COMPARE_LE},
+	{">=", TOKEN_COMPARISON, COMPARE_GE},
+	{"&&", TOKEN_WORD, COMPARE_NONE},
+	{"||", TOKEN_WORD, COMPARE_NONE},
+	{"=", TOKEN_COMPARISON, COMPARE_EQ},
+	{"<", TOKEN_COMPARISON, COMPARE_LT},
+	{">", TOKEN_COMPARISON, COMPARE_GT},
+	{"&", TOKEN_COMPARISON, COMPARE_ANY},
+	{"!", TOKEN_WORD, COMPARE_NONE},
+	{"(", TOKEN_PARENTHESIS, COMPARE_NONE},
+	{")", TOKEN_PARENTHESIS_END, COMPARE_NONE},
+	{"[", TOKEN_BRACKET, COMPARE_NONE},
+	{"]", TOKEN_BRACKET_END, COMPARE_NONE},
+	{",", TOKEN_COMMA, COMPARE_NONE},
 };
 
 static const struct {
 	const char *text;
-	enum operator operator;
-} operators[] = {
-	{"eq", OPERATOR_EQ},
-	{"ne", OPERATOR_NE},
-	{"lt", OPERATOR_LT},
-	{"le", OPERATOR_LE},
-	{"gt", OPERATOR_GT},
-	{"ge", OPERATOR_GE},
-	{"in", OPERATOR_IN},
-	{"has", OPERATOR_HAS},
-	{"contains", OPERATOR_CONTAINS},
-	{"like", OPERATOR_LIKE},
+	enum comparison how;
+} comparisons[] = {
+	{"eq", COMPARE_EQ},
+	{"ne", COMPARE_NE},
+	{"lt", COMPARE_LT},
+	{"le", COMPARE_LE},
+	{"gt", COMPARE_GT},
+	{"ge", COMPARE_GE},
+	{"in", COMPARE_IN},
+	{"has", COMPARE_HAS},
+	{"contains", COMPARE_CONTAINS},
+	{"like", COMPARE_LIKE},
 };
 
 bool
@@ -66,8 +66,7 @@ token_is(const struct token *token, const char *word)
 	       strncasecmp(token->at, word, token->length) == 0;
 }
 
-/* ---- errors ---------------------------------------------------------------
- */
+/* ---- errors ------------------------------------------------------------ */
 
 /* Is it the first octet of a character? */
 static bool
@@ -133,8 +132,7 @@ parse_error(struct parser *p, const char *at, const char *format, ...)
 	return -EINVAL;
 }
 
-/* ---- tokens ---------------------------------------------------------------
- */
+/* ---- tokens ------------------------------------------------------------ */
 
 static const char *
 skip_space(const char *c)
@@ -197,9 +195,9 @@ lex_word(struct parser *p, const char *from)
 		.length = (size_t)(c - from),
 	};
 	p->end = c;
-	for (size_t i = 0; i < COUNT(operators); i++)
-		if (token_is(token, operators[i].text))
-			token->operator= operators[i].operator;
+	for (size_t i = 0; i < COUNT(comparisons); i++)
+		if (token_is(token, comparisons[i].text))
+			token->how = comparisons[i].how;
 	return 0;
 }
 
@@ -222,7 +220,7 @@ lex_next(struct parser *p)
 			continue;
 		p->token = (struct token){
 			.kind = signs[i].kind,
-			.operator= signs[i].operator,
+			.how = signs[i].how,
 			.at = c,
 			.length = length,
 		};

@@ -79,13 +79,12 @@ join(struct parser *p, enum node_kind kind, uint32_t a, uint32_t b,
 	return node_add(p, kind, a, out);
 }
 
-/* ---- values ---------------------------------------------------------------
- */
+/* ---- values ------------------------------------------------------------ */
 
 static bool
 is_reserved(const struct token *token)
 {
-	return token->operator!= OPERATOR_NONE || token_is(token, "and") ||
+	return token->how != COMPARE_NONE || token_is(token, "and") ||
 	       token_is(token, "or") || token_is(token, "not") ||
 	       token_is(token, "&&") || token_is(token, "||") ||
 	       token_is(token, "!");
@@ -142,25 +141,24 @@ take_values(struct parser *p)
 	return rc;
 }
 
-/* *negated: not in. Without one it is OPERATOR_NONE. */
+/* *negated: not in. Without one it is COMPARE_NONE. */
 static int
-take_operator(struct parser *p, enum operator* out, bool *negated)
+take_comparison(struct parser *p, enum comparison *out, bool *negated)
 {
 	int rc = 0;
 
 	*negated = token_is(&p->token, "not") || token_is(&p->token, "!");
 	if (*negated)
 		rc = lex_next(p);
-	*out = p->token.operator;
-	if (rc == 0 && *negated && *out != OPERATOR_IN)
+	*out = p->token.how;
+	if (rc == 0 && *negated && *out != COMPARE_IN)
 		return parse_error(p, p->token.at, "expected in behind not");
-	if (rc == 0 && *out != OPERATOR_NONE)
+	if (rc == 0 && *out != COMPARE_NONE)
 		rc = lex_next(p);
 	return rc;
 }
 
-/* ---- terms ----------------------------------------------------------------
- */
+/* ---- terms ------------------------------------------------------------- */
 
 /* net 10.0.0.0 255.0.0.0: the second is the mask of the first. */
 static int
@@ -220,29 +218,37 @@ is_mask(const struct parser *p)
 		(p->token.at[0] >= '0' && p->token.at[0] <= '9'));
 }
 
-/* The operator and the values behind the groups of a term. */
+/* Letters of flags must all be set; a number is all of them (as nfdump). */
+static enum comparison
+default_comparison(const struct parser *p, const struct token *name)
+{
+	bool letters = token_is(name, "flags") &&
+		       (*p->token.at < '0' || *p->token.at > '9');
+
+	return letters ? COMPARE_HAS : COMPARE_EQ;
+}
+
+/* What to compare with behind the groups of a term. */
 static int
 rest_of_term(struct parser *p, struct term *term, const struct token *name,
 	     bool word)
 {
-	enum operator operator, none = OPERATOR_EQ;
+	enum comparison how;
 	struct token at = p->token;
 	bool negated;
-	int rc = take_operator(p, &operator, & negated);
+	int rc = take_comparison(p, &how, &negated);
 
 	if (rc < 0)
 		return rc;
-	if (operator== OPERATOR_NONE && !word)
+	if (how == COMPARE_NONE && !word)
 		return parse_error(p, at.at,
 				   "expected ==, !=, <, <=, >, >=, "
 				   "in, has, contains or like");
-	if (token_is(name, "flags"))
-		none = OPERATOR_HAS;
+	if (how == COMPARE_NONE)
+		how = default_comparison(p, name);
 	rc = take_values(p);
 	if (rc == 0)
-		rc = term_values(
-			p,
-			term, operator== OPERATOR_NONE ? none : operator, & at);
+		rc = term_values(p, term, how, &at);
 	if (rc == 0 && token_is(name, "net") && is_mask(p))
 		rc = take_mask(p, term);
 	term->negated ^= negated;
@@ -366,6 +372,10 @@ take_sides(struct parser *p, struct sided *sided)
 	int rc = lex_next(p);
 
 	*sided = (struct sided){.side = sided->side};
+	if (rc == 0 && side_behind(sided->side, &p->token) != SIDE_NONE) {
+		sided->side = side_behind(sided->side, &p->token);
+		return lex_next(p);
+	}
 	if (rc < 0 ||
 	    (!token_is(&p->token, "or") && !token_is(&p->token, "and")))
 		return rc;
@@ -389,7 +399,7 @@ static int
 side_term(struct parser *p, enum side side, uint32_t *out)
 {
 	struct sided sided = {.side = side};
-	struct token at = p->token, ip = {TOKEN_WORD, OPERATOR_NONE, "ip", 2};
+	struct token at = p->token, ip = {TOKEN_WORD, COMPARE_NONE, "ip", 2};
 	struct term term = {0};
 	char text[WORD_SIZE];
 	int rc = take_sides(p, &sided);
@@ -456,7 +466,7 @@ static int
 fixed_term(struct parser *p, const char *word, uint64_t first, uint64_t second,
 	   uint32_t *out)
 {
-	struct token token = {TOKEN_WORD, OPERATOR_NONE, word, strlen(word)};
+	struct token token = {TOKEN_WORD, COMPARE_NONE, word, strlen(word)};
 	struct range *range;
 	struct term term = {0};
 	struct group *group;
@@ -501,19 +511,25 @@ protocol_term(struct parser *p, uint64_t number, uint32_t *out)
 	return rc < 0 ? rc : join(p, NODE_AND, *out, port, out);
 }
 
-/* Types and codes are ICMP's, whatever else its field may hold. */
+/*
+ * Flags are TCP's and types are ICMP's, whatever else their field may hold in a
+ * record of another protocol. One that does not tell its protocol will do.
+ */
 static int
-icmp_term(struct parser *p, uint32_t *out)
+protocol_word(struct parser *p, uint64_t first, uint64_t second, uint32_t *out)
 {
 	struct sided none = {.side = SIDE_NONE};
 	struct token at = p->token;
-	uint32_t type;
-	int rc = fixed_term(p, "proto", 1, 58, out);
+	uint32_t word;
+	int rc = fixed_term(p, "proto", first, second, out);
 
+	if (rc < 0)
+		return too_many(p, &at, rc);
+	LIST(term, p->filter->terms)[p->filter->terms.count - 1].negated = true;
+	rc = node_add(p, NODE_NOT, *out, out);
 	if (rc == 0)
-		rc = word_term(p, &none, &type);
-	return rc < 0 ? too_many(p, &at, rc)
-		      : join(p, NODE_AND, *out, type, out);
+		rc = word_term(p, &none, &word);
+	return rc < 0 ? rc : join(p, NODE_AND, *out, word, out);
 }
 
 static int
@@ -569,7 +585,9 @@ term(struct parser *p, uint32_t *out)
 	    token_is(token, "ip6"))
 		return version_term(p, 6, out);
 	if (token_is(token, "icmp-type") || token_is(token, "icmp-code"))
-		return icmp_term(p, out);
+		return protocol_word(p, 1, 58, out);
+	if (token_is(token, "flags"))
+		return protocol_word(p, 6, 6, out);
 	if (token_is(token, "exists"))
 		return exists_term(p, out);
 	if (is_word(token))
@@ -582,10 +600,10 @@ term(struct parser *p, uint32_t *out)
 	return element_term(p, out);
 }
 
-/* ---- and, or, not ---------------------------------------------------------
- */
+/* ---- and, or, not ------------------------------------------------------ */
 
 static int parse_or(struct parser *p, uint32_t *out);
+static int parse_not(struct parser *p, uint32_t *out);
 
 static int
 parenthesis(struct parser *p, uint32_t *out)
@@ -605,6 +623,22 @@ parenthesis(struct parser *p, uint32_t *out)
 	return lex_next(p);
 }
 
+/* not flags AFR: none of them is set, as in nfdump. */
+static int
+operand_of_not(struct parser *p, uint32_t *out)
+{
+	bool flags = token_is(&p->token, "flags");
+	int rc = parse_not(p, out);
+	struct term *last;
+
+	if (rc < 0 || !flags)
+		return rc;
+	last = LIST(term, p->filter->terms) + p->filter->terms.count - 1;
+	if (last->test == TEST_ALL_BITS)
+		last->test = TEST_ANY_BITS;
+	return 0;
+}
+
 static int
 parse_not(struct parser *p, uint32_t *out)
 {
@@ -621,7 +655,7 @@ parse_not(struct parser *p, uint32_t *out)
 		p->depth++;
 		rc = no ? lex_next(p) : parenthesis(p, out);
 		if (no && rc == 0)
-			rc = parse_not(p, out);
+			rc = operand_of_not(p, out);
 		p->depth--;
 		return no && rc == 0 ? node_add(p, NODE_NOT, *out, out) : rc;
 	}
@@ -632,7 +666,7 @@ parse_not(struct parser *p, uint32_t *out)
 	return term(p, out);
 }
 
-/* Operands of one operator become the children of one node. */
+/* Operands of one and the same word become the children of one node. */
 static int
 parse_chain(struct parser *p, const char *word, const char *sign,
 	    enum node_kind kind, int (*operand)(struct parser *, uint32_t *),

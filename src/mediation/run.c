@@ -57,8 +57,7 @@ store(uint8_t *p, uint64_t v)
 			reg[i] = (verdict);                   \
 	} while (0)
 
-/* ---- columns --------------------------------------------------------------
- */
+/* ---- columns ----------------------------------------------------------- */
 
 /* An NTP of network byte order is a double here. */
 static uint64_t
@@ -136,8 +135,7 @@ make_column(const struct run *run, const struct code_op *op)
 	}
 }
 
-/* ---- ranges ---------------------------------------------------------------
- */
+/* ---- ranges ------------------------------------------------------------ */
 
 /* The last range that begins at or before it is the only one it can be in. */
 static bool
@@ -174,8 +172,7 @@ in_wide_ranges(const struct range *range, uint32_t count, const uint8_t *p)
 	return wide_le(&range->min, &v) && wide_le(&v, &range->max);
 }
 
-/* ---- patterns -------------------------------------------------------------
- */
+/* ---- patterns ---------------------------------------------------------- */
 
 bool
 pattern_like(const uint8_t *pattern, uint32_t length, const uint8_t *p,
@@ -253,8 +250,7 @@ test_pattern(const struct run *run, const struct code_op *op)
 	}
 }
 
-/* ---- the program ----------------------------------------------------------
- */
+/* ---- the program ------------------------------------------------------- */
 
 static void
 test(const struct run *run, const struct code_op *op)

@@ -76,8 +76,7 @@ compare(const struct wide *a, const struct wide *b)
 	return a->lo == b->lo ? 0 : a->lo < b->lo ? -1 : 1;
 }
 
-/* ---- one value ------------------------------------------------------------
- */
+/* ---- one value --------------------------------------------------------- */
 
 static void
 narrow(struct range *out, uint64_t min, uint64_t max)
@@ -296,8 +295,7 @@ is_address(const char *text)
 	       one_value(&v6, text, &range) == 0;
 }
 
-/* ---- groups ---------------------------------------------------------------
- */
+/* ---- groups ------------------------------------------------------------ */
 
 static struct wide
 after(struct wide w)
@@ -317,27 +315,27 @@ before(struct wide w)
 
 /* The numbers that are so to those of the range; false: there are none. */
 static bool
-order(enum operator operator, const struct ie * ie, struct range *range)
+order(enum comparison how, const struct ie *ie, struct range *range)
 {
 	struct wide most = highest(ie), least = lowest_of(ie);
 
-	switch (operator) {
-	case OPERATOR_LT:
+	switch (how) {
+	case COMPARE_LT:
 		if (compare(&range->min, &least) <= 0)
 			return false;
 		range->max = before(range->min);
 		range->min = least;
 		break;
-	case OPERATOR_LE:
+	case COMPARE_LE:
 		range->min = least;
 		break;
-	case OPERATOR_GT:
+	case COMPARE_GT:
 		if (compare(&range->max, &most) >= 0)
 			return false;
 		range->min = after(range->max);
 		range->max = most;
 		break;
-	case OPERATOR_GE:
+	case COMPARE_GE:
 		range->max = most;
 		break;
 	default:
@@ -466,8 +464,8 @@ range_add(struct filter *filter, struct group *group, const struct range *range)
 
 /* taken[i]: the i-th value was one of this or an earlier group. */
 static int
-group_ranges(struct parser *p, struct group *group, enum operator operator,
-	     bool * taken)
+group_ranges(struct parser *p, struct group *group, enum comparison how,
+	     bool *taken)
 {
 	const struct token *token = LIST(token, p->values);
 	const struct ie *ie = value_type(&group->operand[0]);
@@ -482,7 +480,7 @@ group_ranges(struct parser *p, struct group *group, enum operator operator,
 		    value_range(ie, text, &range) < 0)
 			continue;
 		taken[i] = true;
-		if (order(operator, ie, &range))
+		if (order(how, ie, &range))
 			rc = range_add(filter, group, &range);
 	}
 	unite(filter, group);
@@ -490,18 +488,18 @@ group_ranges(struct parser *p, struct group *group, enum operator operator,
 }
 
 static int
-term_ranges(struct parser *p, struct term *term, enum operator operator)
+term_ranges(struct parser *p, struct term *term, enum comparison how)
 {
 	const struct token *token = LIST(token, p->values);
 	bool *taken = calloc(p->values.count, sizeof(*taken));
 	int rc = taken ? 0 : -ENOMEM;
 
 	term->test = TEST_RANGE;
-	term->negated = operator== OPERATOR_NE;
+	term->negated = how == COMPARE_NE;
 	for (uint32_t g = 0; rc == 0 && g < term->group_count; g++)
 		rc = group_ranges(
 			p, LIST(group, p->filter->groups) + term->group + g,
-			   operator, taken);
+			how, taken);
 	for (uint32_t i = 0; rc == 0 && i < p->values.count; i++)
 		if (!taken[i])
 			rc = bad_value(p, term, &token[i]);
@@ -509,12 +507,11 @@ term_ranges(struct parser *p, struct term *term, enum operator operator)
 	return rc;
 }
 
-/* ---- bits -----------------------------------------------------------------
- */
+/* ---- bits -------------------------------------------------------------- */
 
 static int
-term_bits(struct parser *p, struct term *term, enum operator operator,
-	  const struct token * at)
+term_bits(struct parser *p, struct term *term, enum comparison how,
+	  const struct token *at)
 {
 	const struct token *token = LIST(token, p->values);
 	const struct group *group =
@@ -530,17 +527,16 @@ term_bits(struct parser *p, struct term *term, enum operator operator,
 				   "comparison");
 	if (token_text(token, text) < 0 || one_value(ie, text, &range) < 0)
 		return bad_value(p, term, token);
-	term->test = operator== OPERATOR_HAS ? TEST_ALL_BITS : TEST_ANY_BITS;
+	term->test = how == COMPARE_HAS ? TEST_ALL_BITS : TEST_ANY_BITS;
 	term->mask = range.min.lo;
 	return 0;
 }
 
-/* ---- patterns -------------------------------------------------------------
- */
+/* ---- patterns ---------------------------------------------------------- */
 
 static int
-pattern_octets(const struct ie *ie, enum operator operator,
-	       const struct token * token, uint8_t out[MATCH_MAX])
+pattern_octets(const struct ie *ie, enum comparison how,
+	       const struct token *token, uint8_t out[MATCH_MAX])
 {
 	char text[WORD_SIZE];
 	struct match m;
@@ -549,8 +545,8 @@ pattern_octets(const struct ie *ie, enum operator operator,
 	if (length < 0)
 		return -EINVAL;
 	/* Octets may be sought as text. */
-	if (ie->type == IE_OCTET_ARRAY &&
-	    token->kind != TOKEN_STRING && operator!= OPERATOR_LIKE) {
+	if (ie->type == IE_OCTET_ARRAY && token->kind != TOKEN_STRING &&
+	    how != COMPARE_LIKE) {
 		if (match_parse(&m, ie, text) < 0)
 			return -EINVAL;
 		memcpy(out, m.octets, m.length);
@@ -581,8 +577,8 @@ pattern_add(struct filter *filter, struct group *group, enum pattern_kind kind,
 }
 
 static int
-term_patterns(struct parser *p, struct term *term, enum operator operator,
-	      const struct token * at)
+term_patterns(struct parser *p, struct term *term, enum comparison how,
+	      const struct token *at)
 {
 	struct group *group = LIST(group, p->filter->groups) + term->group;
 	const struct token *token = LIST(token, p->values);
@@ -590,22 +586,21 @@ term_patterns(struct parser *p, struct term *term, enum operator operator,
 	uint8_t octets[MATCH_MAX];
 	int rc = 0, length;
 
-	if (operator== OPERATOR_CONTAINS)
+	if (how == COMPARE_CONTAINS)
 		kind = PATTERN_CONTAINS;
-	else if (operator== OPERATOR_LIKE)
+	else if (how == COMPARE_LIKE)
 		kind = PATTERN_LIKE;
-	else if (operator!= OPERATOR_EQ && operator!= OPERATOR_NE && operator!=
-		 OPERATOR_IN)
+	else if (how != COMPARE_EQ && how != COMPARE_NE && how != COMPARE_IN)
 		return parse_error(p, at->at,
 				   "text has no order and no bits, "
 				   "expected ==, !=, in, contains "
 				   "or like");
 	term->test = TEST_PATTERN;
-	term->negated = operator== OPERATOR_NE;
+	term->negated = how == COMPARE_NE;
 	group->first = p->filter->patterns.count;
 	for (uint32_t i = 0; rc == 0 && i < p->values.count; i++) {
-		length = pattern_octets(
-			group->operand[0].ie, operator, & token[i], octets);
+		length = pattern_octets(group->operand[0].ie, how, &token[i],
+					octets);
 		if (length < 0)
 			return bad_value(p, term, &token[i]);
 		rc = pattern_add(p->filter, group, kind, octets,
@@ -615,35 +610,32 @@ term_patterns(struct parser *p, struct term *term, enum operator operator,
 }
 
 int
-term_values(struct parser *p, struct term *term, enum operator operator,
-	    const struct token * at)
+term_values(struct parser *p, struct term *term, enum comparison how,
+	    const struct token *at)
 {
 	const struct group *group =
 		LIST(group, p->filter->groups) + term->group;
 	const struct ie *ie = value_type(&group->operand[0]);
 
-	if (p->values.count > 1 &&
-	    operator!= OPERATOR_EQ && operator!= OPERATOR_NE && operator!=
-	    OPERATOR_IN &&
-	    operator!= OPERATOR_CONTAINS &&
-	    operator!= OPERATOR_LIKE)
+	if (p->values.count > 1 && how != COMPARE_EQ && how != COMPARE_NE &&
+	    how != COMPARE_IN && how != COMPARE_CONTAINS && how != COMPARE_LIKE)
 		return parse_error(p, at->at,
 				   "a set has no order, expected "
 				   "in or one value");
 	if (is_text(ie))
-		return term_patterns(p, term, operator, at);
+		return term_patterns(p, term, how, at);
 	if (ie->type == IE_UNSIGNED256 || ie->type >= IE_BASIC_LIST)
 		return parse_error(p, at->at,
 				   "%s is of the type %s, which "
 				   "cannot be compared; expected "
 				   "exists %s",
 				   ie->name, ie_type_name(ie->type), ie->name);
-	if (operator== OPERATOR_CONTAINS || operator== OPERATOR_LIKE)
+	if (how == COMPARE_CONTAINS || how == COMPARE_LIKE)
 		return parse_error(p, at->at,
 				   "that is for text, expected == "
 				   "or another comparison of "
 				   "numbers");
-	if (operator== OPERATOR_HAS || operator== OPERATOR_ANY)
-		return term_bits(p, term, operator, at);
-	return term_ranges(p, term, operator);
+	if (how == COMPARE_HAS || how == COMPARE_ANY)
+		return term_bits(p, term, how, at);
+	return term_ranges(p, term, how);
 }

@@ -62,6 +62,8 @@ static const struct word words[] = {
 	{"vlan", SIDE_DESTINATION, {IE_postVlanId, IE_postDot1qVlanId}, {0}},
 	{"mac", SIDE_SOURCE, {IE_sourceMacAddress}, {0}},
 	{"mac", SIDE_DESTINATION, {IE_destinationMacAddress}, {0}},
+	{"mac", SIDE_OUT_SOURCE, {IE_postSourceMacAddress}, {0}},
+	{"mac", SIDE_OUT_DESTINATION, {IE_postDestinationMacAddress}, {0}},
 	{"tos", SIDE_NONE, {IE_ipClassOfService}, {0}},
 	{"tos", SIDE_SOURCE, {IE_ipClassOfService}, {0}},
 	{"tos", SIDE_DESTINATION, {IE_postIpClassOfService}, {0}},
@@ -136,6 +138,20 @@ side_of(const struct token *token)
 	return SIDE_NONE;
 }
 
+enum side
+side_behind(enum side side, const struct token *token)
+{
+	enum side next = side_of(token);
+
+	if (next != SIDE_SOURCE && next != SIDE_DESTINATION)
+		return SIDE_NONE;
+	if (side == SIDE_IN)
+		return next;
+	if (side != SIDE_OUT)
+		return SIDE_NONE;
+	return next == SIDE_SOURCE ? SIDE_OUT_SOURCE : SIDE_OUT_DESTINATION;
+}
+
 /* Whether the token is this word or stands for it. */
 static bool
 names(const struct token *token, const char *word)
@@ -172,8 +188,7 @@ word_sides(const struct token *word)
 		       : "nothing";
 }
 
-/* ---- groups ---------------------------------------------------------------
- */
+/* ---- groups ------------------------------------------------------------ */
 
 static int
 note_element(struct filter *filter, const struct ie *ie)
@@ -262,8 +277,7 @@ word_groups(struct filter *filter, enum side side, const struct token *word,
 	return rc;
 }
 
-/* ---- names ----------------------------------------------------------------
- */
+/* ---- names ------------------------------------------------------------- */
 
 /* Those that everybody has, wherever /etc/protocols may be. */
 static const struct {

@@ -188,6 +188,33 @@ sed -i s/string/strong/ "$T/own.xml"
 runs 1 "$CONFLUX" elements -E "$T/own.xml"
 matches "bad element file" 'own.xml:2: .*strong' "$T/err"
 
+step "filters"
+runs 0 "$CONFLUX" read -f json "$T/all.ipfix"
+mv "$T/out" "$T/all.json"
+tcp=$(grep -c '"protocolIdentifier":6,' "$T/all.json")
+runs 0 "$CONFLUX" read "$T/all.ipfix" 'proto tcp'
+equal "an expression at the end" "$tcp" "$(lines "$T/out")"
+runs 0 "$CONFLUX" read "$T/all.ipfix" tcp
+equal "of one word" "$tcp" "$(lines "$T/out")"
+runs 0 "$CONFLUX" read -o -F 'not tcp' "$T/all.ipfix"
+equal "options pass" "$(($(lines "$T/all.json") - tcp))" \
+	"$(grep -vc '^options' "$T/out")"
+matches "options pass" '^options' "$T/out"
+"$CONFLUX" read tcp <"$T/all.ipfix" >"$T/out" || fail "standard input"
+equal "of standard input" "$tcp" "$(lines "$T/out")"
+runs 0 "$CONFLUX" read -n 3 -F tcp "$T/all.ipfix"
+equal "and a limit" 3 "$(lines "$T/out")"
+runs 0 "$CONFLUX" read -T 5 "$T/all.ipfix" 'tcp and inet6 or tcp and inet'
+matches "of a list" "^$tcp records" "$T/out"
+runs 0 "$CONFLUX" read -T 5 -n 7 "$T/all.ipfix" tcp
+matches "of a list with a limit" "^7 records" "$T/out"
+runs 2 "$CONFLUX" read "$T/all.ipfix" 'tcp and src prot 80'
+matches "what is wrong" '^conflux read: expression: column 13: ' "$T/err"
+matches "a caret" '^              \^$' "$T/err"
+runs 2 "$CONFLUX" read -F tcp "$T/all.ipfix" 'src port 80'
+runs 1 "$CONFLUX" read "$T/none.ipfix"
+matches "a file that is not there" 'No such file' "$T/err"
+
 step "check"
 cat >"$T/good.xml" <<'XML'
 <ipfix xmlns="urn:ietf:params:xml:ns:yang:ietf-ipfix-psamp">

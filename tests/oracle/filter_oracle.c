@@ -47,8 +47,7 @@ static const uint16_t elements[] = {
 
 enum { ELEMENTS = sizeof(elements) / sizeof(elements[0]) };
 
-/* ---- trees and their text -------------------------------------------------
- */
+/* ---- trees and their text ---------------------------------------------- */
 
 enum kind { AND, OR, NOT, ANY, EXISTS, COMPARE };
 
@@ -295,8 +294,7 @@ write_tree(unsigned depth, enum kind parent, FILE *out)
 	return n;
 }
 
-/* ---- the slow side --------------------------------------------------------
- */
+/* ---- the slow side ----------------------------------------------------- */
 
 struct piece {
 	const uint8_t *p;
@@ -515,8 +513,7 @@ evaluate(const struct node *n, const struct shape *shape, const uint8_t *record)
 	return is_so(n, shape, record);
 }
 
-/* ---- records --------------------------------------------------------------
- */
+/* ---- records ----------------------------------------------------------- */
 
 static uint16_t
 some_length(const struct ie *ie)
@@ -608,8 +605,7 @@ some_record(const struct shape *shape, uint8_t *p)
 	return (uint32_t)(p - start);
 }
 
-/* ---- rounds ---------------------------------------------------------------
- */
+/* ---- rounds ------------------------------------------------------------ */
 
 static bool
 compare(struct filter *filter, const struct node *tree, const char *text,

@@ -86,8 +86,7 @@ expect(const char *const *text, size_t count, int outcome)
 		expect(list, sizeof(list) / sizeof(list[0]), (outcome)); \
 	} while (0)
 
-/* ---- the language ---------------------------------------------------------
- */
+/* ---- the language ------------------------------------------------------ */
 
 static void
 test_words(void)
@@ -101,19 +100,20 @@ test_words(void)
 	       "port in [80, 443]", "port in [ 80 443 ]", "port 400-500",
 	       "proto tcp", "proto 6", "tcp", "tcp port 443",
 	       "tcp dst port 443", "tcp and (udp or src port 40000)", "inet",
-	       "ipv4", "version 4", "flags S", "flags SF", "flags 0x12",
-	       "flags == 0x1b", "flags = FSPA", "flags & R or flags & S",
-	       "packets > 9", "packets 10", "bytes 1500", "octets >= 1500",
-	       "bytes < 2k", "in bytes 1500", "out bytes 70", "bps 6000",
-	       "pps 5", "bpp 150", "duration 2000", "as 64500", "dst as 64501",
-	       "src as in [1, 64500]", "in if 3", "out if 5", "if 5",
-	       "interface 3", "next ip 203.0.113.1", "vlan 7", "src vlan 7",
-	       "mac 00:1b:21:0a:0b:0c", "src mac 00-1b-21-0a-0b-0c", "tos 184",
-	       "router ip 203.0.113.9", "exporter ip 203.0.113.9", "domain 77",
-	       "# all\nany # of it");
+	       "ipv4", "version 4", "flags S", "flags SF", "flags 0x1b",
+	       "not flags RU", "flags == 0x1b", "flags = FSPA",
+	       "flags & R or flags & S", "packets > 9", "packets 10",
+	       "bytes 1500", "octets >= 1500", "bytes < 2k", "in bytes 1500",
+	       "out bytes 70", "bps 6000", "pps 5", "bpp 150", "duration 2000",
+	       "as 64500", "dst as 64501", "src as in [1, 64500]", "in if 3",
+	       "out if 5", "if 5", "interface 3", "next ip 203.0.113.1",
+	       "vlan 7", "src vlan 7", "mac 00:1b:21:0a:0b:0c",
+	       "src mac 00-1b-21-0a-0b-0c", "tos 184", "router ip 203.0.113.9",
+	       "exporter ip 203.0.113.9", "domain 77", "# all\nany # of it");
 	EXPECT(0, "src ip 192.0.2.2", "dst 192.0.2.1", "port 80",
 	       "src and dst port 443", "udp", "tcp port 53", "inet6", "ip6",
-	       "flags R", "flags SR", "flags == 0x12", "packets < 10",
+	       "flags R", "flags SR", "flags 0x12", "not flags SR",
+	       "not flags S", "flags == 0x12", "packets < 10",
 	       "duration > 2000", "as 1", "bgpnext ip 1.2.3.4", "in if 5",
 	       "icmp-type 0", "icmp", "dst vlan 7", "flows 1", "prev as 1",
 	       "src mask 24", "ip == 2001:db8::1", "net 2001:db8::/32");
@@ -202,6 +202,7 @@ test_other_records(void)
 		{"icmp6 and icmp-type 128", 1, 0},
 		{"icmp-code 1", 1, 0},
 		{"icmp-type 3", 0, 0}, /* UDP has none */
+		{"flags 0", 0, 0},
 		{"icmpTypeCodeIPv4 == 0x301", 0, 1},
 		{"bytes 99", 1, 0},
 		{"bpp 33 and duration 2000 and bps 396 and pps 1", 1, 0},
@@ -356,8 +357,7 @@ test_like(void)
 				list[i].like);
 }
 
-/* ---- the stage ------------------------------------------------------------
- */
+/* ---- the stage --------------------------------------------------------- */
 
 struct sink {
 	struct stage stage;
