@@ -121,6 +121,9 @@ enum dtls_state dtls_state(const struct dtls *dtls);
 const char *dtls_reason(const struct dtls *dtls);
 /* Has it failed because of who the peer is, or is not? */
 bool dtls_rejected(const struct dtls *dtls);
+/* After a reload: why a session that is up may not go on; constant text, or
+ * NULL. See secure_ssl_revoked. */
+const char *dtls_revoked(const struct dtls *dtls);
 /* Who the peer is: see struct secure_verdict; "" before that is known. */
 const char *dtls_peer(const struct dtls *dtls);
 /* "ECDHE-RSA AES-256-GCM, resumed", for the log. */

@@ -172,7 +172,7 @@ int net_in_open(struct event_base *base, const struct net_in_conf *conf,
 void net_in_close(struct net_in *in);
 /*
  * Reads the files of secure again, for sessions to come; those that exist go
- * on, unless the peer was revoked (streams). 1: done. 0: there are none. Or an
+ * on, unless the peer was revoked. 1: done. 0: there are none. Or an
  * error: *error says why (to be freed), and nothing has changed.
  */
 int net_in_reload(struct net_in *in, char **error);

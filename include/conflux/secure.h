@@ -129,9 +129,16 @@ bool secure_verify(const struct secure *secure, const struct secure_der *chain,
 		   struct secure_verdict *verdict);
 
 /*
- * The same for a name alone: is name (a dNSName of a certificate, wildcards as
- * in RFC 9525 section 6.3) the reference identifier wanted? Case does not
- * count; no dot at the end of either is needed.
+ * Is a certificate of the chain in a list of revoked ones, as read last? For
+ * sessions that are up, after a reload.
+ */
+bool secure_revoked(const struct secure *secure, const struct secure_der *chain,
+		    unsigned count);
+
+/*
+ * As secure_verify for a name alone: is name (a dNSName of a certificate,
+ * wildcards as in RFC 9525 section 6.3) the reference identifier wanted? Case
+ * does not count; no dot at the end of either is needed.
  */
 bool secure_name_match(const char *name, size_t length, const char *wanted);
 

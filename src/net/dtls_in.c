@@ -596,10 +596,43 @@ dtls_in_next(const struct net_in *net, uint32_t *at)
 	return NULL;
 }
 
+static void
+session_revoke(struct dtls_peer *p, const char *reason)
+{
+	uint64_t mono = clock_mono_ms();
+	char text[ADDR_TEXT_SIZE];
+	uint32_t held;
+
+	if (log_limit_pass(&p->in->peer_log, mono, &held))
+		log_warning("dtls %s: \"%s\": %s, its session ends (%u lines "
+			    "held back)",
+			    addr_format(text, &p->session.remote), p->name,
+			    reason, held);
+	dtls_end(p->dtls, mono);
+	session_end(p, reason);
+	peer_forget(p);
+}
+
+static void
+dtls_in_reloaded(struct net_in *net)
+{
+	struct dtls_in *in = (struct dtls_in *)net;
+	struct dtls_peer *p, *next;
+	const char *reason;
+
+	for (p = TAILQ_FIRST(&in->by_age); p; p = next) {
+		next = TAILQ_NEXT(p, by_age);
+		reason = dtls_revoked(p->dtls);
+		if (reason)
+			session_revoke(p, reason);
+	}
+}
+
 const struct net_in_type net_dtls_in = {
 	.size = sizeof(struct dtls_in),
 	.open = dtls_in_open,
 	.close = dtls_in_close,
 	.port = dtls_in_port,
 	.next = dtls_in_next,
+	.reloaded = dtls_in_reloaded,
 };

@@ -372,6 +372,20 @@ dtls_out_path_octets(const struct net_out *net)
 	return out->now ? dtls_link_octets(out->now) : 0;
 }
 
+static void
+dtls_out_reloaded(struct net_out *net)
+{
+	struct dtls_out *out = (struct dtls_out *)net;
+	const char *reason =
+		out->now ? dtls_revoked(dtls_link_session(out->now)) : NULL;
+
+	if (!reason)
+		return;
+	drop_old(out);
+	dtls_link_end(out->now);
+	go_down(out, out->now, reason);
+}
+
 const struct net_out_type net_dtls_out = {
 	.size = sizeof(struct dtls_out),
 	.open = dtls_out_open,
@@ -380,4 +394,5 @@ const struct net_out_type net_dtls_out = {
 	.drained = dtls_out_drained,
 	.close = dtls_out_close,
 	.path_octets = dtls_out_path_octets,
+	.reloaded = dtls_out_reloaded,
 };

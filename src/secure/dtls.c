@@ -731,6 +731,14 @@ dtls_rejected(const struct dtls *d)
 }
 
 const char *
+dtls_revoked(const struct dtls *dtls)
+{
+	return dtls->state == DTLS_UP
+		       ? dtls_peer_revoked(dtls->secure, dtls->session)
+		       : NULL;
+}
+
+const char *
 dtls_peer(const struct dtls *d)
 {
 	return d->peer;

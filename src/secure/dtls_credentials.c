@@ -276,25 +276,53 @@ check_psk(const struct secure *secure, gnutls_session_t session,
 	return true;
 }
 
+/* The peer's certificates, its own first; how many, at most that many. */
+static unsigned
+peer_chain(gnutls_session_t session, struct secure_der chain[SECURE_CHAIN_MAX],
+	   unsigned *count)
+{
+	const gnutls_datum_t *list =
+		gnutls_certificate_get_peers(session, count);
+
+	if (!list || *count > SECURE_CHAIN_MAX)
+		return 0;
+	for (unsigned i = 0; i < *count; i++)
+		chain[i] = (struct secure_der){list[i].data, list[i].size};
+	return *count;
+}
+
 bool
 dtls_peer_check(const struct secure *secure, gnutls_session_t session,
 		const struct addr *remote, struct secure_verdict *verdict)
 {
 	struct secure_der chain[SECURE_CHAIN_MAX];
-	const gnutls_datum_t *list;
 	unsigned count = 0;
 
 	*verdict = (struct secure_verdict){.allowed = false};
 	if (dtls_uses_psk(session))
 		return check_psk(secure, session, verdict);
-	list = gnutls_certificate_get_peers(session, &count);
-	if (!list || count == 0 || count > SECURE_CHAIN_MAX) {
+	if (peer_chain(session, chain, &count) == 0) {
 		snprintf(verdict->reason, sizeof(verdict->reason), "it has %s",
 			 count ? "too many certificates"
 			       : "shown no certificate");
 		return false;
 	}
-	for (unsigned i = 0; i < count; i++)
-		chain[i] = (struct secure_der){list[i].data, list[i].size};
 	return secure_verify(secure, chain, count, remote, verdict);
+}
+
+const char *
+dtls_peer_revoked(const struct secure *secure, gnutls_session_t session)
+{
+	struct secure_der chain[SECURE_CHAIN_MAX];
+	struct secure_verdict verdict;
+	unsigned count = 0;
+
+	if (dtls_uses_psk(session))
+		return check_psk(secure, session, &verdict)
+			       ? NULL
+			       : "its pre-shared key is no longer in the file";
+	peer_chain(session, chain, &count);
+	return secure_revoked(secure, chain, count)
+		       ? "its certificate was revoked"
+		       : NULL;
 }

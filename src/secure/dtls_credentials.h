@@ -49,6 +49,10 @@ int dtls_credentials_use(struct dtls_credentials *credentials,
 bool dtls_peer_check(const struct secure *secure, gnutls_session_t session,
 		     const struct addr *remote, struct secure_verdict *verdict);
 
+/* Why a session that is up may not go on after a reload; constant, or NULL. */
+const char *dtls_peer_revoked(const struct secure *secure,
+			      gnutls_session_t session);
+
 /* Does (or did) the handshake use a pre-shared key? */
 bool dtls_uses_psk(gnutls_session_t session);
 

@@ -522,3 +522,19 @@ secure_verify(const struct secure *secure, const struct secure_der *der,
 	sk_X509_pop_free(chain, X509_free);
 	return allowed;
 }
+
+bool
+secure_revoked(const struct secure *secure, const struct secure_der *der,
+	       unsigned count)
+{
+	bool revoked = false;
+	X509 *certificate;
+
+	for (unsigned i = 0; i < count && !revoked; i++) {
+		certificate = read_certificate(&der[i]);
+		revoked =
+			certificate && certificate_revoked(secure, certificate);
+		X509_free(certificate);
+	}
+	return revoked;
+}

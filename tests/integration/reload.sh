@@ -25,6 +25,11 @@ files()
 		<cx:revocationsFile>$pki/crl.pem</cx:revocationsFile>"
 }
 
+# Of the link that is secured: tcp (TLS) or udp (DTLS).
+transport=tcp
+retry="<cx:reconnectMin>50</cx:reconnectMin>
+      <cx:reconnectMax>200</cx:reconnectMax>"
+
 # collector WORKERS: $to, $collector
 collector()
 {
@@ -35,13 +40,13 @@ collector()
   <cx:controlSocket>$T/collector.sock</cx:controlSocket>
   <cx:workers>$1</cx:workers>
   <collectingProcess><name>in</name>
-    <tcpCollector><name>tls</name><localPort>$to</localPort>
+    <${transport}Collector><name>tls</name><localPort>$to</localPort>
       <localIPAddress>127.0.0.1</localIPAddress>
       <transportLayerSecurity>
 	<remoteSubjectFQDN>exporter.test</remoteSubjectFQDN>
 	$(files collector.test)
 	<cx:pskFile>$pki/psk</cx:pskFile>
-      </transportLayerSecurity></tcpCollector>
+      </transportLayerSecurity></${transport}Collector>
     <exportingProcess>out</exportingProcess></collectingProcess>
   <exportingProcess><name>out</name><destination><name>file</name>
     <fileWriter><file>file://$T/out.ipfix</file></fileWriter>
@@ -51,7 +56,7 @@ EOF
 	"$CONFLUX" check "$T/collector.xml" || fail check
 	start collector "$CONFLUXD" -c "$T/collector.xml"
 	collector=$PID
-	wait_port tcp "$to"
+	wait_port $transport "$to"
 }
 
 # exporter NAME TLS: $from, $exporter
@@ -67,11 +72,10 @@ exporter()
       <localIPAddress>127.0.0.1</localIPAddress></tcpCollector>
     <exportingProcess>out</exportingProcess></collectingProcess>
   <exportingProcess><name>out</name><destination><name>centre</name>
-    <tcpExporter><destinationIPAddress>127.0.0.1</destinationIPAddress>
+    <${transport}Exporter><destinationIPAddress>127.0.0.1</destinationIPAddress>
       <destinationPort>$to</destinationPort>
-      <cx:reconnectMin>50</cx:reconnectMin>
-      <cx:reconnectMax>200</cx:reconnectMax>
-      <transportLayerSecurity>$2</transportLayerSecurity></tcpExporter>
+      $retry
+      <transportLayerSecurity>$2</transportLayerSecurity></${transport}Exporter>
     </destination></exportingProcess>
 </ipfix>
 EOF
@@ -116,7 +120,12 @@ has_received()
 is_up()
 {
 	[ "$(state exporter "d['exportingProcess'][0]['destination'][0][
-		'tcpExporter']['transportSession']['status']")" = active ]
+		'${transport}Exporter']['transportSession']['status']")" = active ]
+}
+
+is_down()
+{
+	! is_up
 }
 
 # send COUNT
@@ -224,6 +233,40 @@ for workers in 1 3; do
 	"$CONFLUX" read -f json "$T/out.ipfix" >"$T/records"
 	equal records 1500 "$(lines "$T/records")"
 done
+
+step "the same over DTLS"
+transport=udp retry=
+collector 2
+exporter exporter "$secured"
+wait_for 10 is_up
+send 500
+wait_for 10 has_received 500
+pki --renew "$pki" collector.test exporter.test
+reload exporter $exporter
+reload collector $collector
+send 700
+wait_for 10 has_received 1200
+pki -r exporter.test "$pki"
+pki "$pki" exporter.test
+reload collector $collector
+matches "session" "exporter.test.*its certificate was revoked" \
+	"$T/collector.err"
+wait_for 10 is_down
+reload exporter $exporter
+wait_for 20 is_up
+send 300
+wait_for 10 has_received 1500
+# Now the other end.
+pki -r collector.test "$pki"
+pki "$pki" collector.test
+reload exporter $exporter
+matches "session" "its certificate was revoked" "$T/exporter.err"
+is_up && fail "a revoked collector is used"
+reload collector $collector
+wait_for 20 is_up
+stop $exporter
+stop $collector
+transport=tcp
 
 step "what should be seen to is told at the start and at a reload"
 collector 1
