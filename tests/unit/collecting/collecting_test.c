@@ -272,6 +272,58 @@ test_tcp_no_template(void)
 	fixture_free(f);
 }
 
+static void
+on_stream(struct fixture *f, struct net_session *net, uint16_t stream,
+	  uint32_t sequence, unsigned count)
+{
+	net->stream = stream;
+	msg_begin(&f->m, sequence, 1);
+	msg_flows(&f->m, 256, 1, count);
+	msg_end(&f->m);
+	CU_ASSERT_EQUAL(fixture_send(f, net), 0);
+}
+
+/* RFC 7011 section 3.1: each stream of SCTP counts by itself. */
+static void
+test_sctp_streams(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct net_session net;
+
+	fixture_open(f, &net, TRANSPORT_SCTP);
+	/* Data comes before its Template, which is on another stream. */
+	on_stream(f, &net, 3, 0, 10);
+	CU_ASSERT_EQUAL(f->sink->count, 0);
+	net.stream = 0;
+	msg_begin(&f->m, 0, 1);
+	msg_flow_template(&f->m, 256);
+	msg_end(&f->m);
+	CU_ASSERT_EQUAL(fixture_send(f, &net), 0);
+	CU_ASSERT_EQUAL(f->sink->count, 10);
+	on_stream(f, &net, 5, 0, 7);
+	on_stream(f, &net, 3, 10, 10);
+	on_stream(f, &net, 5, 7, 7);
+	on_stream(f, &net, 0, 0, 1);
+	CU_ASSERT_EQUAL(f->sink->count, 35);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 0);
+	CU_ASSERT_EQUAL(lost(f, LOSS_NO_TEMPLATE), 0);
+	/* One is missing, and comes much later, out of order. */
+	on_stream(f, &net, 5, 18, 4);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 4);
+	f->now_ms += 60000;
+	stage_tick(f->stage, f->now_ms);
+	on_stream(f, &net, 3, 20, 1);
+	on_stream(f, &net, 5, 14, 4);
+	CU_ASSERT_EQUAL(lost(f, LOSS_SEQUENCE_GAP), 0);
+	CU_ASSERT_EQUAL(f->sink->count, 44);
+	/* More streams than are remembered: they are read all the same. */
+	for (unsigned i = 0; i < 2000; i++)
+		on_stream(f, &net, (uint16_t)(100 + i), 1000000, 1);
+	CU_ASSERT_EQUAL(f->sink->count, 2044);
+	fixture_close(f, &net);
+	fixture_free(f);
+}
+
 /* Withdrawal counts over TCP and is ignored over UDP. */
 static void
 test_withdrawal(void)
@@ -696,6 +748,7 @@ static const struct unit_test tests[] = {
 	{"held data corrects the loss", test_held_corrects},
 	{"held data is bounded", test_held_bound},
 	{"no template over TCP", test_tcp_no_template},
+	{"streams of SCTP", test_sctp_streams},
 	{"withdrawal", test_withdrawal},
 	{"lifetime over UDP only", test_lifetime},
 	{"redefinition between data", test_redefinition},

@@ -259,7 +259,7 @@ fixture_new(const struct collecting_conf *with)
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct collecting_conf conf = {0};
 	static const enum transport transport[] = {
-		TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_FILE};
+		TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_SCTP, TRANSPORT_FILE};
 
 	log_set_level(LOG_LEVEL_ERROR);
 	f->registry = ie_registry_new(1000);

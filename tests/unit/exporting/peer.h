@@ -31,6 +31,7 @@
 
 struct seen_domain {
 	uint32_t domain;
+	uint16_t stream; /* SCTP: each counts by itself */
 	uint32_t next; /* sequence number */
 	uint64_t records, octets, messages;
 	uint32_t export_time;
@@ -43,6 +44,8 @@ struct collector {
 	struct net_in *in;
 	struct net_session *session;
 	bool udp;
+	uint16_t sctp_udp;  /* SCTP, with this port of encapsulation */
+	unsigned unordered; /* messages */
 	uint64_t messages, octets;
 	uint64_t records, record_octets; /* Data Records, without options */
 	uint64_t sum;                    /* of octetDeltaCount */
@@ -98,12 +101,15 @@ collector_fini(struct collector *c)
 static inline struct seen_domain *
 collector_domain(struct collector *c, uint32_t domain)
 {
+	uint16_t stream = c->session ? c->session->stream : 0;
+
 	for (unsigned i = 0; i < c->seen_count; i++)
-		if (c->seen[i].domain == domain)
+		if (c->seen[i].domain == domain && c->seen[i].stream == stream)
 			return &c->seen[i];
 	if (c->seen_count == DOMAINS)
 		abort();
-	c->seen[c->seen_count] = (struct seen_domain){.domain = domain};
+	c->seen[c->seen_count] =
+		(struct seen_domain){.domain = domain, .stream = stream};
 	return &c->seen[c->seen_count++];
 }
 
@@ -239,6 +245,7 @@ static inline int
 collector_received(void *arg, struct net_session *session, const uint8_t *p,
 		   size_t length)
 {
+	((struct collector *)arg)->unordered += session->unordered;
 	collector_message(arg, p, length);
 	return 0;
 }
@@ -263,7 +270,12 @@ collector_listen(struct collector *c, struct event_base *base, uint16_t port)
 	};
 	struct addr local;
 	struct net_in_conf conf = {
-		.transport = c->udp ? TRANSPORT_UDP : TRANSPORT_TCP,
+		.transport = c->udp	   ? TRANSPORT_UDP
+			     : c->sctp_udp ? TRANSPORT_SCTP
+					   : TRANSPORT_TCP,
+		.sctp = {.stack = NET_SCTP_USERLAND,
+			 .local_udp = c->sctp_udp,
+			 .streams = 64},
 		.local = &local,
 		.local_count = 1,
 		.max_sessions = 16,
