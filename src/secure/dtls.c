@@ -5,6 +5,9 @@
  * heartbeats (dtls_record.c, heartbeat.c), the question who the peer is, and
  * the reasons of a failure in words.
  *
+ * GnuTLS is given whole records, one by one: the rest of one that is cut off it
+ * would look for in the next datagram, which then is lost, too.
+ *
  * With a wrong pre-shared key neither end gets an error: what the other has
  * sealed can't be opened, and such records are dropped without a word (RFC 6347
  * section 4.1.2.7), until the handshake times out. So it is told from what
@@ -47,10 +50,13 @@ struct dtls {
 	enum dtls_state state;
 	uint64_t now_ms; /* of the call that we are in */
 	uint64_t alive_ms;
-	/* The datagram that GnuTLS may take. */
+	/* What is left of the datagram that came, and what of it GnuTLS may
+	 * take now. */
+	const uint8_t *datagram;
+	size_t datagram_length;
 	const uint8_t *in;
 	size_t in_length;
-	uint8_t *rest; /* one whose heartbeats were taken out */
+	bool drain; /* GnuTLS may have something itself */
 	/* Of the handshake. */
 	bool checked;	      /* the peer was verified within it */
 	bool rejected;	      /* it was turned away, or its key was not ours */
@@ -444,7 +450,6 @@ dtls_free(struct dtls *d)
 	if (d->session)
 		gnutls_deinit(d->session);
 	dtls_credentials_release(d->credentials);
-	free(d->rest);
 	free(d);
 }
 
@@ -499,50 +504,6 @@ take_heartbeat(struct dtls *d, const struct record *record)
 				d->now_ms);
 	if (length)
 		send_sealed(d, answer, length);
-}
-
-/*
- * Takes the heartbeats out of a datagram; d->in becomes what is left of it. A
- * datagram has one record as a rule, and then nothing is copied.
- */
-static void
-take_heartbeats(struct dtls *d, const uint8_t *datagram, size_t length)
-{
-	const uint8_t *end = datagram + length;
-	struct record record;
-	size_t one, kept = 0;
-
-	d->in = datagram;
-	d->in_length = length;
-	for (const uint8_t *p = datagram; p < end; p += one) {
-		one = record_read(&record, p, (size_t)(end - p));
-		if (!one)
-			break;
-		if (record.type != HEARTBEAT_RECORD) {
-			if (d->in == d->rest && d->rest)
-				memcpy(d->rest + kept, p, one);
-			kept += one;
-			continue;
-		}
-		take_heartbeat(d, &record);
-		if (one == length) {
-			d->in = NULL;
-			return;
-		}
-		if (!d->rest)
-			d->rest = malloc(UINT16_MAX);
-		if (!d->rest || length > UINT16_MAX) {
-			d->in = NULL;
-			return;
-		}
-		if (d->in != d->rest)
-			memcpy(d->rest, datagram, kept);
-		d->in = d->rest;
-	}
-	if (d->in == d->rest)
-		d->in_length = kept;
-	if (!d->in_length)
-		d->in = NULL;
 }
 
 bool
@@ -606,16 +567,44 @@ dtls_input(struct dtls *d, const uint8_t *datagram, size_t length,
 	   uint64_t now_ms)
 {
 	d->now_ms = now_ms;
-	if (d->state == DTLS_UP)
-		take_heartbeats(d, datagram, length);
+	d->datagram = datagram;
+	d->datagram_length = d->state == DTLS_UP ? length : 0;
 	if (d->state != DTLS_SHAKING)
 		return;
 	d->in = datagram;
 	d->in_length = length;
 	shake(d);
 	/* In the last flight data may follow in the same datagram. */
+	d->drain = d->state == DTLS_UP;
 	if (d->state == DTLS_SHAKING && is_sealed(datagram, length))
 		count_sealed(d);
+}
+
+/*
+ * Gives GnuTLS the next record that is whole and for it to read. False: there
+ * is none.
+ */
+static bool
+next_record(struct dtls *d)
+{
+	struct record record;
+	size_t one;
+
+	while (d->datagram_length) {
+		one = record_read(&record, d->datagram, d->datagram_length);
+		d->in = d->datagram;
+		d->in_length = one;
+		d->datagram += one;
+		d->datagram_length -= one ? one : d->datagram_length;
+		if (!one)
+			d->discarded++;
+		else if (record.type == HEARTBEAT_RECORD)
+			take_heartbeat(d, &record);
+		else
+			return true;
+	}
+	d->in = NULL;
+	return false;
 }
 
 ssize_t
@@ -623,31 +612,23 @@ dtls_read(struct dtls *d, uint8_t *data, size_t size)
 {
 	ssize_t n;
 
-	if (d->state != DTLS_UP)
-		return -EAGAIN;
-	for (;;) {
+	while (d->state == DTLS_UP && (d->drain || next_record(d))) {
 		n = gnutls_record_recv(d->session, data, size);
 		if (n > 0) {
 			d->genuine++;
 			d->alive_ms = d->now_ms;
 			return n;
 		}
-		if (n == 0) {
+		d->drain = false;
+		if (n == 0)
 			finish(d, DTLS_ENDED, "the peer closed the session");
-			return -EAGAIN;
-		}
-		if (n == GNUTLS_E_REHANDSHAKE) {
+		else if (n == GNUTLS_E_REHANDSHAKE)
 			gnutls_alert_send(d->session, GNUTLS_AL_WARNING,
 					  GNUTLS_A_NO_RENEGOTIATION);
-			continue;
-		}
-		if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED)
-			return -EAGAIN;
-		if (gnutls_error_is_fatal((int)n)) {
+		else if (gnutls_error_is_fatal((int)n))
 			fail(d, (int)n);
-			return -EAGAIN;
-		}
 	}
+	return -EAGAIN;
 }
 
 int

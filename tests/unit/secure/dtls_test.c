@@ -294,6 +294,38 @@ test_replayed_and_changed(void)
 	pair_end(&pair);
 }
 
+/* A forged copy that is there first does not keep the genuine record out. */
+static void
+test_forged_first(void)
+{
+	uint8_t copy[PATH_OCTETS];
+	size_t length;
+
+	memset(&pair, 0, sizeof(pair));
+	pair_certificates(&pair, "collector.example.net");
+	pair_begin(&pair);
+	check_up(&pair);
+	for (unsigned i = 0; i < 100; i++) {
+		dtls_write(pair.client.dtls, (const uint8_t *)"data", 4,
+			   clock_mono_ms());
+		length = pair.client.out.last_length;
+		memcpy(copy, pair.client.out.last, length);
+		pair.client.out.count = 0;
+		pair.server.messages = 0;
+		copy[length - 1 - i % 20] ^= 1;
+		end_take(&pair.server, copy, length);
+		end_take(&pair.server, copy, length - 1 - i % 20);
+		CU_ASSERT_EQUAL(pair.server.messages, 0);
+		copy[length - 1 - i % 20] ^= 1;
+		end_take(&pair.server, copy, length);
+		CU_ASSERT_EQUAL(pair.server.messages, 1);
+		end_take(&pair.server, copy, length);
+		CU_ASSERT_EQUAL(pair.server.messages, 1);
+	}
+	check_up(&pair);
+	pair_end(&pair);
+}
+
 /* Heartbeats and data in one datagram are told apart. */
 static void
 test_several_records(void)
@@ -405,6 +437,7 @@ main(void)
 		{"lost heartbeats", test_heartbeat_lost},
 		{"size of heartbeats", test_heartbeat_size},
 		{"replayed and changed heartbeats", test_replayed_and_changed},
+		{"forged copies first", test_forged_first},
 		{"several records", test_several_records},
 		{"without heartbeat", test_without_heartbeat},
 		{"cookies", test_cookies},
