@@ -109,6 +109,8 @@ report_session(const struct sink *s, const struct net_out_stats *stats,
 		report_text(r, "cx:peer", stats->peer);
 		report_text(r, "cx:cipherSuite", stats->suite);
 	}
+	if (stats->doubtful)
+		report_uint(r, "cx:doubtfulMessages", stats->doubtful);
 	if (s->conf->kind == EXPORTING_SCTP && s->up) {
 		report_uint(r, "sctpAssocId", stats->association);
 		report_uint(r, "cx:streams", stats->streams);

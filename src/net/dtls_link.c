@@ -243,7 +243,7 @@ take_hint(struct dtls_link *l)
 /* ---- questions ------------------------------------------------------------
  */
 
-/* Twice what the last answer took is late for it, but not much. */
+/* Three times what the last answer took is late for the next one. */
 static uint32_t
 path_wait(const struct dtls_link *l)
 {
@@ -251,12 +251,18 @@ path_wait(const struct dtls_link *l)
 	uint32_t wait;
 
 	dtls_stats(l->dtls, &stats);
-	if (!stats.answers)
-		return PATH_WAIT_MAX_MS / 2;
 	wait = stats.answer_ms * 3;
-	if (wait < PATH_WAIT_MIN_MS)
-		return PATH_WAIT_MIN_MS;
-	return least(wait, PATH_WAIT_MAX_MS);
+	return wait < PATH_WAIT_MIN_MS ? PATH_WAIT_MIN_MS
+				       : least(wait, PATH_WAIT_MAX_MS);
+}
+
+static bool
+knows_wait(const struct dtls_link *l)
+{
+	struct dtls_stats stats;
+
+	dtls_stats(l->dtls, &stats);
+	return stats.answers > 0;
 }
 
 static void
@@ -277,6 +283,10 @@ ask_next(struct dtls_link *l, uint64_t now)
 	const struct net_dtls_conf *conf = &l->out->conf.dtls;
 	uint32_t size;
 
+	if (l->searching && !knows_wait(l)) {
+		ask(l, ASKS_LIFE, 0, conf->heartbeat_tries, 0, now);
+		return;
+	}
 	if (l->searching) {
 		size = path_mtu_ask(&l->path);
 		if (size) {
@@ -302,9 +312,11 @@ answered(struct dtls_link *l, uint64_t now)
 	l->next_ms = now + l->out->conf.dtls.heartbeat_ms;
 	if (l->question == ASKS_PATH) {
 		path_mtu_answer(&l->path, true);
-	} else if (l->question == ASKS_LIFE && searches(l)) {
-		/* The large one had no answer, the small one has. */
+	} else if (l->question == ASKS_LIFE && searches(l) && !l->searching) {
+		/* The large one had no answer, the small one has: until it
+		 * is known what comes through, small ones do. */
 		search_begin(l, l->octets);
+		set_octets(l, path_least(l));
 	}
 	l->question = ASKS_NOTHING;
 }

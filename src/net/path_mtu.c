@@ -5,8 +5,8 @@
  * of the estimate is answered, or the estimate is lowered and the next is sent.
  *
  * The largest size comes first, as it is right on most paths: one question. If
- * it is not, sizes that links and tunnels have are likely, from above; what is
- * left between the last two answers is halved.
+ * it is not, sizes that links and tunnels have are likely; of them, and then of
+ * what is left between the last two answers, the middle is asked.
  */
 #include "path_mtu.h"
 
@@ -24,6 +24,21 @@ path_mtu_begin(struct path_mtu *p, uint32_t least, uint32_t most)
 	*p = (struct path_mtu){.good = least, .bad = most + 1, .ceiling = most};
 }
 
+/* The middle one of those that are left, or the middle of the range. */
+static uint32_t
+likely_size(const struct path_mtu *p)
+{
+	size_t first = 0, last = sizeof(likely) / sizeof(likely[0]);
+
+	while (first < last && likely[first] >= p->bad)
+		first++;
+	while (first < last && likely[last - 1] <= p->good)
+		last--;
+	if (first == last)
+		return p->good + (p->bad - p->good) / 2;
+	return likely[first + (last - first) / 2];
+}
+
 static uint32_t
 next_size(const struct path_mtu *p)
 {
@@ -31,10 +46,7 @@ next_size(const struct path_mtu *p)
 		return p->ceiling;
 	if (p->bad - p->good <= PATH_MTU_STEP)
 		return 0;
-	for (size_t i = 0; i < sizeof(likely) / sizeof(likely[0]); i++)
-		if (likely[i] < p->bad && likely[i] > p->good)
-			return likely[i];
-	return p->good + (p->bad - p->good) / 2;
+	return likely_size(p);
 }
 
 uint32_t
