@@ -16,7 +16,16 @@
 #include "dtls_context.h"
 #include "dtls_record.h"
 
-enum { CLIENT_HELLO = 1, KEY_MS = 60000 };
+enum {
+	CLIENT_HELLO = 1,
+	/*
+	 * Octets of the shortest: 12 of a handshake message, 2 of the version,
+	 * 32 random ones, no session and no cookie, one suite, no compression.
+	 * What is shorter is none; the answer would be longer than it.
+	 */
+	HELLO_MIN = 12 + 2 + 32 + 1 + 1 + 4 + 2,
+	KEY_MS = 60000,
+};
 
 bool
 dtls_is_hello(const uint8_t *datagram, size_t length)
@@ -25,7 +34,7 @@ dtls_is_hello(const uint8_t *datagram, size_t length)
 
 	return record_read(&record, datagram, length) &&
 	       record.type == RECORD_HANDSHAKE && record.epoch == 0 &&
-	       record.length && record.data[0] == CLIENT_HELLO;
+	       record.length >= HELLO_MIN && record.data[0] == CLIENT_HELLO;
 }
 
 static int
