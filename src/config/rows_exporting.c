@@ -138,8 +138,9 @@ static const struct conf_row udp_rows[] = {
 			 "octets smaller over IPv4, 48 over IPv6, and with "
 			 "DTLS by what sealing adds. 0 takes the path MTU the "
 			 "system knows, and with DTLS what the path is found "
-			 "to take by heartbeats, or 600 octets where the "
-			 "collector has none. Messages are never "
+			 "to take, by heartbeats, or else by ClientHellos, or "
+			 "600 octets if the collector answers neither. "
+			 "Messages are never "
 			 "smaller than 512 octets. The default stays below "
 			 "an Ethernet MTU less common tunnel headers, since a "
 			 "lost fragment loses the whole message."),

@@ -12,8 +12,9 @@
  *        has the size of the largest message, so a path that takes less than
  *        before is found within a period, too.
  *
- * Nothing that is not authenticated ends a session or makes messages larger.
- * ICMP may make them smaller, and is a reason to ask the peer at once.
+ * Nothing that is not authenticated ends a session, or makes messages larger in
+ * one that has heartbeats. ICMP may make them smaller, and is a reason to ask
+ * the peer at once.
  */
 #include "dtls_link.h"
 
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 #include "conflux/clock.h"
+#include "hello_probe.h"
 #include "path_mtu.h"
 #include "sendq.h"
 #include "socket.h"
@@ -46,6 +48,7 @@ struct dtls_link {
 	int fd;
 	struct dtls *dtls;
 	struct event *readable, *writable, *timer;
+	struct hello_probe *hello; /* before it is up, or NULL */
 	bool shaken;	  /* the handshake is over */
 	bool up;	  /* and the path is known */
 	uint32_t sealing; /* octets of the message that is being sealed */
@@ -380,6 +383,20 @@ schedule(struct dtls_link *l, uint64_t now)
 	evtimer_add(l->timer, &tv);
 }
 
+/* Without heartbeats: see hello_probe.c. If nothing can be had, what all take.
+ */
+static void
+told_hello(void *arg, uint32_t octets)
+{
+	struct dtls_link *l = arg;
+
+	hello_probe_free(l->hello);
+	l->hello = NULL;
+	if (octets)
+		set_octets(l, octets);
+	come_up(l);
+}
+
 static void
 shaken(struct dtls_link *l, uint64_t now)
 {
@@ -395,8 +412,11 @@ shaken(struct dtls_link *l, uint64_t now)
 		search_begin(l, path_most(l));
 		return;
 	}
-	/* Nothing can be asked: as it was configured, or what all take. */
 	l->octets = conf->path_probing ? path_least(l) : path_most(l);
+	if (conf->path_probing &&
+	    hello_probe_new(l->out, path_least(l), path_most(l), told_hello, l,
+			    &l->hello) == 0)
+		return;
 	come_up(l);
 }
 
@@ -482,19 +502,6 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 /* ---- open and close -------------------------------------------------------
  */
 
-/* Never fragmented here, and of any size, whatever ICMP has said before. */
-static void
-forbid_fragments(int fd, uint8_t version)
-{
-	static const int v4 = IP_PMTUDISC_PROBE, v6 = IPV6_PMTUDISC_PROBE;
-
-	if (version == 4)
-		setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &v4, sizeof(v4));
-	else
-		setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &v6,
-			   sizeof(v6));
-}
-
 static int
 open_socket(struct dtls_link *l)
 {
@@ -512,7 +519,7 @@ open_socket(struct dtls_link *l)
 	if (rc < 0)
 		return rc;
 	if (conf->dtls.path_probing)
-		forbid_fragments(l->fd, conf->remote.version);
+		socket_whole(l->fd, conf->remote.version);
 	if (conf->send_buffer)
 		socket_buffer(l->fd, SO_SNDBUF, conf->send_buffer);
 	sendq_init(&l->queue, l->out, l->fd);
@@ -585,6 +592,7 @@ dtls_link_free(struct dtls_link *l)
 		event_free(l->writable);
 	if (l->timer)
 		event_free(l->timer);
+	hello_probe_free(l->hello);
 	dtls_free(l->dtls);
 	if (l->fd >= 0)
 		close(l->fd);

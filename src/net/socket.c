@@ -79,6 +79,18 @@ socket_keepalive(int fd)
 }
 
 void
+socket_whole(int fd, uint8_t version)
+{
+	static const int v4 = IP_PMTUDISC_PROBE, v6 = IPV6_PMTUDISC_PROBE;
+
+	if (version == 4)
+		setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &v4, sizeof(v4));
+	else
+		setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &v6,
+			   sizeof(v6));
+}
+
+void
 socket_names(int fd, struct addr *local, struct addr *remote)
 {
 	struct sockaddr_storage ss;

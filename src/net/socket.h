@@ -42,6 +42,10 @@ int socket_from(int fd, const struct addr *local, const char *interface);
 /* Finds TCP peers that died silently, in about two minutes. */
 void socket_keepalive(int fd);
 
+/* Datagrams are never fragmented here, and of any size, whatever ICMP has said.
+ */
+void socket_whole(int fd, uint8_t version);
+
 void socket_names(int fd, struct addr *local, struct addr *remote);
 
 /*

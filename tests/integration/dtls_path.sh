@@ -141,6 +141,19 @@ sends 3000
 wait_for 10 accounted 19000
 equal "lost since" "$before" "$(lost)"
 stop $e
+
+step "a path that takes 1300 octets, heartbeats off"
+takes 1300
+sed -i 's|<cx:heartbeatPeriod>1|<cx:heartbeat>false</cx:heartbeat>&|' \
+	"$T/exports.xml"
+start exports ip netns exec "$ns.a" "$CONFLUXD" -l info -c "$T/exports.xml"
+e=$PID
+wait_for 20 grep -q "session with" "$T/exports.err"
+found 1284 1300 1 || fail "another size was found"
+sends 3000
+wait_for 10 accounted 22000
+equal "lost since" "$before" "$(lost)"
+stop $e
 sleep 0.3
 stop $c
 ledger_holds "$T/collects.err"

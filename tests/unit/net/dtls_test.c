@@ -187,6 +187,23 @@ test_gone_peer(void)
 	end(&f);
 }
 
+/* Without heartbeats the path is found out by ClientHellos. */
+static void
+test_hello_probes(void)
+{
+	struct net_out_stats stats;
+	struct fixture f;
+
+	begin(&f);
+	f.stop = 10;
+	open_out(&f, &(struct net_dtls_conf){.path_probing = true});
+	RUN_UNTIL(f.base, f.receiver.messages == 10);
+	net_out_stats(f.out, &stats);
+	CU_ASSERT(stats.path_octets > 1300 && stats.path_octets < 1372);
+	CU_ASSERT_EQUAL(f.receiver.opened, 1);
+	end(&f);
+}
+
 /* Messages go on while session after session is replaced. */
 static void
 test_replaced(void)
@@ -217,6 +234,7 @@ main(void)
 	static const struct unit_test tests[] = {
 		{"messages", test_messages},
 		{"peer that goes and comes", test_gone_peer},
+		{"probes by ClientHellos", test_hello_probes},
 		{"replaced sessions", test_replaced},
 	};
 
