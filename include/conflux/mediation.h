@@ -15,7 +15,7 @@
  * Intermediate Selection Process (RFC 6183 section 5.3.2): passes on the Data
  * Records that the expression takes; the others are counted as filtered.
  * Options Data Records all pass. -EINVAL: *error tells why; -ENOMEM. The name
- * is kept by the caller.
+ * and the expression are kept by the caller.
  */
 int filter_stage_new(const char *name, const char *expression,
 		     struct ie_registry *registry, struct stage **out,

@@ -339,6 +339,8 @@ conf_check(struct conf *conf, const struct conf_options *options,
 		ret = conf_check_meters(conf, errors);
 	}
 	if (ret == 0)
+		ret = conf_check_ways(conf, errors);
+	if (ret == 0)
 		ret = conf_check_graph(conf, errors);
 	table_fini(&c.entries);
 	return ret;

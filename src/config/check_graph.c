@@ -262,8 +262,8 @@ check_process(struct graph *g, const struct conf_node *process)
 	if (!mark_targets(g, process))
 		warn(g, process,
 		     "what it collects goes nowhere, expected "
-		     "exportingProcess, cx:cache, cx:observationPoint or "
-		     "cx:meterAgent");
+		     "exportingProcess, cx:cache, cx:intermediateProcess, "
+		     "cx:observationPoint or cx:meterAgent");
 }
 
 static void
@@ -312,6 +312,10 @@ check_used(struct graph *g)
 		{"selectionProcess", "nothing feeds it, expected an "
 				     "observationPoint with its name in "
 				     "selectionProcess"},
+		{"intermediateProcess",
+		 "nothing feeds it, expected a collectingProcess, "
+		 "selectionProcess or cache with its name in "
+		 "cx:intermediateProcess"},
 		{"cache", "nothing feeds it, expected a collectingProcess with "
 			  "its name in cx:cache, or a selectionProcess with "
 			  "it in cache"},
@@ -396,23 +400,39 @@ follow(struct graph *g, const struct conf_node *exporter, unsigned depth)
 	}
 }
 
+/* All Exporting Processes that the entry leads to, each way once. */
+static void
+follow_all(struct graph *g, struct table *walked, const struct conf_node *from,
+	   unsigned depth)
+{
+	const struct conf_node *ref;
+
+	if (marked(walked, from))
+		return;
+	mark(g, walked, from);
+	conf_each (ref, from, "exportingProcess")
+		if (ref->target)
+			follow(g, ref->target, depth);
+	conf_each (ref, from, "cache")
+		if (ref->target)
+			follow_all(g, walked, ref->target, depth);
+	conf_each (ref, from, "intermediateProcess")
+		if (ref->target)
+			follow_all(g, walked, ref->target, depth);
+}
+
 /* Depth first; each process is entered once; very long ways are cut. */
 static void
 visit(struct graph *g, const struct conf_node *process, unsigned depth)
 {
-	const struct conf_node *ref, *next;
+	struct table walked = {0};
 
 	if (depth == GRAPH_DEPTH || marked(&g->visited, process))
 		return;
 	mark(g, &g->visited, process);
 	g->path[depth++] = process;
-	conf_each (ref, process, "exportingProcess")
-		if (ref->target)
-			follow(g, ref->target, depth);
-	conf_each (ref, process, "cache")
-		conf_each (next, ref->target, "exportingProcess")
-			if (next->target)
-				follow(g, next->target, depth);
+	follow_all(g, &walked, process, depth);
+	table_fini(&walked);
 }
 
 int
@@ -438,8 +458,14 @@ conf_check_graph(const struct conf *conf, struct conf_errors *errors)
 	conf_each (n, conf->root, "selectionProcess")
 		if (!mark_targets(&g, n))
 			warn(&g, n,
-			     "what it takes goes nowhere, expected cache or "
-			     "cx:meterAgent");
+			     "what it takes goes nowhere, expected cache, "
+			     "cx:intermediateProcess or cx:meterAgent");
+	conf_each (n, conf->root, "intermediateProcess")
+		if (!mark_targets(&g, n))
+			warn(&g, n,
+			     "what it passes on goes nowhere, expected "
+			     "cx:exportingProcess, cx:cache or "
+			     "cx:intermediateProcess");
 	conf_each (n, conf->root, "cache")
 		if (!mark_targets(&g, n))
 			warn(&g, n,

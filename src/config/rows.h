@@ -99,6 +99,11 @@ struct conf_row {
 		 CONF_VALUES("MD5", "SHA", "SHA-224", "SHA-256", "SHA-384", \
 			     "SHA-512"),                                    \
 		 .help = (text))
+/* References to Intermediate Processes. */
+#define CONF_MEDIATED(text)                                      \
+	CONF_ROW(LEAF_LIST, "intermediateProcess", .cx = true,   \
+		 .type = CONF_REF, .ref = "intermediateProcess", \
+		 .help = (text))
 #define CONF_LAST                                                              \
 	{                                                                      \
 		.kind = CONF_END                                               \
@@ -112,6 +117,7 @@ extern const struct conf_row conf_rows_cache[];
 extern const struct conf_row conf_rows_exporting[];
 extern const struct conf_row conf_rows_meter[]; /* cx:meterReader */
 extern const struct conf_row conf_rows_agent[]; /* cx:meterAgent */
+extern const struct conf_row conf_rows_mediation[];
 extern const struct conf_row conf_rows_tls_exporter[];
 extern const struct conf_row conf_rows_tls_collector[];
 extern const struct conf_row conf_rows_sctp[];

@@ -210,6 +210,8 @@ const struct conf_row conf_rows_cache[] = {
 			 "exports. The default 0 means that no one domain "
 			 "fits, as is true of merged Flows (RFC 7011 section "
 			 "3.1)."),
+	CONF_MEDIATED("Intermediate Process that gets the Flows when they are "
+		      "exported."),
 	CONF_ROW(LEAF_LIST, "exportingProcess", .type = CONF_REF,
 		 .ref = "exportingProcess",
 		 .help = "Exporting Process that gets the records; with "

@@ -141,6 +141,8 @@ const struct conf_row conf_rows_collecting[] = {
 		 .help = "Observation Point that gets the packets in the "
 			 "records (PSAMP packet sections, sFlow), as if it had "
 			 "captured them itself: remote observation."),
+	CONF_MEDIATED("Intermediate Process that gets the records, to filter "
+		      "them on their way to a cache or an exportingProcess."),
 	CONF_ROW(LEAF_LIST, "cache", .cx = true, .type = CONF_REF,
 		 .ref = "cache",
 		 .help = "Cache that gets the records to merge, in place of "
@@ -212,6 +214,13 @@ static const struct conf_row ipfix_rows[] = {
 		 .help = "Interfaces whose packets are observed."),
 	CONF_ROW(LIST, "selectionProcess", .rows = conf_rows_selection,
 		 .help = "Sampling and filtering of packets."),
+	CONF_ROW(LIST, "intermediateProcess", .cx = true,
+		 .rows = conf_rows_mediation,
+		 .help = "Intermediate Processes (RFC 6183 section 5) stand "
+			 "behind a collectingProcess, selectionProcess or "
+			 "cache, one behind the other as one likes. What is "
+			 "referred to several times gets the records of "
+			 "all."),
 	CONF_ROW(LIST, "cache", .rows = conf_rows_cache,
 		 .help = "Merges records to Flows."),
 	CONF_ROW(LIST, "exportingProcess", .rows = conf_rows_exporting,

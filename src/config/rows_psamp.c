@@ -296,6 +296,9 @@ const struct conf_row conf_rows_selection[] = {
 			 "have packets of both behaviours."),
 	CONF_ROW(LEAF, "cache", .type = CONF_REF, .ref = "cache",
 		 .help = "Cache that gets the packets taken."),
+	CONF_MEDIATED("Intermediate Process that gets the packets taken, each "
+		      "a record of its own; in place of or beside the "
+		      "cache."),
 	CONF_ROW(LEAF, "meterAgent", .cx = true, .type = CONF_REF,
 		 .ref = "meterAgent",
 		 .help = "Meter that counts the packets taken by its rules, to "

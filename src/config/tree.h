@@ -78,6 +78,7 @@ void conf_check_elements(const struct conf *conf,
 			 const struct conf_elements *elements,
 			 struct conf_errors *errors);
 void conf_check_tls(const struct conf *conf, struct conf_errors *errors);
+int conf_check_ways(const struct conf *conf, struct conf_errors *errors);
 int conf_check_graph(const struct conf *conf, struct conf_errors *errors);
 
 #endif

@@ -15,6 +15,7 @@ enum { BUFFER = 128 * 1024 };
 
 struct filter_stage {
 	struct stage stage;
+	const char *expression;
 	struct filter *filter;
 	uint8_t *buffer;
 	uint32_t offset[BATCH_MAX + 1];
@@ -67,6 +68,14 @@ filter_stage_scope_end(struct stage *stage, const struct scope *scope)
 }
 
 static void
+filter_stage_report(struct stage *stage, struct report *report)
+{
+	const struct filter_stage *f = (const struct filter_stage *)stage;
+
+	report_text(report, "filter", f->expression);
+}
+
+static void
 filter_stage_free(struct stage *stage)
 {
 	struct filter_stage *f = (struct filter_stage *)stage;
@@ -79,6 +88,7 @@ filter_stage_free(struct stage *stage)
 static const struct stage_ops filter_stage_ops = {
 	.run = filter_stage_run,
 	.scope_end = filter_stage_scope_end,
+	.report = filter_stage_report,
 	.free = filter_stage_free,
 };
 
@@ -95,6 +105,7 @@ filter_stage_new(const char *name, const char *expression,
 		return -ENOMEM;
 	f->stage.ops = &filter_stage_ops;
 	f->stage.name = name;
+	f->expression = expression;
 	f->buffer = malloc(BUFFER);
 	rc = f->buffer ? filter_new(expression, registry, &f->filter, error)
 		       : -ENOMEM;

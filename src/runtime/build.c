@@ -33,7 +33,7 @@ build_error(char **error, int rc, const struct conf_node *node,
 			  text);
 }
 
-static struct unit *
+struct unit *
 add_unit(struct worker *worker, enum unit_kind kind,
 	 const struct conf_node *node)
 {
@@ -48,10 +48,13 @@ static unsigned
 count_units(const struct conf *conf, unsigned targets)
 {
 	const struct conf_node *root = conf_root(conf), *node, *meter;
-	unsigned n = 2 * targets;
+	unsigned n = 2 * targets, mediation = 0;
 
+	conf_each (node, root, "intermediateProcess")
+		mediation++;
+	n += mediation;
 	conf_each (node, root, "observationPoint") {
-		n += 2;
+		n += 2 + mediation;
 		conf_each (meter, node, "selectionProcess")
 			n++;
 	}
@@ -184,10 +187,17 @@ static int
 build_targets(struct worker *worker, char **error)
 {
 	const struct runtime *runtime = worker->runtime;
-	int rc = 0;
+	int rc = build_mediation(worker, true, error);
+	unsigned n = 0;
 
-	for (unsigned i = 0; rc == 0 && i < runtime->target_count; i++)
-		rc = build_target(worker, i, error);
+	/* Caches come first. */
+	while (rc == 0 && n < runtime->target_count &&
+	       is_a(&runtime->target[n], "cache"))
+		rc = build_target(worker, n++, error);
+	if (rc == 0)
+		rc = build_mediation(worker, false, error);
+	while (rc == 0 && n < runtime->target_count)
+		rc = build_target(worker, n++, error);
 	for (unsigned i = 0; worker->index > 0 && rc == 0 &&
 			     i < runtime->target_count;
 	     i++)
@@ -237,10 +247,14 @@ link_refs(struct unit *unit, const struct conf_node *from, const char *name)
 	int rc = 0;
 
 	conf_each (ref, from, name) {
-		next = strcmp(name, "cache") == 0
-			       ? find_cache(unit->worker, ref->target,
-					    unit->point)
-			       : worker_find(unit->worker, ref->target, 0);
+		if (strcmp(name, "cache") == 0)
+			next = find_cache(unit->worker, ref->target,
+					  unit->point);
+		else if (strcmp(name, "intermediateProcess") == 0)
+			next = find_mediation(unit->worker, ref->target,
+					      unit->point);
+		else
+			next = worker_find(unit->worker, ref->target, 0);
 		if (next)
 			rc = stage_link(unit->stage, next->stage);
 		if (rc < 0)
@@ -285,6 +299,8 @@ link_selection(struct unit *point, struct unit *unit)
 
 	if (rc == 0 && cache)
 		rc = stage_link(unit->stage, cache->stage);
+	if (rc == 0)
+		rc = link_refs(unit, unit->node, "intermediateProcess");
 	return rc < 0 ? rc : link_refs(unit, unit->node, "meterAgent");
 }
 
@@ -324,13 +340,15 @@ link_unit(struct unit *unit)
 		from = from->parent;
 		break;
 	case UNIT_COLLECTING:
+	case UNIT_MEDIATION:
 		break;
 	case UNIT_CACHE:
 		same = find_unit(unit->worker, from, unit->domain, true);
 		/* An immediate cache is done with its records. */
 		if (same && !has_type(from, "immediateCache"))
 			return stage_link(unit->stage, same->stage);
-		return link_refs(unit, from, "exportingProcess");
+		rc = link_refs(unit, from, "intermediateProcess");
+		return rc < 0 ? rc : link_refs(unit, from, "exportingProcess");
 	case UNIT_OBSERVATION:
 		return link_point(unit);
 	case UNIT_SELECTION:
@@ -341,6 +359,8 @@ link_unit(struct unit *unit)
 		return 0;
 	}
 	rc = link_remotes(unit, from);
+	if (rc == 0)
+		rc = link_refs(unit, from, "intermediateProcess");
 	if (rc == 0)
 		rc = link_refs(unit, from, "cache");
 	if (rc == 0)

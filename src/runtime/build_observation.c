@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "conflux/log.h"
+#include "conflux/mediation.h"
 #include "conflux/projection.h"
 #include "conflux/selection.h"
 #include "runtime.h"
@@ -110,23 +111,56 @@ want_fields(struct unit *point, const struct cache_conf *conf)
 	return rc;
 }
 
-int
-build_wants(struct unit *point, struct unit *selection, char **error)
+static int
+want_cache(struct unit *point, const struct conf_node *cache)
 {
-	const struct conf_node *ref = conf_child(selection->node, "cache");
 	struct cache_field *fields = NULL;
 	struct cache_conf conf;
+	int rc = cache_conf_of(cache, 0, point->worker->registry, &conf,
+			       &fields);
+
+	if (rc == 0)
+		rc = want_fields(point, &conf);
+	free(fields);
+	return rc;
+}
+
+/* All times of a packet are the one at which it was observed. */
+static int
+want_by_filter(void *arg, const struct ie *ie, uint16_t length)
+{
+	return ie_is_time(ie) ? want_time(arg) : want(arg, ie, length);
+}
+
+/* What is wanted behind a Selection or an Intermediate Process. */
+static int
+want_behind(struct unit *point, const struct conf_node *from)
+{
+	const struct conf_node *ref;
+	struct unit *unit;
 	int rc = 0;
 
 	/* Of two lengths of one element the cache takes the first. */
-	if (ref) {
-		rc = cache_conf_of(ref->target, 0, point->worker->registry,
-				   &conf, &fields);
+	conf_each (ref, from, "cache")
 		if (rc == 0)
-			rc = want_fields(point, &conf);
-		free(fields);
+			rc = want_cache(point, ref->target);
+	conf_each (ref, from, "intermediateProcess") {
+		unit = find_mediation(point->worker, ref->target, point->node);
+		if (rc == 0 && unit)
+			rc = filter_stage_wants(unit->stage, want_by_filter,
+						point);
+		if (rc == 0)
+			rc = want_behind(point, ref->target);
 	}
-	ref = conf_child(selection->node, "meterAgent");
+	return rc;
+}
+
+int
+build_wants(struct unit *point, struct unit *selection, char **error)
+{
+	const struct conf_node *ref = conf_child(selection->node, "meterAgent");
+	int rc = want_behind(point, selection->node);
+
 	if (rc == 0 && ref)
 		rc = agent_wants(ref->target, point, want);
 	if (rc == 0)

@@ -214,11 +214,11 @@ sequence_id(const struct unit *unit)
 static struct unit *
 cache_of(const struct unit *unit)
 {
-	const struct conf_node *ref = conf_child(unit->node, "cache");
+	const struct conf_node *cache = cache_behind(unit->node);
 
-	return ref ? worker_find(unit->worker, ref->target,
-				 cache_domain_of(ref->target, unit->point))
-		   : NULL;
+	return cache ? worker_find(unit->worker, cache,
+				   cache_domain_of(cache, unit->point))
+		     : NULL;
 }
 
 /*
@@ -228,11 +228,11 @@ cache_of(const struct unit *unit)
 static uint32_t
 told_domain(const struct unit *unit)
 {
-	const struct conf_node *ref = conf_child(unit->node, "cache");
+	const struct conf_node *cache = cache_behind(unit->node);
 
-	return ref ? cache_domain_of(ref->target, unit->point)
-		   : (uint32_t)conf_uint(unit->point, "observationDomainId",
-					 0);
+	return cache ? cache_domain_of(cache, unit->point)
+		     : (uint32_t)conf_uint(unit->point, "observationDomainId",
+					   0);
 }
 
 /* How busy this thread was since the last time, per cent. */

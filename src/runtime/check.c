@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conflux/filter.h"
 #include "conflux/meter_reader.h"
 #include "conflux/projection.h"
 #include "conflux/selection.h"
@@ -152,6 +153,33 @@ check_agent(struct check *check, const struct conf_node *node)
 	}
 }
 
+/*
+ * What is wrong with an expression is in a line of its own behind that of the
+ * element, in the document as in the expression.
+ */
+static int
+check_filter(struct check *check, const struct conf_node *process)
+{
+	const struct conf_node *leaf = conf_child(process, "filter");
+	struct filter *filter = NULL;
+	struct filter_error why;
+	struct conf_node at;
+	int rc;
+
+	if (!leaf || !leaf->text)
+		return 0;
+	rc = filter_new(leaf->text, check->registry, &filter, &why);
+	filter_free(filter);
+	if (rc != -EINVAL)
+		return rc;
+	at = *leaf;
+	at.line += why.line - 1;
+	conf_errors_add(check->errors, &at,
+			why.text ? why.text : strerror(-rc));
+	free(why.text);
+	return 0;
+}
+
 /* ---- packets ---------------------------------------------------------------- */
 
 static int
@@ -233,14 +261,13 @@ check_fields(struct check *check, const struct conf *conf,
 	     const struct conf_node *cache)
 {
 	struct cache_field *fields = NULL;
-	const struct conf_node *process, *ref;
+	const struct conf_node *process;
 	struct cache_conf c;
 	char text[256];
 
 	conf_each (process, conf_root(conf), "collectingProcess")
-		conf_each (ref, process, "cache")
-			if (ref->target == cache)
-				return;
+		if (leads_to(process, cache))
+			return;
 	if (!cache_gets_packets(conf, cache) ||
 	    cache_conf_of(cache, 0, check->registry, &c, &fields) < 0) {
 		free(fields);
@@ -314,6 +341,9 @@ check_conf(const struct conf *conf, struct conf_errors *errors)
 	conf_each (node, root, "selectionProcess")
 		if (rc == 0)
 			rc = check_selection(&check, node);
+	conf_each (node, root, "intermediateProcess")
+		if (rc == 0)
+			rc = check_filter(&check, node);
 	conf_each (node, root, "observationPoint")
 		check_point(&check, node);
 	conf_each (node, root, "collectingProcess")

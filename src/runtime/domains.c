@@ -3,7 +3,8 @@
 /*
  * Which Observation Domains a cache exports in, and whose time it goes by: both
  * follow from what feeds it. A cache is fed by collecting processes and, by way
- * of a Selection Process, by Observation Points.
+ * of a Selection Process, by Observation Points; Intermediate Processes may
+ * stand between.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,31 @@ refers(const struct conf_node *from, const char *name,
 	return false;
 }
 
+bool
+leads_to(const struct conf_node *from, const struct conf_node *to)
+{
+	const struct conf_node *ref;
+
+	if (refers(from, to->name, to))
+		return true;
+	conf_each (ref, from, "intermediateProcess")
+		if (leads_to(ref->target, to))
+			return true;
+	return false;
+}
+
+const struct conf_node *
+cache_behind(const struct conf_node *from)
+{
+	const struct conf_node *ref = conf_child(from, "cache");
+	const struct conf_node *cache = ref ? ref->target : NULL;
+
+	conf_each (ref, from, "intermediateProcess")
+		if (!cache)
+			cache = cache_behind(ref->target);
+	return cache;
+}
+
 /* Calls for each Observation Point that feeds the cache. */
 static void
 each_point(const struct conf *conf, const struct conf_node *cache,
@@ -32,7 +58,7 @@ each_point(const struct conf *conf, const struct conf_node *cache,
 
 	conf_each (op, root, "observationPoint")
 		conf_each (ref, op, "selectionProcess")
-			if (ref->target && refers(ref->target, "cache", cache))
+			if (ref->target && leads_to(ref->target, cache))
 				point(arg, op);
 }
 
@@ -75,7 +101,7 @@ cache_domains(const struct conf *conf, const struct conf_node *cache,
 	const struct conf_node *process;
 
 	conf_each (process, conf_root(conf), "collectingProcess")
-		if (refers(process, "cache", cache))
+		if (leads_to(process, cache))
 			add_domain(&list, NULL);
 	each_point(conf, cache, add_domain, &list);
 	if (list.count == 0)
@@ -149,7 +175,7 @@ cache_has_data_clock(const struct conf *conf, const struct conf_node *cache)
 	const struct conf_node *process;
 
 	conf_each (process, conf_root(conf), "collectingProcess")
-		if (refers(process, "cache", cache))
+		if (leads_to(process, cache))
 			return false;
 	each_point(conf, cache, ask_clock, &ask);
 	return ask.points > 0 && !ask.live;

@@ -90,7 +90,7 @@ add_destinations(const struct unit *unit, struct ledger *sum, uint64_t *copied)
 }
 
 static void
-add_unit(const struct unit *unit, struct ledger *sum, uint64_t *copied)
+add_ledger(const struct unit *unit, struct ledger *sum, uint64_t *copied)
 {
 	const struct ledger *l = &unit->stage->ledger;
 
@@ -123,7 +123,7 @@ runtime_ledger(struct runtime *runtime, struct ledger *sum, uint64_t *copied)
 		const struct worker *worker = &runtime->worker[w];
 
 		for (unsigned i = 0; i < worker->unit_count; i++)
-			add_unit(&worker->unit[i], sum, copied);
+			add_ledger(&worker->unit[i], sum, copied);
 		if (!worker->intake)
 			continue;
 		const struct ledger *in = intake_ledger(worker->intake);
@@ -252,6 +252,8 @@ runtime_log_ledger(struct runtime *runtime)
 	conf_each (node, root, "observationPoint")
 		log_process(runtime, node);
 	conf_each (node, root, "selectionProcess")
+		log_process(runtime, node);
+	conf_each (node, root, "intermediateProcess")
 		log_process(runtime, node);
 	conf_each (node, root, "cache")
 		log_process(runtime, node);
@@ -406,6 +408,7 @@ runtime_report(struct runtime *runtime, const char *section,
 		{"observationPoint", UNIT_OBSERVATION},
 		{"cx:remoteObservation", UNIT_REMOTE},
 		{"selectionProcess", UNIT_SELECTION},
+		{"cx:intermediateProcess", UNIT_MEDIATION},
 		{"cache", UNIT_CACHE},
 		{"exportingProcess", UNIT_EXPORTING},
 		{"cx:meterAgent", UNIT_AGENT},

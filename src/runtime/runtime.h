@@ -41,6 +41,7 @@ enum unit_kind {
 	UNIT_REMOTE, /* packet records to an Observation Point */
 	UNIT_OBSERVATION,
 	UNIT_SELECTION, /* of one Observation Point: a Selection Sequence */
+	UNIT_MEDIATION, /* of records (no point), or of those of a point */
 	UNIT_CACHE,
 	UNIT_HANDOVER, /* for a cache or exporting process, to worker 0 */
 	UNIT_EXPORTING,
@@ -174,6 +175,10 @@ bool cache_has_data_clock(const struct conf *conf,
 			  const struct conf_node *cache);
 /* An Observation Point feeds it. */
 bool cache_gets_packets(const struct conf *conf, const struct conf_node *cache);
+/* Directly, or by way of Intermediate Processes. */
+bool leads_to(const struct conf_node *from, const struct conf_node *to);
+/* The first cache that it leads to so, or NULL. */
+const struct conf_node *cache_behind(const struct conf_node *from);
 /* observationPointId: its place in the document, from 1 on. */
 uint32_t point_number(const struct conf_node *point);
 /* The Observation Point gets its packets from an interface of this machine. */
@@ -223,6 +228,17 @@ int selector_conf_of(const struct conf_node *selector,
 		     const struct ie_registry *registry,
 		     struct selector_conf *conf, struct selector_range **range);
 int build_cache(struct unit *unit, char **error);
+/*
+ * All Intermediate Processes that lead to a cache, or all others, each behind
+ * those that lead to it.
+ */
+int build_mediation(struct worker *worker, bool cache, char **error);
+/* That of records, or of those of an Observation Point; NULL: there is none. */
+struct unit *find_mediation(struct worker *worker, const struct conf_node *node,
+			    const struct conf_node *point);
+/* A new one; there is room for all that count_units counts. */
+struct unit *add_unit(struct worker *worker, enum unit_kind kind,
+		      const struct conf_node *node);
 int build_collecting(struct unit *unit, unsigned *collector,
 		     unsigned *file, char **error);
 int build_meter(struct unit *unit, char **error);

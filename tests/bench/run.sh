@@ -8,7 +8,7 @@
 # both. Nothing here passes or fails.
 #
 #	SRC=. BUILD=.build sh tests/bench/run.sh [file] [workers] [udp] [meters]
-#		[probe] [live] [transports]
+#		[probe] [live] [transports] [filter]
 #
 # The load generator and the ceilings are in the folder that LOAD_TOOLS names
 # (ipfixgen.c, ipfixsink.c, ceiling.c, fixbufsum.c); without it there is nothing
@@ -18,7 +18,7 @@ set -u
 : "${SRC:=$(pwd)}" "${BUILD:=$SRC/.build}" "${RUNS:=3}" "${RECORDS:=10000000}"
 : "${LOAD_TOOLS:=$SRC/../shared/tools}"
 confluxd=$BUILD/src/daemon/confluxd
-[ $# -gt 0 ] || set -- file workers udp meters probe live transports
+[ $# -gt 0 ] || set -- file workers udp meters probe live transports filter
 if [ ! -f "$LOAD_TOOLS/ipfixgen.c" ]; then
 	echo "bench: no load generator in $LOAD_TOOLS (set LOAD_TOOLS)"
 	exit 77
@@ -430,13 +430,39 @@ bench_meters()
 		"$(awk '$3 > n { n = $3 } END { print n }' "$work/drain") us"
 }
 
+# Filters alone, in one thread, on records in memory; what it costs to step
+# through them without a filter is taken off.
+bench_filter()
+{
+	generate k4 10000
+	filter=$BUILD/tests/bench/filter_bench
+	bare=$("$filter" "$work/k4.ipfix" "$RUNS" | sed 's/.*ns_per_record=//')
+	say "filter: $RECORDS records; without one $bare ns a record"
+	while IFS= read -r text; do
+		ns=$("$filter" "$work/k4.ipfix" "$RUNS" "$text")
+		passed=${ns#*passed=}
+		say "filter: $(calc '%.1f' "${ns##*=} - $bare")" \
+			"ns a record, ${passed%% *} pass: $text"
+	done <<-'END'
+	any
+	ipv6 and exists vlanId
+	proto tcp
+	not proto tcp
+	packets > 2000000000
+	src net 10.0.0.0/8 and dst port 443
+	proto tcp and dst port in [80, 443] and not src net 10.0.0.0/8
+	port in [22, 25, 53, 80, 110, 143, 443, 993, 995, 1024-2048, 8080]
+	proto tcp and bps > 1m and duration > 1000
+	END
+}
+
 . "$SRC/tests/bench/transports.sh"
 [ -x "$confluxd" ] || { say "bench: no $confluxd"; exit 1; }
 for part; do
 	case $part in
-	file | workers | udp | meters | probe | live | transports)
+	file | workers | udp | meters | probe | live | transports | filter)
 		"bench_$part" ;;
 	*) say "bench: no part '$part' (file, workers, udp, meters, probe," \
-		"live, transports)" ;;
+		"live, transports, filter)" ;;
 	esac
 done

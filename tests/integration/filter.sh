@@ -170,3 +170,161 @@ icmp-code 1
 not (not (src port 80 and (dst port 22 or dst port 443)))
 proto tcp && (port 80 || port 443) && ! flags S
 FILTERS
+
+# records FILE: how many; octets FILE: their sum.
+records()
+{
+	"$CONFLUX" read "$1" | wc -l
+}
+octets()
+{
+	"$CONFLUX" read -f json "$@" >"$T/json" || fail "conflux read $*"
+	python3 -c "import json, sys
+print(sum(json.loads(l).get('octetDeltaCount', 0) for l in open(sys.argv[1])))" \
+		"$T/json"
+}
+
+# A process: NAME EXPRESSION, then what it leads to.
+process()
+{
+	printf '<cx:intermediateProcess><cx:name>%s</cx:name>' "$1"
+	printf '<cx:filter><![CDATA[%s]]></cx:filter>' "$2"
+	printf '%s</cx:intermediateProcess>\n' "$3"
+}
+field()
+{
+	printf '<cacheField><name>%s</name><ieName>%s</ieName>%s</cacheField>' \
+		"$1" "$1" "${2:-}"
+}
+writer()
+{
+	printf '<exportingProcess><name>%s</name><destination><name>d</name>' "$1"
+	printf '<fileWriter><file>file://%s</file></fileWriter>' "$T/$1.ipfix"
+	printf '</destination></exportingProcess>\n'
+}
+# The document: FILE, its sources, behind which "tcp" and "rest" stand.
+document()
+{
+	cat >"$1" <<XML
+<ipfix xmlns="urn:ietf:params:xml:ns:yang:ietf-ipfix-psamp"
+       xmlns:cx="urn:conflux:config:1">
+$(cat "$T/sources")
+$(process large 'bytes > 10k' '<cx:exportingProcess>large</cx:exportingProcess>')
+$(process tcp tcp '<cx:intermediateProcess>large</cx:intermediateProcess>
+<cx:exportingProcess>tcp</cx:exportingProcess>')
+$(process rest 'not proto tcp' '<cx:cache>protocols</cx:cache>')
+$(process udp 'protocolIdentifier == udp' \
+	'<cx:exportingProcess>udp</cx:exportingProcess>')
+<cache><name>protocols</name><timeoutCache>
+<activeTimeout>3600</activeTimeout><idleTimeout>3600</idleTimeout>
+<cacheLayout>
+$(field protocolIdentifier '<isFlowKey/>')
+$(field octetDeltaCount)
+$(field packetDeltaCount)
+</cacheLayout></timeoutCache>
+<cx:intermediateProcess>udp</cx:intermediateProcess></cache>
+$(writer large)
+$(writer tcp)
+$(writer udp)
+</ipfix>
+XML
+	"$CONFLUX" check "$1" || fail "conflux check $1"
+}
+# What came out, of the records in these files.
+filtered()
+{
+	equal "tcp" "$("$CONFLUX" read "$@" tcp | wc -l)" \
+		"$(records "$T/tcp.ipfix")"
+	equal "tcp and large" "$("$CONFLUX" read "$@" 'tcp and bytes > 10k' |
+		wc -l)" "$(records "$T/large.ipfix")"
+	equal "udp, merged" "$(octets "$@" 'proto udp')" \
+		"$(octets "$T/udp.ipfix")"
+	equal "flows of udp" 1 "$(records "$T/udp.ipfix")"
+}
+
+step "chains behind a file and behind a cache"
+cat >"$T/sources" <<XML
+<cx:controlSocket>$T/sock</cx:controlSocket>
+<collectingProcess><name>in</name>
+<fileReader><name>r</name><file>file://$T/all.ipfix</file></fileReader>
+<cx:intermediateProcess>tcp</cx:intermediateProcess>
+<cx:intermediateProcess>rest</cx:intermediateProcess></collectingProcess>
+XML
+document "$T/file.xml"
+start file "$CONFLUXD" -c "$T/file.xml"
+wait_exit "$PID" 30
+equal status 0 "$STATUS"
+filtered "$T/all.ipfix"
+tcp=$(records "$T/tcp.ipfix")
+matches "the filter's own account" \
+	"intermediateProcess tcp: in 20000, exported $tcp, merged 0, filtered $((20000 - tcp))," \
+	"$T/file.err"
+
+step "three workers, TCP and UDP"
+port=$(free_port)
+uport=$(free_port)
+cat >"$T/sources" <<XML
+<cx:workers>3</cx:workers>
+<cx:controlSocket>$T/sock</cx:controlSocket>
+<collectingProcess><name>in</name>
+<tcpCollector><name>t</name><localPort>$port</localPort></tcpCollector>
+<udpCollector><name>u</name><localPort>$uport</localPort></udpCollector>
+<cx:intermediateProcess>tcp</cx:intermediateProcess>
+<cx:intermediateProcess>rest</cx:intermediateProcess></collectingProcess>
+XML
+document "$T/workers.xml"
+start workers "$CONFLUXD" -c "$T/workers.xml"
+daemon=$PID
+wait_port tcp "$port"
+wait_port udp "$uport"
+for i in 1 2 3 4; do
+	"$MKIPFIX" -n 5000 -f 500 -s "$i" "$T/in$i.ipfix" >/dev/null
+	"$MKIPFIX" -n 5000 -f 500 -s "$i" "tcp:127.0.0.1:$port" >/dev/null ||
+		fail mkipfix
+	"$MKIPFIX" -n 5000 -f 500 -s "$i" -r 20000 "udp:127.0.0.1:$uport" \
+		>/dev/null || fail mkipfix
+done
+all_in()
+{
+	"$CONFLUX" status -j -s "$T/sock" ledger >"$T/status" &&
+		[ "$(json "$T/status" "d['cx:total']['cx:ledger']['in']")" -ge 40000 ]
+}
+wait_for 20 all_in
+"$CONFLUX" status -j -s "$T/sock" intermediateProcess >"$T/status" ||
+	fail "conflux status"
+equal "filters in three workers" 12 \
+	"$(json "$T/status" "len(d['cx:intermediateProcess'])")"
+matches "tells the expression" 'not proto tcp' "$T/status"
+stop "$daemon"
+filtered "$T/in1.ipfix" "$T/in2.ipfix" "$T/in3.ipfix" "$T/in4.ipfix" \
+	"$T/in1.ipfix" "$T/in2.ipfix" "$T/in3.ipfix" "$T/in4.ipfix"
+
+step "packets"
+"$MKPCAP" -n 20000 -f 200 -o "$T/in.pcap" -t "$T/truth.csv"
+cat >"$T/sources" <<XML
+<cx:controlSocket>$T/sock</cx:controlSocket>
+<observationPoint><name>p</name><observationDomainId>5</observationDomainId>
+<cx:captureFile>$T/in.pcap</cx:captureFile>
+<selectionProcess>all</selectionProcess></observationPoint>
+<selectionProcess><name>all</name>
+<selector><name>all</name><selectAll/></selector>
+<cx:intermediateProcess>rest</cx:intermediateProcess></selectionProcess>
+XML
+document "$T/packets.xml" 2>"$T/warnings"
+start packets "$CONFLUXD" -c "$T/packets.xml"
+wait_exit "$PID" 30
+equal status 0 "$STATUS"
+equal "octets of udp" \
+	"$(awk -F, '$5 == 17 { n += $7 } END { print n }' "$T/truth.csv")" \
+	"$(octets "$T/udp.ipfix")"
+udp=$("$CONFLUX" read -f json "$T/udp.ipfix" | sed 's/.*packetDeltaCount"://; s/[,}].*//')
+equal "packets of udp" \
+	"$(awk -F, '$5 == 17 { n += $6 } END { print n }' "$T/truth.csv")" "$udp"
+
+step "mistakes are told with line and column"
+sed 's/not proto tcp/not\n  prto tcp/' "$T/file.xml" >"$T/bad.xml"
+line=$(grep -n '  prto tcp' "$T/bad.xml" | cut -d: -f1)
+"$CONFLUX" check "$T/bad.xml" 2>"$T/err" && fail "a mistake is taken"
+matches "file, line and column" \
+	"bad.xml:$line: cx:filter: line 2, column 3: there is no element or word \"prto\", nearest is proto" "$T/err"
+matches "a caret" '^    \^$' "$T/err"

@@ -1,0 +1,90 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An IPFIX file in memory as batches for one stage: what measurements of single
+ * stages share. Only records without variable-length fields are run.
+ */
+#ifndef CONFLUX_BENCH_FILE_H
+#define CONFLUX_BENCH_FILE_H
+
+#include <stdio.h>
+#include <sys/resource.h>
+
+#include "conflux/message.h"
+#include "conflux/stage.h"
+#include "conflux/template.h"
+
+static inline void
+on_template(void *arg, const struct template_event *event)
+{
+	if (event->outcome == TEMPLATE_MALFORMED)
+		fprintf(stderr, "template %u: %s\n", event->id, event->reason);
+}
+
+static inline uint64_t
+run_set(struct stage *stage, const struct template *t, const struct set *set,
+	struct batch *batch)
+{
+	uint32_t size = t->shape->min_length;
+	uint32_t left = set->length / size;
+	uint64_t records = left;
+
+	batch->shape = t->shape;
+	batch->base = set->content;
+	batch->stride = size;
+	while (left) {
+		batch->count = left < BATCH_MAX ? left : BATCH_MAX;
+		stage_run(stage, batch);
+		batch->base += (size_t)batch->count * size;
+		left -= batch->count;
+	}
+	return records;
+}
+
+static inline uint64_t
+run_file(struct stage *stage, struct template_store *store, const uint8_t *p,
+	 size_t left)
+{
+	struct scope scope = {.serial = 1, .exporter = {.version = 4}};
+	uint64_t records = 0;
+	int length;
+
+	while ((length = message_frame(p, left)) > 0 &&
+	       (size_t)length <= left) {
+		struct message_reader reader;
+		struct set set;
+		struct batch batch = {.scope = &scope};
+
+		if (message_open(&reader, p, (size_t)length) != 0)
+			break;
+		batch.export_ms = reader.header.export_time * 1000ull;
+		while (message_next_set(&reader, &set)) {
+			struct template *t;
+
+			if (set.id < SET_DATA_MIN) {
+				template_store_read(store, 0, set.id,
+						    set.content, set.length, 0,
+						    0, on_template, NULL);
+				continue;
+			}
+			t = template_store_find(store, 0, set.id, 0, 0);
+			if (t && !t->shape->variable)
+				records += run_set(stage, t, &set, &batch);
+		}
+		p += length;
+		left -= (size_t)length;
+	}
+	return records;
+}
+
+static inline double
+cpu_seconds(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (double)u.ru_utime.tv_sec + (double)u.ru_stime.tv_sec +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+#endif
