@@ -384,7 +384,6 @@ emit_test(struct compiler *c, const struct term *term,
 	  const struct group *group, const struct operand *operand,
 	  unsigned reg)
 {
-	const struct range *range = LIST(range, c->filter->ranges);
 	struct code_op op = {
 		.reg = (uint16_t)reg,
 		.first = group->first,
@@ -404,8 +403,9 @@ emit_test(struct compiler *c, const struct term *term,
 	switch (term->test) {
 	case TEST_RANGE:
 		op.code = range_code(group, operand);
-		op.min = range[group->first].min.lo;
-		op.width = range[group->first].max.lo - op.min;
+		op.range = LIST(range, c->filter->ranges) + group->first;
+		op.min = op.range->min.lo;
+		op.width = op.range->max.lo - op.min;
 		break;
 	case TEST_ALL_BITS:
 		op.code = CODE_ALL_BITS;

@@ -295,6 +295,7 @@ struct code_op {
 	uint16_t reg;
 	uint16_t field;
 	uint32_t first, count; /* ranges or patterns; SKIP: target */
+	const struct range *range; /* the first, of RANGES */
 	uint64_t min, width;   /* RANGE; bits: mask in min */
 };
 

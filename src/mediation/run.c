@@ -255,8 +255,7 @@ test_pattern(const struct run *run, const struct code_op *op)
 static void
 test(const struct run *run, const struct code_op *op)
 {
-	const struct range *range =
-		LIST(range, run->filter->ranges) + op->first;
+	const struct range *range = op->range;
 	uint64_t min = op->min, width = op->width;
 
 	switch (op->code) {

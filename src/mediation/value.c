@@ -355,11 +355,12 @@ by_min(const void *a, const void *b)
 static void
 unite(struct filter *filter, struct group *group)
 {
-	struct range *list = LIST(range, filter->ranges) + group->first;
+	struct range *list;
 	uint32_t n = 0;
 
 	if (group->count == 0)
 		return;
+	list = LIST(range, filter->ranges) + group->first;
 	qsort(list, group->count, sizeof(*list), by_min);
 	for (uint32_t i = 1; i < group->count; i++) {
 		struct wide next = after(list[n].max);
