@@ -46,8 +46,7 @@ struct assoc_conf {
 	unsigned local_count;	  /* 0: all */
 	uint16_t port;		  /* 0: any */
 	const char *interface;	  /* or NULL */
-	uint16_t local_udp;	  /* encapsulation ports; 0: none */
-	uint16_t remote_udp;
+	uint16_t remote_udp;	  /* encapsulation port; 0: none */
 	uint16_t streams_out;		      /* to ask for */
 	uint16_t streams_in;		      /* to accept at most */
 	uint32_t send_buffer, receive_buffer; /* 0: as the stack has it */
@@ -101,6 +100,12 @@ struct sctp_stack {
 	const char *name;
 	/* Can it be had here? 0 or a negative errno. */
 	int (*probe)(void);
+	/*
+	 * Before the first endpoint, with the encapsulation ports that all will
+	 * have, and after the last: what takes long is done here.
+	 */
+	int (*start)(uint16_t local_udp, uint16_t remote_udp, char **error);
+	void (*stop)(void);
 	/* Binds. conf is not kept, but what it points to is for the call. */
 	int (*open)(struct event_base *base, const struct assoc_conf *conf,
 		    const struct assoc_ops *ops, void *arg,

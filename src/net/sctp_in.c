@@ -47,6 +47,7 @@ struct sctp_in {
 	struct net_in in;
 	const struct sctp_stack *stack;
 	struct assoc_endpoint *endpoint;
+	bool started; /* the stack was */
 	struct sctp_session **session;
 	uint32_t session_count, session_size;
 	struct event *sweep, *retry, *reaccept;
@@ -381,7 +382,6 @@ sctp_in_open(struct net_in *net, char **error)
 		.local = conf->local,
 		.local_count = conf->local_count,
 		.port = conf->local_count ? conf->local[0].port : conf->port,
-		.local_udp = conf->sctp.local_udp,
 		.streams_out = 1,
 		.streams_in = conf->sctp.streams,
 		.receive_buffer = conf->receive_buffer,
@@ -394,6 +394,10 @@ sctp_in_open(struct net_in *net, char **error)
 	in->stack = sctp_stack_choose(conf->sctp.stack, error);
 	if (!in->stack)
 		return -EPROTONOSUPPORT;
+	rc = in->stack->start(conf->sctp.local_udp, 0, error);
+	if (rc < 0)
+		return rc;
+	in->started = true;
 	rc = in->stack->open(net->base, &assoc_conf, &ops, in, &in->endpoint,
 			     error);
 	if (rc == 0)
@@ -455,6 +459,8 @@ sctp_in_close(struct net_in *net)
 		close_in_order(in);
 		in->stack->close(in->endpoint);
 	}
+	if (in->started)
+		in->stack->stop();
 	free_event(in->sweep);
 	free_event(in->retry);
 	free_event(in->reaccept);

@@ -285,7 +285,7 @@ bind_all(int fd, int family, const struct assoc_conf *conf)
 
 /* The system's own port of encapsulation must be what is asked for. */
 static int
-check_udp_port(uint16_t wanted, char **error)
+kernel_start(uint16_t wanted, uint16_t remote_udp, char **error)
 {
 	static const char path[] = "/proc/sys/net/sctp/udp_port";
 	FILE *f = wanted ? fopen(path, "re") : NULL;
@@ -303,6 +303,11 @@ check_udp_port(uint16_t wanted, char **error)
 			   "%u, not %u: set it by sysctl net.sctp.udp_port",
 			   port, wanted);
 	return -EADDRNOTAVAIL;
+}
+
+static void
+kernel_stop(void)
+{
 }
 
 /* ---- endpoints --------------------------------------------------------------
@@ -350,10 +355,8 @@ kernel_open(struct event_base *base, const struct assoc_conf *conf,
 	    char **error)
 {
 	struct assoc_endpoint *endpoint;
-	int rc = check_udp_port(conf->local_udp, error);
+	int rc;
 
-	if (rc < 0)
-		return rc;
 	endpoint = calloc(1, sizeof(*endpoint));
 	if (!endpoint)
 		return -ENOMEM;
@@ -768,6 +771,8 @@ kernel_key_remove(struct assoc *assoc, uint16_t number)
 const struct sctp_stack sctp_kernel = {
 	.name = "kernel",
 	.probe = kernel_probe,
+	.start = kernel_start,
+	.stop = kernel_stop,
 	.open = kernel_open,
 	.close = kernel_close,
 	.listen = kernel_listen,

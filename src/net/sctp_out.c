@@ -39,6 +39,7 @@ struct sctp_out {
 	struct net_out out;
 	const struct sctp_stack *stack;
 	struct assoc_endpoint *endpoint;
+	bool started;	      /* the stack was */
 	struct assoc *assoc;  /* NULL: between two attempts */
 	struct event *turn;   /* end of the round */
 	struct event *retry;  /* connect again, or it took too long */
@@ -333,7 +334,6 @@ connect_now(struct sctp_out *out, char **error)
 						 : conf->local.version != 0,
 		.port = conf->local.port,
 		.interface = conf->interface,
-		.local_udp = sctp->local_udp,
 		.remote_udp = sctp->remote_udp,
 		.streams_out = sctp->streams,
 		.streams_in = 1,
@@ -399,6 +399,7 @@ sctp_out_open(struct net_out *net, char **error)
 	struct net_sctp_conf *sctp = &net->conf.sctp;
 	int local = copy_list(&sctp->local, sctp->local_count);
 	int remote = copy_list(&sctp->remote, sctp->remote_count);
+	int rc;
 
 	out->turn = evtimer_new(net->base, on_turn, out);
 	out->retry = evtimer_new(net->base, on_retry, out);
@@ -409,6 +410,10 @@ sctp_out_open(struct net_out *net, char **error)
 	out->stack = sctp_stack_choose(sctp->stack, error);
 	if (!out->stack)
 		return -EPROTONOSUPPORT;
+	rc = out->stack->start(sctp->local_udp, sctp->remote_udp, error);
+	if (rc < 0)
+		return rc;
+	out->started = true;
 	/* In the loop: the owner has not got us yet. */
 	event_active(out->retry, EV_TIMEOUT, 0);
 	return 0;
@@ -546,6 +551,8 @@ sctp_out_close(struct net_out *net, unsigned linger_ms)
 	}
 	if (out->stack)
 		close_assoc(out);
+	if (out->started)
+		out->stack->stop();
 	if (out->turn)
 		event_free(out->turn);
 	if (out->retry)

@@ -11,7 +11,7 @@
  *
  * usrsctp is one for the whole process (one set of sockets, threads and timers,
  * one UDP port), so its state here is, too: this is the one place where net has
- * global state. The first endpoint starts the library, the last one ends it.
+ * global state. The first user starts the library, the last one ends it.
  *
  * Timers of the library do not ring for all that they do (RFC 3758 lifetimes):
  * so all associations are looked at every POLL_MS, too.
@@ -80,6 +80,7 @@ struct assoc_endpoint {
 static struct {
 	pthread_mutex_t lock; /* of start and end */
 	unsigned users;
+	bool runs;
 	uint16_t udp_port;
 	pthread_mutex_t registers; /* of what follows; a leaf: nothing is
 				    * called with it held */
@@ -154,16 +155,15 @@ library_start(uint16_t udp_port, char **error)
 }
 
 static int
-library_use(const struct assoc_conf *conf, char **error)
+userland_start(uint16_t local_udp, uint16_t remote_udp, char **error)
 {
-	uint16_t udp_port = conf->local_udp;
+	uint16_t udp_port = !local_udp && remote_udp ? UDP_PORT : local_udp;
 	int rc = 0;
 
-	if (!udp_port && conf->remote_udp)
-		udp_port = UDP_PORT;
 	pthread_mutex_lock(&library.lock);
-	if (!library.users) {
+	if (!library.runs) {
 		rc = library_start(udp_port, error);
+		library.runs = rc == 0;
 	} else if (udp_port != library.udp_port) {
 		rc = -EADDRINUSE;
 		*error = net_error("userland SCTP has one local encapsulation "
@@ -178,15 +178,20 @@ library_use(const struct assoc_conf *conf, char **error)
 }
 
 static void
-library_leave(void)
+userland_stop(void)
 {
 	uint64_t until = clock_mono_ms() + FINISH_MS;
 
 	pthread_mutex_lock(&library.lock);
 	if (--library.users == 0) {
-		/* Associations that are still being closed. */
-		while (usrsctp_finish() != 0 && clock_mono_ms() < until)
-			usleep(5000);
+		/* Associations may still be about to end. */
+		while (library.runs) {
+			library.runs = usrsctp_finish() != 0;
+			if (clock_mono_ms() >= until)
+				break;
+			if (library.runs)
+				usleep(5000);
+		}
 		table_fini(&library.by_number);
 		library.by_number = (struct table){0};
 	}
@@ -553,7 +558,6 @@ userland_close(struct assoc_endpoint *endpoint)
 	if (endpoint->bell >= 0)
 		close(endpoint->bell);
 	free(endpoint);
-	library_leave();
 }
 
 static int
@@ -611,14 +615,9 @@ userland_open(struct event_base *base, const struct assoc_conf *conf,
 				   "interface, only to addresses");
 		return -EOPNOTSUPP;
 	}
-	rc = library_use(conf, error);
-	if (rc < 0)
-		return rc;
 	endpoint = calloc(1, sizeof(*endpoint));
-	if (!endpoint) {
-		library_leave();
+	if (!endpoint)
 		return -ENOMEM;
-	}
 	endpoint->base = base;
 	endpoint->ops = ops;
 	endpoint->arg = arg;
@@ -1012,6 +1011,8 @@ userland_key_remove(struct assoc *assoc, uint16_t number)
 const struct sctp_stack sctp_userland = {
 	.name = "userland",
 	.probe = userland_probe,
+	.start = userland_start,
+	.stop = userland_stop,
 	.open = userland_open,
 	.close = userland_close,
 	.listen = userland_listen,

@@ -529,6 +529,35 @@ test_nobody(void)
 	event_base_free(base);
 }
 
+/* usrsctp has one encapsulation port for the process. */
+static void
+test_one_port(void)
+{
+	struct event_base *base = event_base_new();
+	struct receiver r = {0};
+	struct net_in *in, *second = NULL;
+	struct net_in_conf conf = {
+		.transport = TRANSPORT_SCTP,
+		.sctp = sctp_conf(),
+	};
+	char *error = NULL;
+
+	if (by_kernel()) {
+		event_base_free(base);
+		return;
+	}
+	in = open_in(base, &r, 0, 10);
+	conf.sctp.local_udp++;
+	CU_ASSERT_EQUAL(
+		net_in_open(base, &conf, &receiver_ops, &r, &second, &error),
+		-EADDRINUSE);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(error);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error, "one local encapsulation port"));
+	free(error);
+	net_in_close(in);
+	event_base_free(base);
+}
+
 static void
 test_many(void)
 {
@@ -581,6 +610,7 @@ static const struct unit_test tests[] = {
 	{"loss", test_loss},
 	{"refused", test_refused},
 	{"nobody is there", test_nobody},
+	{"one port for all", test_one_port},
 	{"many", test_many},
 	{"unordered after ordered", test_barrier},
 };
