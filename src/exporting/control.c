@@ -36,6 +36,19 @@ control_reset(struct sink *s)
 	s->control_channel = NULL;
 }
 
+/*
+ * RFC 7011 section 8.3: data does not have an Export Time before that of its
+ * Template. Data may have waited for long.
+ */
+static uint32_t
+export_time(const struct sink *s)
+{
+	uint32_t now = (uint32_t)(clock_wall_ms() / 1000);
+
+	return s->data_time && (int32_t)(s->data_time - now) < 0 ? s->data_time
+								 : now;
+}
+
 int
 control_send(struct sink *s)
 {
@@ -49,9 +62,7 @@ control_send(struct sink *s)
 	if (!s->control.length)
 		return 0;
 	if (!s->control_length)
-		s->control_length =
-			message_end(&s->control,
-				    (uint32_t)(clock_wall_ms() / 1000));
+		s->control_length = message_end(&s->control, export_time(s));
 	sequence = channel_sequence(c, delivery.stream);
 	message_set_sequence(s->control_buffer, *sequence);
 	/* Our own records are in no ledger, so there are 0 for the account. */
@@ -199,9 +210,9 @@ control_add_template(struct sink *s, struct out_template *t)
 	return options_keys(s, t);
 }
 
-int
-control_before(struct sink *s, struct channel *c, const uint8_t *message,
-	       uint32_t length)
+static int
+add_needed(struct sink *s, struct channel *c, const uint8_t *message,
+	   uint32_t length)
 {
 	const uint8_t *p = message + MESSAGE_HEADER, *end = message + length;
 	int r = 0;
@@ -221,6 +232,18 @@ control_before(struct sink *s, struct channel *c, const uint8_t *message,
 			r = options_keys(s, t);
 	}
 	return r ? r : control_send(s);
+}
+
+int
+control_before(struct sink *s, struct channel *c, const uint8_t *message,
+	       uint32_t length)
+{
+	int r;
+
+	s->data_time = wire_get32(message + 4);
+	r = add_needed(s, c, message, length);
+	s->data_time = 0;
+	return r;
 }
 
 int

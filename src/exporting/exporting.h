@@ -253,6 +253,7 @@ struct sink {
 	uint8_t *control_buffer;
 	struct channel *control_channel;
 	uint16_t control_stream;
+	uint32_t data_time; /* of the message that it is to go before, or 0 */
 	uint32_t control_length; /* > 0: it is finished, but not yet sent */
 	struct out_template_list sent[2]; /* Templates, Options Templates */
 	struct out_template_queue ending;

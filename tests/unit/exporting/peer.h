@@ -52,6 +52,7 @@ struct collector {
 	uint64_t options;                /* records */
 	uint32_t longest, shortest;
 	unsigned sessions, closed;
+	unsigned early; /* Data Records from before their Template */
 	unsigned bad_sequence, bad_message, no_template, first_not_template;
 	unsigned outcome[TEMPLATE_REFUSED + 1];
 	bool last_had_template; /* the message before was one */
@@ -157,6 +158,7 @@ collector_data(struct collector *c, struct seen_domain *d,
 					     0, p);
 		}
 		d->records++;
+		c->early += header->export_time < t->defined_ms;
 		if (c->record)
 			c->record(c, t, p, (uint32_t)n, header);
 		p += n;
@@ -193,7 +195,8 @@ collector_message(struct collector *c, const uint8_t *p, size_t length)
 
 		if (set.id < SET_DATA_MIN) {
 			template_store_read(c->store, reader.header.domain,
-					    set.id, set.content, set.length, 0,
+					    set.id, set.content, set.length,
+					    reader.header.export_time,
 					    c->messages, collector_event, c);
 			continue;
 		}

@@ -196,6 +196,37 @@ test_reconnect(void)
 	feeder_fini(&f);
 }
 
+/* RFC 7011 section 8.3: data that has waited is not from before its Template.
+ */
+static void
+test_template_time(void)
+{
+	struct exporting_destination d;
+	struct exporting_conf conf = conf_of(&d, 1);
+	const struct shape *shape;
+	struct collector c;
+	struct feeder f;
+	uint16_t port;
+
+	feeder_init(&f);
+	collector_init(&c, false);
+	port = closed_port(f.base);
+	d = to_port(EXPORTING_TCP, port);
+	feeder_open(&f, &conf);
+	shape = flow_shape(&f);
+	feed_flows(&f, shape, &f.scope, 100, 0);
+	feeder_tick(&f, 300);
+	usleep(1100000);
+	collector_listen(&c, f.base, port);
+	LOOP_UNTIL(&f, c.records == 100);
+	CU_ASSERT_EQUAL(c.outcome[TEMPLATE_NEW], 1);
+	CU_ASSERT_EQUAL(c.early, 0);
+	shape_release(shape);
+	feeder_finish(&f);
+	collector_fini(&c);
+	feeder_fini(&f);
+}
+
 /* Breaks the session in the middle of a stream again and again. */
 static void
 test_break(void)
@@ -679,6 +710,7 @@ static const struct unit_test tests[] = {
 	{"refresh by time", test_refresh},
 	{"refresh by packets", test_refresh_packets},
 	{"TCP: a collector that comes back", test_reconnect},
+	{"Export Time of Templates", test_template_time},
 	{"TCP: sessions that break", test_break},
 	{"TCP: withdrawals", test_withdrawal},
 	{"the queue and its bound", test_queue},
