@@ -70,7 +70,7 @@ session_end(struct sctp_session *s, const char *reason)
 	free(s);
 }
 
-/* ---- reading ----------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------ */
 
 /* Returns why the session must end, or NULL. */
 static const char *
@@ -245,7 +245,7 @@ on_ready(void *arg, struct assoc *assoc, bool read, bool write)
 	}
 }
 
-/* ---- accepting --------------------------------------------------------- */
+/* ---- accepting ---------------------------------------------------------- */
 
 static int
 sessions_grow(struct sctp_in *in)
@@ -348,7 +348,7 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 			session_end(in->session[i], "silent for too long");
 }
 
-/* ---- open and close ---------------------------------------------------- */
+/* ---- open and close ----------------------------------------------------- */
 
 static const struct assoc_ops ops = {
 	.accepted = on_accepted,

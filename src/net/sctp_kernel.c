@@ -62,8 +62,7 @@ kernel_probe(void)
 	return 0;
 }
 
-/* ---- associations' events --------------------------------------------------
- */
+/* ---- associations' events ----------------------------------------------- */
 
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
@@ -146,8 +145,7 @@ on_acceptable(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* ---- options ----------------------------------------------------------------
- */
+/* ---- options ------------------------------------------------------------ */
 
 static int
 set(int fd, int option, const void *value, size_t size)
@@ -310,8 +308,7 @@ kernel_stop(void)
 {
 }
 
-/* ---- endpoints --------------------------------------------------------------
- */
+/* ---- endpoints ---------------------------------------------------------- */
 
 static void
 kernel_close(struct assoc_endpoint *endpoint)
@@ -434,8 +431,7 @@ kernel_connect(struct assoc_endpoint *endpoint, const struct addr *remote,
 	return 0;
 }
 
-/* ---- associations -----------------------------------------------------------
- */
+/* ---- associations ------------------------------------------------------- */
 
 static void
 control_add(struct msghdr *msg, int type, const void *data, size_t size)
@@ -720,8 +716,7 @@ kernel_names(struct assoc *assoc, struct addr *local, struct addr *remote,
 		*id = (uint32_t)status.sstat_assoc_id;
 }
 
-/* ---- keys -------------------------------------------------------------------
- */
+/* ---- keys --------------------------------------------------------------- */
 
 static int
 kernel_key_add(struct assoc *assoc, uint16_t number, const uint8_t *key,

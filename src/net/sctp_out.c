@@ -70,8 +70,7 @@ later(struct event *event, uint64_t ms)
 	evtimer_add(event, &tv);
 }
 
-/* ---- the end of a session ---------------------------------------------------
- */
+/* ---- the end of a session ----------------------------------------------- */
 
 static void
 close_assoc(struct sctp_out *out)
@@ -130,8 +129,7 @@ go_down(struct sctp_out *out, const char *reason)
 	}
 }
 
-/* ---- events -----------------------------------------------------------------
- */
+/* ---- events ------------------------------------------------------------- */
 
 /*
  * A message that went in several packets is told of for each of them. number
@@ -319,8 +317,7 @@ static const struct assoc_ops ops = {
 	.ready = on_ready,
 };
 
-/* ---- connecting
- * -------------------------------------------------------------- */
+/* ---- connecting --------------------------------------------------------- */
 
 static int
 connect_now(struct sctp_out *out, char **error)
@@ -419,8 +416,7 @@ sctp_out_open(struct net_out *net, char **error)
 	return 0;
 }
 
-/* ---- sending
- * ------------------------------------------------------------------ */
+/* ---- sending ------------------------------------------------------------ */
 
 /* Must all be acknowledged before this one goes? */
 static bool
@@ -492,8 +488,7 @@ sctp_out_drained(const struct net_out *net)
 	return !out->assoc || out->stack->idle(out->assoc);
 }
 
-/* ---- the end
- * ------------------------------------------------------------------ */
+/* ---- the end ------------------------------------------------------------ */
 
 /* Reads events until it is over, or the time is. True: it is over. */
 static bool

@@ -9,9 +9,8 @@
  * while its socket is being closed, so it is not given a pointer but a number,
  * which the register below knows or no longer knows.
  *
- * usrsctp is one for the whole process (one set of sockets, threads and timers,
- * one UDP port), so its state here is, too: this is the one place where net has
- * global state. The first user starts the library, the last one ends it.
+ * usrsctp is one for the whole process, so the register is, too: beside
+ * sctp_library.c this is the one place where net has global state.
  *
  * Timers of the library do not ring for all that they do (RFC 3758 lifetimes):
  * so all associations are looked at every POLL_MS, too.
@@ -20,7 +19,6 @@
 #include <event2/event.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -35,11 +33,10 @@
 #include "conflux/table.h"
 #include "sctp.h"
 #include "socket.h"
+#include "sctp_library.h"
 
 enum {
-	UDP_PORT = 9899, /* registered for SCTP in UDP */
 	POLL_MS = 250,
-	FINISH_MS = 3000,
 	ACCEPTS = 64,
 	TURN = 256, /* associations per round of the loop */
 	SCRATCH = 512,
@@ -74,22 +71,13 @@ struct assoc_endpoint {
 	struct bell_list waiting; /* under the lock of the register */
 };
 
-/* ---- the library ----------------------------------------------------------
- */
+/* ---- the register ------------------------------------------------------- */
 
 static struct {
-	pthread_mutex_t lock; /* of start and end */
-	unsigned users;
-	bool runs;
-	uint16_t udp_port;
-	pthread_mutex_t registers; /* of what follows; a leaf: nothing is
-				    * called with it held */
-	struct table by_number;	   /* struct user_assoc */
+	pthread_mutex_t lock;	/* a leaf: nothing is called with it held */
+	struct table by_number; /* struct user_assoc */
 	uintptr_t last_number;
-} library = {
-	.lock = PTHREAD_MUTEX_INITIALIZER,
-	.registers = PTHREAD_MUTEX_INITIALIZER,
-};
+} reg = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static bool
 number_equal(const void *item, const void *key)
@@ -104,108 +92,13 @@ number_hash(uintptr_t number)
 	return (uint32_t)hash_u64(number, 0);
 }
 
-/* May it have this raw or UDP socket? The library would not tell. */
-static int
-try_socket(int family, int type, uint16_t port)
-{
-	const struct addr any = {.version = family == AF_INET ? 4 : 6,
-				 .port = port};
-	static const int on = 1;
-	struct sockaddr_storage ss;
-	socklen_t length = addr_to_sockaddr(&any, &ss);
-	int fd = socket(family, type | SOCK_CLOEXEC,
-			type == SOCK_RAW ? IPPROTO_SCTP : 0);
-	int rc = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if (type == SOCK_DGRAM && bind(fd, (struct sockaddr *)&ss, length) < 0)
-		rc = -errno;
-	close(fd);
-	return rc;
-}
-
-static int
-library_start(uint16_t udp_port, char **error)
-{
-	sigset_t all, old;
-	int rc = udp_port ? try_socket(AF_INET, SOCK_DGRAM, udp_port)
-			  : try_socket(AF_INET, SOCK_RAW, 0);
-
-	if (rc < 0 && udp_port)
-		*error = net_error("SCTP in UDP: port %u cannot be had: %s",
-				   udp_port, strerror(-rc));
-	else if (rc < 0)
-		*error = net_error("userland SCTP over IP needs CAP_NET_RAW "
-				   "(%s); in UDP it does not",
-				   strerror(-rc));
-	if (rc < 0)
-		return rc;
-	/* Its threads must not take our signals. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	usrsctp_init(udp_port, NULL, NULL);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	usrsctp_sysctl_set_sctp_ecn_enable(0);
-	usrsctp_sysctl_set_sctp_no_csum_on_loopback(0);
-	library.udp_port = udp_port;
-	return 0;
-}
-
-static int
-userland_start(uint16_t local_udp, uint16_t remote_udp, char **error)
-{
-	uint16_t udp_port = !local_udp && remote_udp ? UDP_PORT : local_udp;
-	int rc = 0;
-
-	pthread_mutex_lock(&library.lock);
-	if (!library.runs) {
-		rc = library_start(udp_port, error);
-		library.runs = rc == 0;
-	} else if (udp_port != library.udp_port) {
-		rc = -EADDRINUSE;
-		*error = net_error("userland SCTP has one local encapsulation "
-				   "port for all of the process: it is %u "
-				   "already, not %u (0: none)",
-				   library.udp_port, udp_port);
-	}
-	if (rc == 0)
-		library.users++;
-	pthread_mutex_unlock(&library.lock);
-	return rc;
-}
-
-static void
-userland_stop(void)
-{
-	uint64_t until = clock_mono_ms() + FINISH_MS;
-
-	pthread_mutex_lock(&library.lock);
-	if (--library.users == 0) {
-		/* Associations may still be about to end. */
-		while (library.runs) {
-			library.runs = usrsctp_finish() != 0;
-			if (clock_mono_ms() >= until)
-				break;
-			if (library.runs)
-				usleep(5000);
-		}
-		table_fini(&library.by_number);
-		library.by_number = (struct table){0};
-	}
-	pthread_mutex_unlock(&library.lock);
-}
-
 static int
 userland_probe(void)
 {
 	return 0;
 }
 
-/* ---- the bell -------------------------------------------------------------
- */
+/* ---- the bell ----------------------------------------------------------- */
 
 /* The lock of the register is held. */
 static void
@@ -225,10 +118,10 @@ note(struct user_assoc *a)
 static void
 ring(struct user_assoc *a)
 {
-	pthread_mutex_lock(&library.registers);
+	pthread_mutex_lock(&reg.lock);
 	a->rung = true;
 	note(a);
-	pthread_mutex_unlock(&library.registers);
+	pthread_mutex_unlock(&reg.lock);
 }
 
 /* In a thread of the library. */
@@ -238,25 +131,29 @@ upcall(struct socket *so, void *arg, int flags)
 	uintptr_t number = (uintptr_t)arg;
 	struct user_assoc *a;
 
-	pthread_mutex_lock(&library.registers);
-	a = table_find(&library.by_number, number_hash(number), number_equal,
+	pthread_mutex_lock(&reg.lock);
+	a = table_find(&reg.by_number, number_hash(number), number_equal,
 		       &number);
 	if (a) {
 		a->rung = true;
 		note(a);
 	}
-	pthread_mutex_unlock(&library.registers);
+	pthread_mutex_unlock(&reg.lock);
 }
 
 static void
 unregister(struct user_assoc *a)
 {
-	pthread_mutex_lock(&library.registers);
-	table_remove(&library.by_number, number_hash(a->number), a);
+	pthread_mutex_lock(&reg.lock);
+	table_remove(&reg.by_number, number_hash(a->number), a);
+	if (!reg.by_number.count) {
+		table_fini(&reg.by_number);
+		reg.by_number = (struct table){0};
+	}
 	if (a->waiting)
 		TAILQ_REMOVE(&a->endpoint->waiting, a, bell);
 	a->waiting = false;
-	pthread_mutex_unlock(&library.registers);
+	pthread_mutex_unlock(&reg.lock);
 }
 
 /* so is ours, or closed on error. */
@@ -271,10 +168,10 @@ assoc_new(struct assoc_endpoint *endpoint, struct socket *so)
 		a->endpoint = endpoint;
 		a->so = so;
 		a->watched = true;
-		pthread_mutex_lock(&library.registers);
-		a->number = ++library.last_number;
-		rc = table_add(&library.by_number, number_hash(a->number), a);
-		pthread_mutex_unlock(&library.registers);
+		pthread_mutex_lock(&reg.lock);
+		a->number = ++reg.last_number;
+		rc = table_add(&reg.by_number, number_hash(a->number), a);
+		pthread_mutex_unlock(&reg.lock);
 	}
 	if (rc < 0) {
 		usrsctp_close(so);
@@ -326,9 +223,9 @@ answer(struct user_assoc *a, bool rung)
 	}
 	if (read) {
 		/* Again in the next round, if there is more than is taken. */
-		pthread_mutex_lock(&library.registers);
+		pthread_mutex_lock(&reg.lock);
 		note(a);
-		pthread_mutex_unlock(&library.registers);
+		pthread_mutex_unlock(&reg.lock);
 	}
 	if (read || rung)
 		endpoint->ops->ready(endpoint->arg, &a->assoc, read,
@@ -347,7 +244,7 @@ on_ring(evutil_socket_t fd, short what, void *arg)
 	if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		return;
 	for (int i = 0; i < TURN; i++) {
-		pthread_mutex_lock(&library.registers);
+		pthread_mutex_lock(&reg.lock);
 		a = TAILQ_FIRST(&endpoint->waiting);
 		if (a) {
 			TAILQ_REMOVE(&endpoint->waiting, a, bell);
@@ -355,7 +252,7 @@ on_ring(evutil_socket_t fd, short what, void *arg)
 			rung = a->rung;
 			a->rung = false;
 		}
-		pthread_mutex_unlock(&library.registers);
+		pthread_mutex_unlock(&reg.lock);
 		if (!a)
 			return;
 		answer(a, rung);
@@ -374,8 +271,7 @@ on_poll(evutil_socket_t fd, short what, void *arg)
 	ring(a);
 }
 
-/* ---- options --------------------------------------------------------------
- */
+/* ---- options ------------------------------------------------------------ */
 
 static int
 set(struct socket *so, int option, const void *value, size_t size)
@@ -521,8 +417,7 @@ bind_all(struct socket *so, int family, const struct assoc_conf *conf)
 	return 0;
 }
 
-/* ---- endpoints ------------------------------------------------------------
- */
+/* ---- endpoints ---------------------------------------------------------- */
 
 static void
 userland_free(struct assoc *assoc)
@@ -696,8 +591,7 @@ userland_connect(struct assoc_endpoint *endpoint, const struct addr *remote,
 	return 0;
 }
 
-/* ---- associations ---------------------------------------------------------
- */
+/* ---- associations ------------------------------------------------------- */
 
 static int
 userland_send(struct assoc *assoc, const void *data, size_t length,
@@ -868,13 +762,13 @@ userland_wait(struct assoc *assoc, unsigned ms)
 	/* Not all that timers do rings. */
 	poll(&p, 1, (int)(ms < POLL_MS ? ms : POLL_MS));
 	/* Silences the bell; the loop looks at all of them when it is next. */
-	pthread_mutex_lock(&library.registers);
+	pthread_mutex_lock(&reg.lock);
 	if (read(endpoint->bell, &count, sizeof(count)) > 0)
 		while ((a = TAILQ_FIRST(&endpoint->waiting))) {
 			TAILQ_REMOVE(&endpoint->waiting, a, bell);
 			a->waiting = false;
 		}
-	pthread_mutex_unlock(&library.registers);
+	pthread_mutex_unlock(&reg.lock);
 }
 
 static bool
@@ -960,8 +854,7 @@ userland_names(struct assoc *assoc, struct addr *local, struct addr *remote,
 		*id = status.sstat_assoc_id;
 }
 
-/* ---- keys -----------------------------------------------------------------
- */
+/* ---- keys --------------------------------------------------------------- */
 
 static int
 userland_key_add(struct assoc *assoc, uint16_t number, const uint8_t *key,
