@@ -14,6 +14,20 @@
 #include "conflux/stage.h"
 #include "conflux/template.h"
 
+/* The end: what comes is counted and thrown away. */
+struct bench_sink {
+	struct stage stage;
+	uint64_t records;
+};
+
+static inline void
+bench_sink_run(struct stage *stage, const struct batch *batch)
+{
+	((struct bench_sink *)stage)->records += batch->count;
+}
+
+static const struct stage_ops bench_sink_ops = {.run = bench_sink_run};
+
 static inline void
 on_template(void *arg, const struct template_event *event)
 {

@@ -19,24 +19,6 @@
 #include "bench_file.h"
 #include "conflux/cache.h"
 
-struct sink {
-	struct stage stage;
-	uint64_t records;
-};
-
-static void
-sink_run(struct stage *stage, const struct batch *batch)
-{
-	((struct sink *)stage)->records += batch->count;
-}
-
-static void
-sink_free(struct stage *stage)
-{
-}
-
-static const struct stage_ops sink_ops = {.run = sink_run, .free = sink_free};
-
 int
 main(int argc, char **argv)
 {
@@ -53,7 +35,8 @@ main(int argc, char **argv)
 				  .max_flows = 16777216,
 				  .fields = field,
 				  .field_count = 9};
-	struct sink sink = {.stage = {.ops = &sink_ops, .name = "sink"}};
+	struct bench_sink sink = {
+		.stage = {.ops = &bench_sink_ops, .name = "sink"}};
 	struct cache_stats stats;
 	struct stage *cache;
 	const char *error;

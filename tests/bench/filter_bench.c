@@ -19,19 +19,6 @@
 #include "bench_file.h"
 #include "conflux/mediation.h"
 
-struct sink {
-	struct stage stage;
-	uint64_t records;
-};
-
-static void
-sink_run(struct stage *stage, const struct batch *batch)
-{
-	((struct sink *)stage)->records += batch->count;
-}
-
-static const struct stage_ops sink_ops = {.run = sink_run};
-
 static const uint8_t *
 map(const char *name, size_t *length)
 {
@@ -48,8 +35,9 @@ map(const char *name, size_t *length)
 }
 
 static void
-measure(struct stage *stage, struct sink *sink, struct template_store *store,
-	const uint8_t *data, size_t length, int rounds)
+measure(struct stage *stage, struct bench_sink *sink,
+	struct template_store *store, const uint8_t *data, size_t length,
+	int rounds)
 {
 	double best = 0;
 	uint64_t n = 0;
@@ -77,7 +65,8 @@ main(int argc, char **argv)
 	struct shape_table *shapes = shape_table_new(1000);
 	struct template_store *store =
 		template_store_new(&limits, registry, shapes);
-	struct sink sink = {.stage = {.ops = &sink_ops, .name = "sink"}};
+	struct bench_sink sink = {
+		.stage = {.ops = &bench_sink_ops, .name = "sink"}};
 	struct stage *stage = &sink.stage;
 	struct filter_error error = {0};
 	const uint8_t *data;
