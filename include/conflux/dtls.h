@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sessions of DTLS 1.2 (RFC 6347) with heartbeats (RFC 6520), of either role,
- *by GnuTLS. Knows no socket: datagrams that came are put in, those to be sent
+ * by GnuTLS. Knows no socket: datagrams that came are put in, those to be sent
  * go to a function of the user, and the user gives the time. Nothing blocks.
  *
  *	dtls_new(...)
@@ -96,7 +96,11 @@ struct dtls_conf {
 	dtls_send send;
 	void *arg;
 	bool heartbeat;			  /* offered or accepted */
-	bool no_replay_window;		  /* for SCTP (RFC 6083 section 4.1) */
+	/* RFC 6083: no replay window, no retransmission, no resumption. */
+	bool over_sctp;
+	/* The key of SCTP-AUTH that both ends have (RFC 6083 section 4.8), as
+	 * soon as it is known: before our Finished. May be NULL. */
+	void (*key)(void *arg, const uint8_t *key, size_t length);
 	uint32_t handshake_ms;		  /* 0: DTLS_HANDSHAKE_MS */
 	uint32_t handshake_octets;	  /* 0: DTLS_HANDSHAKE_OCTETS */
 	const struct dtls_start *start;	  /* server: of dtls_hello, or NULL */
@@ -113,7 +117,8 @@ struct dtls *dtls_new(struct dtls_context *context,
 /* Says nothing to the peer. */
 void dtls_free(struct dtls *dtls);
 
-/* Tells the peer that there will be no more. */
+/* Tells the peer that there will be no more. What it sends can still be read.
+ */
 void dtls_end(struct dtls *dtls, uint64_t now_ms);
 
 enum dtls_state dtls_state(const struct dtls *dtls);

@@ -44,8 +44,12 @@ struct net_sctp_conf {
 	unsigned remote_count, local_count;
 };
 
+/* Octets of a message that a record of DTLS takes, whatever the cipher. */
+enum { NET_DTLS_MESSAGE_MAX = 16300 };
+
 /*
- * DTLS over UDP, in both directions. What concerns one of them only says so.
+ * DTLS, in both directions; over SCTP only heartbeats and max_handshakes are
+ * looked at. What concerns one direction only says so.
  * Sizes are those of IP packets, in octets.
  */
 struct net_dtls_conf {

@@ -123,6 +123,8 @@ extern const struct conf_row conf_rows_tls_collector[];
 extern const struct conf_row conf_rows_sctp[];
 extern const struct conf_row conf_rows_dtls_exporter[];
 extern const struct conf_row conf_rows_dtls_collector[];
+extern const struct conf_row conf_rows_dtls_sctp_exporter[];
+extern const struct conf_row conf_rows_dtls_sctp_collector[];
 extern const struct conf_row conf_rows_session[];  /* transportSession */
 extern const struct conf_row conf_rows_template[]; /* template */
 

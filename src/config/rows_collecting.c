@@ -35,8 +35,9 @@ static const struct conf_row sctp_rows[] = {
 	CONF_KEY,
 	CONF_ROW(GROUP, "commonCollector", .rows = common_rows),
 	CONF_ROW(PRESENCE, "transportLayerSecurity",
-		 .unbuilt = "secure SCTP with DTLS",
-		 .rows = conf_rows_tls_collector, .help = "DTLS."),
+		 .rows = conf_rows_dtls_sctp_collector,
+		 .help = "DTLS over SCTP (RFC 6083): exporters prove who they "
+			 "are, and only those that are named here are heard."),
 	CONF_ROW(GROUP, "sctp", .rows = conf_rows_sctp),
 	CONF_ROW(LEAF, "maxStreams", .cx = true, CONF_RANGE(1, 65535),
 		 .def = "1024",

@@ -73,8 +73,10 @@ const struct conf_row conf_rows_sctp[] = {
 static const struct conf_row sctp_rows[] = {
 	CONF_ROW(GROUP, "commonExporter", .rows = common_rows),
 	CONF_ROW(PRESENCE, "transportLayerSecurity",
-		 .unbuilt = "secure SCTP with DTLS",
-		 .rows = conf_rows_tls_exporter, .help = "DTLS."),
+		 .rows = conf_rows_dtls_sctp_exporter,
+		 .help = "DTLS over SCTP (RFC 6083): both ends prove who they "
+			 "are, and nobody reads or changes what is sent. A "
+			 "message has 16300 octets at most."),
 	CONF_ROW(LEAF_LIST, "sourceIPAddress", .type = CONF_ADDRESS,
 		 .help = "Addresses to send from, repeated for several paths. "
 			 "When not given: all that this host has."),

@@ -68,6 +68,10 @@ static const struct conf_row credential_rows[] = {
 		 .help = "The accepted domain name has to be that of the "
 			 "peer's address, too. Names are looked up when files "
 			 "are read."),
+	CONF_LAST,
+};
+
+static const struct conf_row resumption_rows[] = {
 	CONF_ROW(LEAF, "sessionResumption", .cx = true, .type = CONF_BOOL,
 		 .def = "true",
 		 .help = "Begin a new session with what is left of the last "
@@ -117,6 +121,8 @@ const struct conf_row conf_rows_tls_exporter[] = {
 		 .rows = parameter_rows),
 	CONF_ROW(GROUP, "transportLayerSecurityCredentials",
 		 .rows = credential_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityResumption",
+		 .rows = resumption_rows),
 	CONF_ROW(GROUP, "transportLayerSecurityVersions", .rows = tls_rows),
 	CONF_ROW(GROUP, "transportLayerSecurityClient", .rows = client_rows),
 	CONF_LAST,
@@ -127,6 +133,8 @@ const struct conf_row conf_rows_tls_collector[] = {
 		 .rows = parameter_rows),
 	CONF_ROW(GROUP, "transportLayerSecurityCredentials",
 		 .rows = credential_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityResumption",
+		 .rows = resumption_rows),
 	CONF_ROW(GROUP, "transportLayerSecurityVersions", .rows = tls_rows),
 	CONF_ROW(GROUP, "transportLayerSecurityServer", .rows = server_rows),
 	CONF_ROW(LEAF, "lateTickets", .cx = true, .type = CONF_BOOL,
@@ -155,13 +163,7 @@ static const struct conf_row dtls_rows[] = {
 	CONF_LAST,
 };
 
-const struct conf_row conf_rows_dtls_exporter[] = {
-	CONF_ROW(GROUP, "transportLayerSecurityParameters",
-		 .rows = parameter_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityCredentials",
-		 .rows = credential_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityClient", .rows = client_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityDatagrams", .rows = dtls_rows),
+static const struct conf_row heartbeat_rows[] = {
 	CONF_ROW(LEAF, "heartbeatPeriod", .cx = true, CONF_RANGE(0, 86400),
 		 .units = "seconds", .def = "10",
 		 .help = "So often the collector is asked whether it is alive "
@@ -171,6 +173,28 @@ const struct conf_row conf_rows_dtls_exporter[] = {
 		 .help = "When so many requests have no answer, one second "
 			 "after the first, two after the next and so on, the "
 			 "collector is dead, and a new session is begun."),
+	CONF_LAST,
+};
+
+static const struct conf_row handshake_rows[] = {
+	CONF_ROW(LEAF, "maxHandshakes", .cx = true, CONF_RANGE(1, 65535),
+		 .def = "256",
+		 .help = "Bound of handshakes under way. Only who has shown "
+			 "that its address is its own can begin one."),
+	CONF_LAST,
+};
+
+const struct conf_row conf_rows_dtls_exporter[] = {
+	CONF_ROW(GROUP, "transportLayerSecurityParameters",
+		 .rows = parameter_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityCredentials",
+		 .rows = credential_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityResumption",
+		 .rows = resumption_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityClient", .rows = client_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityDatagrams", .rows = dtls_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityHeartbeats",
+		 .rows = heartbeat_rows),
 	CONF_ROW(LEAF, "sessionLifetime", .cx = true, CONF_RANGE(0, 2592000),
 		 .units = "seconds",
 		 .help = "After that a session is replaced by a new one, with "
@@ -192,15 +216,40 @@ const struct conf_row conf_rows_dtls_collector[] = {
 		 .rows = parameter_rows),
 	CONF_ROW(GROUP, "transportLayerSecurityCredentials",
 		 .rows = credential_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityResumption",
+		 .rows = resumption_rows),
 	CONF_ROW(GROUP, "transportLayerSecurityServer", .rows = server_rows),
 	CONF_ROW(GROUP, "transportLayerSecurityDatagrams", .rows = dtls_rows),
-	CONF_ROW(LEAF, "maxHandshakes", .cx = true, CONF_RANGE(1, 65535),
-		 .def = "256",
-		 .help = "Bound of handshakes under way. Only who has shown "
-			 "that its address is its own can begin one."),
+	CONF_ROW(GROUP, "transportLayerSecurityHandshakes",
+		 .rows = handshake_rows),
 	CONF_ROW(LEAF, "handshakeRate", .cx = true, CONF_RANGE(1, 1000000),
 		 .units = "handshakes per second", .def = "500",
 		 .help = "Bound of handshakes begun; others have to try "
 			 "again."),
+	CONF_LAST,
+};
+
+/* Over SCTP (RFC 6083): no session is resumed. */
+const struct conf_row conf_rows_dtls_sctp_exporter[] = {
+	CONF_ROW(GROUP, "transportLayerSecurityParameters",
+		 .rows = parameter_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityCredentials",
+		 .rows = credential_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityClient", .rows = client_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityDatagrams", .rows = dtls_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityHeartbeats",
+		 .rows = heartbeat_rows),
+	CONF_LAST,
+};
+
+const struct conf_row conf_rows_dtls_sctp_collector[] = {
+	CONF_ROW(GROUP, "transportLayerSecurityParameters",
+		 .rows = parameter_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityCredentials",
+		 .rows = credential_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityServer", .rows = server_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityDatagrams", .rows = dtls_rows),
+	CONF_ROW(GROUP, "transportLayerSecurityHandshakes",
+		 .rows = handshake_rows),
 	CONF_LAST,
 };

@@ -4,6 +4,7 @@
 #ifndef CONFLUX_NET_IN_H
 #define CONFLUX_NET_IN_H
 
+#include "conflux/log.h"
 #include "conflux/net.h"
 
 enum {
@@ -30,6 +31,7 @@ struct net_in {
 	const struct net_in_ops *ops;
 	void *arg;
 	struct secure *secure; /* NULL: plain */
+	struct log_limit reject_log;
 };
 
 extern const struct net_in_type net_udp_in, net_tcp_in, net_sctp_in,
@@ -50,6 +52,14 @@ net_in_ready(const struct net_in *in)
 size_t net_in_split(struct net_in *in, struct net_session *session,
 		    const uint8_t *p, size_t have, size_t *need,
 		    const char **reason);
+
+/*
+ * Whoever could not prove to be somebody that may talk to us is logged and
+ * told. transport is text for people; peer is who it says to be, or "".
+ */
+void net_in_reject(struct net_in *in, const char *transport,
+		   const struct addr *remote, const char *peer,
+		   enum net_refusal why, const char *reason);
 
 /* Counts a message into the session and hands it out. */
 static inline int

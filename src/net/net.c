@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "conflux/clock.h"
+#include "conflux/log.h"
 #include "conflux/hash.h"
 #include "in.h"
 #include "out.h"
@@ -182,6 +183,23 @@ struct net_session *
 net_in_next(const struct net_in *in, uint32_t *at)
 {
 	return in->type->next(in, at);
+}
+
+void
+net_in_reject(struct net_in *in, const char *transport,
+	      const struct addr *remote, const char *peer, enum net_refusal why,
+	      const char *reason)
+{
+	const char *quote = peer[0] ? "\"" : "";
+	char text[ADDR_TEXT_SIZE];
+	uint32_t held;
+
+	if (log_limit_pass(&in->reject_log, clock_mono_ms(), &held))
+		log_warning("%s %s: %s%s%s%srefused: %s (%u lines held back)",
+			    transport, addr_format(text, remote), quote, peer,
+			    quote, peer[0] ? " " : "", reason, held);
+	if (in->ops->refused)
+		in->ops->refused(in->arg, remote, why);
 }
 
 size_t

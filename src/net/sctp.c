@@ -35,9 +35,11 @@ sctp_family(const struct addr *list, unsigned count)
 }
 
 const char *
-sctp_lost_reason(int error)
+sctp_lost_reason(const struct assoc_event *event)
 {
-	switch (error) {
+	if (event->reason)
+		return event->reason;
+	switch (event->error) {
 	case ETIMEDOUT:
 		return "the peer does not answer";
 	case ECONNREFUSED:

@@ -2,11 +2,12 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /*
  * SCTP as its users here see it (RFC 9260, API after RFC 6458): one table of
- * functions, two stacks behind it.
+ * functions, several stacks behind it.
  *
  *   kernel     sockets of the system: sctp_kernel.c
  *   userland   usrsctp in this process, over IP as the kernel would do it or in
  *              UDP (RFC 6951): sctp_userland.c
+ *   secured    DTLS on top of one of these: sctp_secured.c
  *
  * The constants and structs of both have the same names and different values,
  * so neither header is seen outside of its file.
@@ -51,6 +52,12 @@ struct assoc_conf {
 	uint16_t streams_in;		      /* to accept at most */
 	uint32_t send_buffer, receive_buffer; /* 0: as the stack has it */
 	bool authenticated; /* SCTP-AUTH of what RFC 6083 4.8 lists */
+	/* For sctp_secured: the stack below, who we are, and the longest that
+	 * a handshake may take, 0: as it likes. secure must outlive it. */
+	const struct sctp_stack *below;
+	struct secure *secure;
+	uint32_t handshake_ms;
+	const struct net_dtls_conf *dtls;
 };
 
 /* How a message goes. */
@@ -82,6 +89,7 @@ struct assoc_event {
 	uint32_t payload;
 	uint16_t streams_out, streams_in;
 	int error;
+	const char *reason; /* of ASSOC_LOST, the association's; or NULL */
 	uint32_t number;
 	struct addr address;
 	bool usable;
@@ -94,6 +102,10 @@ struct assoc_ops {
 	void (*ready)(void *arg, struct assoc *assoc, bool read, bool write);
 	/* No association can be accepted now, for this errno. */
 	void (*starved)(void *arg, int error);
+	/* One of sctp_secured did not come about. peer: who it says to be, or
+	 * "". known: it may not talk to us, else who it is is not known. */
+	void (*rejected)(void *arg, const struct addr *remote, const char *peer,
+			 bool known, const char *reason);
 };
 
 struct sctp_stack {
@@ -141,6 +153,9 @@ struct sctp_stack {
 	void (*free)(struct assoc *assoc);
 	void (*names)(struct assoc *assoc, struct addr *local,
 		      struct addr *remote, uint32_t *id);
+	/* Who the peer is, and the cipher suite; NULL: not secured. */
+	void (*peer)(struct assoc *assoc, const char **peer,
+		     const char **suite);
 	/* SCTP-AUTH. key_remove: -EAGAIN while data under it is on its way. */
 	int (*key_add)(struct assoc *assoc, uint16_t number, const uint8_t *key,
 		       size_t length);
@@ -155,6 +170,8 @@ struct assoc {
 };
 
 extern const struct sctp_stack sctp_kernel, sctp_userland;
+/* DTLS on top of one of them; below and secure of struct assoc_conf tell. */
+extern const struct sctp_stack sctp_secured;
 
 /* The stack to take, or NULL with *error set. */
 const struct sctp_stack *sctp_stack_choose(enum net_sctp_stack which,
@@ -163,8 +180,8 @@ const struct sctp_stack *sctp_stack_choose(enum net_sctp_stack which,
 /* Must the socket be one for both families, or (first) IPv6 at all? */
 int sctp_family(const struct addr *list, unsigned count);
 
-/* Text for people. error as of ASSOC_LOST. */
-const char *sctp_lost_reason(int error);
+/* Text for people, of an ASSOC_LOST. */
+const char *sctp_lost_reason(const struct assoc_event *event);
 
 /* Of the addresses of ours the one that the remote one is reached from, as far
  * as that can be guessed. */

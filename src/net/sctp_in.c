@@ -46,6 +46,7 @@ struct sctp_session {
 struct sctp_in {
 	struct net_in in;
 	const struct sctp_stack *stack;
+	const struct sctp_stack *below; /* of sctp_secured, or the same */
 	struct assoc_endpoint *endpoint;
 	bool started; /* the stack was */
 	struct sctp_session **session;
@@ -186,7 +187,7 @@ read_once(struct sctp_session *s)
 		reason = begin_anew(s);
 		break;
 	case ASSOC_LOST:
-		reason = sctp_lost_reason(event.error);
+		reason = sctp_lost_reason(&event);
 		break;
 	case ASSOC_ENDED:
 		session_end(s, s->have ? "it ended within a message" : NULL);
@@ -298,6 +299,8 @@ on_accepted(void *arg, struct assoc *assoc)
 	s->session.transport = TRANSPORT_SCTP;
 	s->session.start_ms = s->session.last_ms = clock_wall_ms();
 	s->seen_ms = clock_mono_ms();
+	if (in->stack->peer)
+		in->stack->peer(assoc, &s->session.peer, &s->session.suite);
 	if (in->in.ops->opened(in->in.arg, &s->session) != 0)
 		goto refuse;
 	assoc->user = s;
@@ -324,6 +327,16 @@ on_starved(void *arg, int error)
 			    strerror(error));
 	in->stack->pause(in->endpoint, true);
 	evtimer_add(in->reaccept, &later);
+}
+
+static void
+on_rejected(void *arg, const struct addr *remote, const char *peer, bool known,
+	    const char *reason)
+{
+	struct sctp_in *in = arg;
+
+	net_in_reject(&in->in, "dtls/sctp", remote, peer,
+		      known ? NET_REFUSED_PEER : NET_REFUSED_HANDSHAKE, reason);
 }
 
 static void
@@ -354,6 +367,7 @@ static const struct assoc_ops ops = {
 	.accepted = on_accepted,
 	.ready = on_ready,
 	.starved = on_starved,
+	.rejected = on_rejected,
 };
 
 static int
@@ -378,26 +392,31 @@ sctp_in_open(struct net_in *net, char **error)
 {
 	struct sctp_in *in = (struct sctp_in *)net;
 	const struct net_in_conf *conf = &net->conf;
-	const struct assoc_conf assoc_conf = {
+	struct assoc_conf assoc_conf = {
 		.local = conf->local,
 		.local_count = conf->local_count,
 		.port = conf->local_count ? conf->local[0].port : conf->port,
 		.streams_out = 1,
 		.streams_in = conf->sctp.streams,
 		.receive_buffer = conf->receive_buffer,
+		.secure = net->secure,
+		.dtls = &conf->dtls,
+		.handshake_ms = conf->handshake_ms,
 	};
 	char text[ADDR_TEXT_SIZE];
 	int rc = open_timers(in);
 
 	if (rc < 0)
 		return rc;
-	in->stack = sctp_stack_choose(conf->sctp.stack, error);
-	if (!in->stack)
+	in->below = sctp_stack_choose(conf->sctp.stack, error);
+	if (!in->below)
 		return -EPROTONOSUPPORT;
-	rc = in->stack->start(conf->sctp.local_udp, 0, error);
+	rc = in->below->start(conf->sctp.local_udp, 0, error);
 	if (rc < 0)
 		return rc;
 	in->started = true;
+	in->stack = net->secure ? &sctp_secured : in->below;
+	assoc_conf.below = in->below;
 	rc = in->stack->open(net->base, &assoc_conf, &ops, in, &in->endpoint,
 			     error);
 	if (rc == 0)
@@ -460,7 +479,7 @@ sctp_in_close(struct net_in *net)
 		in->stack->close(in->endpoint);
 	}
 	if (in->started)
-		in->stack->stop();
+		in->below->stop();
 	free_event(in->sweep);
 	free_event(in->retry);
 	free_event(in->reaccept);

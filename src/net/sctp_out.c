@@ -15,6 +15,7 @@
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,7 @@
 enum {
 	SOLID_MS = 10000, /* a session that long starts back-off anew */
 	CONNECT_MS = 15000,
+	HANDSHAKE_MS = 10000,
 	RETRY_MIN_MS = 50,
 	BARRIER_MS = 500,
 	EVENTS = 256,	/* in a row */
@@ -38,6 +40,7 @@ enum {
 struct sctp_out {
 	struct net_out out;
 	const struct sctp_stack *stack;
+	const struct sctp_stack *below; /* of sctp_secured, or the same */
 	struct assoc_endpoint *endpoint;
 	bool started;	      /* the stack was */
 	struct assoc *assoc;  /* NULL: between two attempts */
@@ -52,6 +55,7 @@ struct sctp_out {
 	bool timed;	      /* there was one with a lifetime */
 	bool vague;	      /* it is over, and why is not known yet */
 	const char *lost;     /* why it is over, when it is */
+	char why[600];	      /* the text of it, if it is not constant */
 	uint32_t wait_ms;     /* of the next back-off */
 	uint64_t up_ms;	      /* monotonic */
 	bool told;	      /* that it is down */
@@ -118,6 +122,7 @@ go_down(struct sctp_out *out, const char *reason)
 	close_assoc(out);
 	out->out.stats.up = false;
 	out->out.stats.start_ms = 0;
+	out->out.stats.peer = out->out.stats.suite = NULL;
 	if (was_up && clock_mono_ms() - out->up_ms >= SOLID_MS)
 		out->wait_ms = 0;
 	back_off(out);
@@ -183,8 +188,11 @@ came_up(struct sctp_out *out, const struct assoc_event *event)
 	stats->up = true;
 	stats->start_ms = clock_wall_ms();
 	out->told = false;
-	log_info("%s: association up, %u streams, by the %s stack",
-		 out->out.name, stats->streams, out->stack->name);
+	if (out->stack->peer)
+		out->stack->peer(out->assoc, &stats->peer, &stats->suite);
+	log_info("%s: association up, %u streams, by the %s stack%s%s",
+		 out->out.name, stats->streams, out->below->name,
+		 stats->suite ? ", " : "", stats->suite ? stats->suite : "");
 	out->out.ops->up(out->out.arg);
 }
 
@@ -221,6 +229,14 @@ log_path(const struct sctp_out *out, const struct assoc_event *event)
 		    event->usable ? "can be reached again" : "is out of reach");
 }
 
+/* The association's own text does not outlive it. */
+static const char *
+keep_reason(struct sctp_out *out, const struct assoc_event *event)
+{
+	snprintf(out->why, sizeof(out->why), "%s", sctp_lost_reason(event));
+	return out->why;
+}
+
 static void
 take(struct sctp_out *out, const struct assoc_event *event)
 {
@@ -237,8 +253,8 @@ take(struct sctp_out *out, const struct assoc_event *event)
 		if (!out->lost || out->vague)
 			out->lost = out->ending
 					    ? "the peer ended the association"
-					    : sctp_lost_reason(event->error);
-		out->vague = event->error == 0;
+					    : keep_reason(out, event);
+		out->vague = event->error == 0 && !event->reason;
 		break;
 	case ASSOC_ENDED:
 		out->lost = "the peer ended the association";
@@ -337,6 +353,10 @@ connect_now(struct sctp_out *out, char **error)
 		.send_buffer = buffer,
 		/* What could not be sent comes back through it. */
 		.receive_buffer = 2 * buffer,
+		.below = out->below,
+		.secure = out->out.secure,
+		.dtls = &conf->dtls,
+		.handshake_ms = HANDSHAKE_MS,
 	};
 	int rc = out->stack->open(out->out.base, &assoc_conf, &ops, out,
 				  &out->endpoint, error);
@@ -404,13 +424,14 @@ sctp_out_open(struct net_out *net, char **error)
 		return -ENOMEM;
 	if (!sctp->streams)
 		sctp->streams = 1;
-	out->stack = sctp_stack_choose(sctp->stack, error);
-	if (!out->stack)
+	out->below = sctp_stack_choose(sctp->stack, error);
+	if (!out->below)
 		return -EPROTONOSUPPORT;
-	rc = out->stack->start(sctp->local_udp, sctp->remote_udp, error);
+	rc = out->below->start(sctp->local_udp, sctp->remote_udp, error);
 	if (rc < 0)
 		return rc;
 	out->started = true;
+	out->stack = net->secure ? &sctp_secured : out->below;
 	/* In the loop: the owner has not got us yet. */
 	event_active(out->retry, EV_TIMEOUT, 0);
 	return 0;
@@ -547,7 +568,7 @@ sctp_out_close(struct net_out *net, unsigned linger_ms)
 	if (out->stack)
 		close_assoc(out);
 	if (out->started)
-		out->stack->stop();
+		out->below->stop();
 	if (out->turn)
 		event_free(out->turn);
 	if (out->retry)

@@ -64,7 +64,7 @@ struct tcp_in {
 	struct event *retry;     /* asks "ready" again */
 	struct event *reaccept;
 	bool stopped;            /* not reading: the receiver isn't ready */
-	struct log_limit full_log, accept_log, secure_log;
+	struct log_limit full_log, accept_log;
 	/* A part whose length is not known, then READ_SIZE octets. */
 	uint8_t scratch[NET_MESSAGE_MAX + READ_SIZE];
 };
@@ -253,22 +253,11 @@ read_once(struct tcp_session *s)
 
 /* ---- shaking hands ----------------------------------------------------- */
 
-/* Whoever could not prove to be somebody that may talk to us. */
 static void
 session_refuse(struct tcp_session *s, enum net_refusal why, const char *reason)
 {
-	struct tcp_in *in = s->in;
-	const char *peer = s->stream.verdict->peer;
-	char text[ADDR_TEXT_SIZE];
-	uint32_t held;
-
-	if (log_limit_pass(&in->secure_log, clock_mono_ms(), &held))
-		log_warning("tls %s: %s%s%srefused: %s (%u lines held back)",
-			    addr_format(text, &s->session.remote),
-			    peer[0] ? "\"" : "", peer, peer[0] ? "\" " : "",
-			    reason, held);
-	if (in->in.ops->refused)
-		in->in.ops->refused(in->in.arg, &s->session.remote, why);
+	net_in_reject(&s->in->in, "tls", &s->session.remote,
+		      s->stream.verdict->peer, why, reason);
 	session_remove(s);
 }
 
@@ -622,7 +611,7 @@ session_revoke(struct tcp_session *s, const char *reason)
 	char text[ADDR_TEXT_SIZE];
 	uint32_t held;
 
-	if (log_limit_pass(&s->in->secure_log, clock_mono_ms(), &held))
+	if (log_limit_pass(&s->in->in.reject_log, clock_mono_ms(), &held))
 		log_warning("tls %s: \"%s\": %s, its session ends (%u lines "
 			    "held back)",
 			    addr_format(text, &s->session.remote),

@@ -123,6 +123,14 @@ fill_udp(struct exporting_destination *d, const struct conf_node *node)
 	d->max_message = udp_message_size(node, &d->net);
 }
 
+static void
+fill_heartbeats(struct net_dtls_conf *dtls, const struct conf_node *tls)
+{
+	dtls->heartbeat = conf_bool(tls, "heartbeat");
+	dtls->heartbeat_ms = conf_ms(tls, "heartbeatPeriod");
+	dtls->heartbeat_tries = (unsigned)conf_uint(tls, "heartbeatTries", 0);
+}
+
 /*
  * With DTLS the size of messages follows from that of the packets, when there
  * is a session: what sealing adds is known then.
@@ -136,9 +144,7 @@ fill_dtls(struct exporting_destination *d, const struct conf_node *udp,
 
 	d->net.reconnect_min_ms = RECONNECT_MIN_MS;
 	d->net.reconnect_max_ms = RECONNECT_MAX_MS;
-	dtls->heartbeat = conf_bool(tls, "heartbeat");
-	dtls->heartbeat_ms = conf_ms(tls, "heartbeatPeriod");
-	dtls->heartbeat_tries = (unsigned)conf_uint(tls, "heartbeatTries", 0);
+	fill_heartbeats(dtls, tls);
 	dtls->lifetime_always = conf_has(tls, "sessionLifetime");
 	dtls->lifetime_ms = dtls->lifetime_always
 				    ? conf_ms(tls, "sessionLifetime")
@@ -169,6 +175,11 @@ fill_sctp(struct exporting_destination *d, const struct conf_node *node,
 	int rc;
 
 	sctp_conf_of(node, sctp);
+	if (d->net.secure)
+		fill_heartbeats(&d->net.dtls,
+				conf_child(node, "transportLayerSecurity"));
+	if (d->net.secure && d->max_message > NET_DTLS_MESSAGE_MAX)
+		d->max_message = NET_DTLS_MESSAGE_MAX;
 	sctp->remote_udp =
 		(uint16_t)conf_uint(node, "remoteEncapsulationPort", 0);
 	sctp->streams = (uint16_t)conf_uint(node, "streams", 0);

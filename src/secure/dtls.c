@@ -30,6 +30,8 @@
 
 enum {
 	RETRANSMIT_MS = 1000,
+	NEVER_MS = 600000,
+	SCTP_KEY = 64, /* octets */
 	/* A wrong key: so many sealed records, over so long; or no answer. */
 	WRONG_KEY_RECORDS = 3,
 	WRONG_KEY_MS = 1500,
@@ -45,9 +47,11 @@ struct dtls {
 	gnutls_session_t session;
 	struct addr remote;
 	dtls_send send;
+	void (*key)(void *arg, const uint8_t *key, size_t length);
 	void *arg;
 	bool server;
 	enum dtls_state state;
+	bool half;	 /* ended by us: what the peer sends is still read */
 	uint64_t now_ms; /* of the call that we are in */
 	uint64_t alive_ms;
 	/* What is left of the datagram that came, and what of it GnuTLS may
@@ -62,6 +66,7 @@ struct dtls {
 	bool rejected;	      /* it was turned away, or its key was not ours */
 	uint64_t finished_ms; /* our Finished went out first; 0: not yet */
 	uint64_t sealed_ms;   /* the first sealed record came */
+	uint64_t secret_ms;   /* the secret was known; over SCTP only */
 	unsigned sealed;
 	char peer[256];
 	char reason[600];
@@ -255,6 +260,26 @@ verify(gnutls_session_t session)
 	return d->checked ? 0 : -1;
 }
 
+/*
+ * Called when the master secret is there. Later hooks are too late: a server's
+ * would have to read a Finished that its SCTP can't authenticate yet.
+ */
+static int
+on_secret(gnutls_session_t session, const char *label,
+	  const gnutls_datum_t *secret)
+{
+	static const char exporter[] = "EXPORTER_DTLS_OVER_SCTP";
+	struct dtls *d = gnutls_session_get_ptr(session);
+	uint8_t key[SCTP_KEY];
+
+	d->secret_ms = d->now_ms;
+	if (gnutls_prf_rfc5705(session, sizeof(exporter) - 1, exporter, 0, NULL,
+			       sizeof(key), (char *)key) == 0)
+		d->key(d->arg, key, sizeof(key));
+	gnutls_memset(key, 0, sizeof(key));
+	return 0;
+}
+
 /* ---- the extension --------------------------------------------------------
  */
 
@@ -386,7 +411,10 @@ set_up(struct dtls *d, const struct dtls_conf *conf)
 	gnutls_transport_set_push_function(d->session, push);
 	gnutls_transport_set_pull_function(d->session, pull);
 	gnutls_transport_set_pull_timeout_function(d->session, pull_timeout);
-	gnutls_dtls_set_timeouts(d->session, RETRANSMIT_MS, ms);
+	gnutls_dtls_set_timeouts(
+		d->session, conf->over_sctp ? NEVER_MS : RETRANSMIT_MS, ms);
+	if (d->key)
+		gnutls_session_set_keylog_function(d->session, on_secret);
 	gnutls_dtls_set_mtu(d->session, octets);
 	if (d->heartbeat_wanted)
 		offer_heartbeat(d);
@@ -421,14 +449,15 @@ dtls_new(struct dtls_context *context, const struct dtls_conf *conf,
 	d->credentials = present_credentials(context);
 	d->remote = *conf->remote;
 	d->send = conf->send;
+	d->key = conf->key;
 	d->arg = conf->arg;
 	d->server = secure->server;
 	d->now_ms = d->alive_ms = now_ms;
 	d->heartbeat_wanted = conf->heartbeat;
 	flags |= d->server ? GNUTLS_SERVER : GNUTLS_CLIENT;
-	if (!secure->resumption)
+	if (!secure->resumption || conf->over_sctp)
 		flags |= GNUTLS_NO_TICKETS;
-	if (conf->no_replay_window)
+	if (conf->over_sctp)
 		flags |= GNUTLS_NO_REPLAY_PROTECTION;
 	rc = gnutls_init(&d->session, flags);
 	if (rc == 0)
@@ -457,8 +486,10 @@ void
 dtls_end(struct dtls *d, uint64_t now_ms)
 {
 	d->now_ms = now_ms;
-	if (d->state == DTLS_UP)
+	if (d->state == DTLS_UP) {
 		gnutls_bye(d->session, GNUTLS_SHUT_WR);
+		d->half = true;
+	}
 	finish(d, DTLS_ENDED, "ended by us");
 }
 
@@ -562,13 +593,19 @@ is_sealed(const uint8_t *datagram, size_t length)
 	return record_read(&record, datagram, length) && record.epoch > 0;
 }
 
+static bool
+readable(const struct dtls *d)
+{
+	return d->state == DTLS_UP || d->half;
+}
+
 void
 dtls_input(struct dtls *d, const uint8_t *datagram, size_t length,
 	   uint64_t now_ms)
 {
 	d->now_ms = now_ms;
 	d->datagram = datagram;
-	d->datagram_length = d->state == DTLS_UP ? length : 0;
+	d->datagram_length = readable(d) ? length : 0;
 	if (d->state != DTLS_SHAKING)
 		return;
 	d->in = datagram;
@@ -612,7 +649,7 @@ dtls_read(struct dtls *d, uint8_t *data, size_t size)
 {
 	ssize_t n;
 
-	while (d->state == DTLS_UP && (d->drain || next_record(d))) {
+	while (readable(d) && (d->drain || next_record(d))) {
 		n = gnutls_record_recv(d->session, data, size);
 		if (n > 0) {
 			d->genuine++;
@@ -620,13 +657,15 @@ dtls_read(struct dtls *d, uint8_t *data, size_t size)
 			return n;
 		}
 		d->drain = false;
-		if (n == 0)
+		if (n == 0) {
+			d->half = false;
 			finish(d, DTLS_ENDED, "the peer closed the session");
-		else if (n == GNUTLS_E_REHANDSHAKE)
+		} else if (n == GNUTLS_E_REHANDSHAKE) {
 			gnutls_alert_send(d->session, GNUTLS_AL_WARNING,
 					  GNUTLS_A_NO_RENEGOTIATION);
-		else if (gnutls_error_is_fatal((int)n))
+		} else if (gnutls_error_is_fatal((int)n)) {
 			fail(d, (int)n);
+		}
 	}
 	return -EAGAIN;
 }
@@ -685,6 +724,13 @@ dtls_tick(struct dtls *d, uint64_t now_ms)
 		finish(d, DTLS_FAILED,
 		       "the peer does not answer what our pre-shared key "
 		       "has sealed: is it the peer's, too?");
+		return;
+	}
+	/* SCTP-AUTH drops what is sealed with another key: nothing comes. */
+	if (d->server && d->secret_ms &&
+	    now_ms - d->secret_ms >= NO_ANSWER_MS &&
+	    dtls_uses_psk(d->session)) {
+		reject(d, GNUTLS_A_DECRYPT_ERROR, WRONG_KEY);
 		return;
 	}
 	shake(d);

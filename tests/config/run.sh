@@ -99,7 +99,7 @@ relaxng()
 		xmllint --nonet --noout --relaxng "$src/xml/conflux.rng" "$f" \
 			2>"$work/log" || { fail "schema: $f"; cat "$work/log"; }
 	done
-	for f in unknown-element state-leaf unbuilt-tls two-cache-types \
+	for f in unknown-element state-leaf unbuilt-entity two-cache-types \
 	    port-range missing-name export-interval-in-timeout-cache; do
 		xmllint --nonet --noout --relaxng "$src/xml/conflux.rng" \
 			"$src/tests/config/bad/$f.xml" 2>/dev/null &&

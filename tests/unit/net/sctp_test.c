@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "peer.h"
+#include "secured.h"
 
 enum { STREAMS = 8 };
 
@@ -88,6 +89,9 @@ static const struct net_out_ops sender_ops = {
 	.undelivered = sender_undelivered,
 };
 
+/* Under DTLS, or in clear? Most tests are run with both. */
+static bool dtls;
+
 /* ---- the stack
  * --------------------------------------------------------------- */
 
@@ -134,6 +138,9 @@ open_in(struct event_base *base, struct receiver *r, uint16_t port,
 		.max_sessions = max,
 		.receive_buffer = 1 << 20,
 		.sctp = sctp_conf(),
+		.secure = dtls ? &secured.server : NULL,
+		.handshake_ms = 2000,
+		.dtls = {.heartbeat = true, .max_handshakes = 100},
 	};
 	struct net_in *in = NULL;
 	char *error = NULL;
@@ -155,6 +162,10 @@ out_conf(uint16_t port)
 		.reconnect_min_ms = 50,
 		.reconnect_max_ms = 100,
 		.sctp = sctp_conf(),
+		.secure = dtls ? &secured.client : NULL,
+		.dtls = {.heartbeat = true,
+			 .heartbeat_ms = 100,
+			 .heartbeat_tries = 3},
 	};
 
 	loopback(&conf.remote, 4, port);
@@ -280,12 +291,15 @@ static void
 test_back_pressure(void)
 {
 	struct pair p = {0};
+	uint32_t stuck;
 
 	p.r.busy = true;
 	pair_open(&p, 8000, 2000);
-	run_for(p.base, 500);
-	/* The buffers of both ends are full, the rest waits here. */
-	CU_ASSERT(p.s.next < 1000);
+	do {
+		stuck = p.s.next;
+		run_for(p.base, 300);
+	} while (p.s.next != stuck);
+	CU_ASSERT(stuck < 2000);
 	CU_ASSERT_EQUAL(p.s.error, -EAGAIN);
 	CU_ASSERT_EQUAL(p.r.messages, 0);
 	p.r.busy = false;
@@ -566,8 +580,7 @@ test_many(void)
 	struct net_out_conf conf = out_conf(net_in_port(in));
 
 	for (int i = 0; i < MANY; i++) {
-		s[i].length = 500;
-		s[i].stop = 50;
+		s[i] = (struct sender){.length = 500, .stop = 50};
 		open_out(base, &conf, &s[i]);
 	}
 	RUN_UNTIL(base, r.messages == MANY * 50);
@@ -596,6 +609,43 @@ test_barrier(void)
 	pair_close(&p);
 }
 
+/* Who may not talk to us is told apart, and nothing of it is taken. */
+static void
+test_rejected(void)
+{
+	static const char *const nobody[] = {"nobody.test"};
+	struct secure_list expected = secured.server.remote_fqdn;
+	struct pair p = {0};
+
+	secured.server.remote_fqdn.text = nobody;
+	pair_open(&p, 1000, 10);
+	RUN_UNTIL(p.base, p.r.refused > 0 && p.s.down > 0);
+	CU_ASSERT_EQUAL(p.r.opened, 0);
+	CU_ASSERT_EQUAL(p.s.up, 0);
+	pair_close(&p);
+	secured.server.remote_fqdn = expected;
+}
+
+/* A record holds no more; nor does it break the session. */
+static void
+test_too_large(void)
+{
+	struct pair p = {0};
+	uint8_t message[20000];
+
+	pair_open(&p, 16000, 50);
+	RUN_UNTIL(p.base, p.r.messages == 50);
+	CU_ASSERT_EQUAL(p.r.octets, 50 * 16000);
+	CU_ASSERT_STRING_EQUAL(p.r.last.peer, "exporter.test");
+	test_message(message, sizeof(message), 50);
+	CU_ASSERT_EQUAL(net_out_send(p.s.out, message, sizeof(message)),
+			-EMSGSIZE);
+	p.s.stop = 60;
+	sender_push(&p.s);
+	RUN_UNTIL(p.base, p.r.messages == 60);
+	pair_close(&p);
+}
+
 static const struct unit_test tests[] = {
 	{"in order", test_in_order},
 	{"the largest messages", test_largest},
@@ -612,8 +662,26 @@ static const struct unit_test tests[] = {
 	{"unordered after ordered", test_barrier},
 };
 
+static const struct unit_test dtls_tests[] = {
+	{"in order", test_in_order},
+	{"streams", test_streams},
+	{"back-pressure", test_back_pressure},
+	{"the receiver ends", test_receiver_ends},
+	{"undelivered", test_undelivered},
+	{"loss", test_loss},
+	{"many", test_many},
+	{"rejected", test_rejected},
+	{"too large", test_too_large},
+};
+
 int
 main(void)
 {
-	return unit_run("sctp", tests, UNIT_COUNT(tests));
+	int rc = unit_run("sctp", tests, UNIT_COUNT(tests));
+
+	secured_begin();
+	dtls = true;
+	rc |= unit_run("dtls over sctp", dtls_tests, UNIT_COUNT(dtls_tests));
+	secured_end();
+	return rc;
 }

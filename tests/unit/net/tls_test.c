@@ -6,49 +6,8 @@
  */
 #include <signal.h>
 
-#include "secure/certs.h"
+#include "secured.h"
 #include "sender.h"
-
-static struct certs_folder folder;
-static const char *const collector[] = {"collector.test"};
-static const char *const exporter[] = {"exporter.test"};
-static struct secure_conf server, client;
-
-static void
-begin(void)
-{
-	struct cert ca, one, other;
-
-	signal(SIGPIPE, SIG_IGN);
-	certs_begin(&folder);
-	cert_make(&ca, &(struct cert_spec){.subject = "CN=CA", .ca = true},
-		  NULL);
-	cert_make(&one, &(struct cert_spec){.domain = "collector.test"}, &ca);
-	cert_make(&other, &(struct cert_spec){.domain = "exporter.test"}, &ca);
-	cert_write(certs_path(&folder, "ca.pem"), &ca, 1);
-	cert_write(certs_path(&folder, "collector.pem"), &one, 1);
-	cert_write_key(certs_path(&folder, "collector.key"), &one, 0600);
-	cert_write(certs_path(&folder, "exporter.pem"), &other, 1);
-	cert_write_key(certs_path(&folder, "exporter.key"), &other, 0600);
-	server = (struct secure_conf){
-		.server = true,
-		.certificate = certs_path(&folder, "collector.pem"),
-		.key = certs_path(&folder, "collector.key"),
-		.authorities = certs_path(&folder, "ca.pem"),
-		.remote_fqdn = {exporter, 1},
-		.min_version = SECURE_1_2,
-		.max_version = SECURE_1_3,
-		.resumption = true,
-	};
-	client = server;
-	client.server = false;
-	client.certificate = certs_path(&folder, "exporter.pem");
-	client.key = certs_path(&folder, "exporter.key");
-	client.remote_fqdn.text = collector;
-	cert_free(&ca);
-	cert_free(&one);
-	cert_free(&other);
-}
 
 /* Both ends, over the loopback interface. */
 struct pair {
@@ -88,11 +47,11 @@ pair_close(struct pair *p)
 static void
 pauses(enum secure_version version, size_t length)
 {
-	struct secure_conf secure = client;
+	struct secure_conf secure = secured.client;
 	struct pair p;
 
 	secure.max_version = version;
-	pair_open(&p, &server, &secure, 5000, length);
+	pair_open(&p, &secured.server, &secure, 5000, length);
 	RUN_UNTIL(p.base, p.receiver.messages > 0);
 	CU_ASSERT_STRING_EQUAL(p.receiver.last.peer, "exporter.test");
 	while (p.receiver.messages < 5000) {
@@ -124,13 +83,13 @@ test_pauses(void)
 static void
 test_end(void)
 {
-	struct secure_conf in = server;
+	struct secure_conf in = secured.server;
 	struct net_out_stats stats;
 	struct pair p;
 
 	for (int late = 0; late < 2; late++) {
 		in.late_tickets = late;
-		pair_open(&p, &in, &client, 100, 2000);
+		pair_open(&p, &in, &secured.client, 100, 2000);
 		RUN_UNTIL(p.base, p.sender.next == 100);
 		net_out_stats(p.sender.out, &stats);
 		CU_ASSERT_PTR_NOT_NULL_FATAL(stats.peer);
@@ -157,7 +116,7 @@ test_stalled(void)
 	int silent, plain;
 
 	loopback(&local, 4, 0);
-	in = open_secured(base, TRANSPORT_TCP, &local, &r, &server);
+	in = open_secured(base, TRANSPORT_TCP, &local, &r, &secured.server);
 	silent = test_connect(SOCK_STREAM, 4, local.port);
 	plain = test_connect(SOCK_STREAM, 4, local.port);
 	CU_ASSERT_EQUAL(send(plain, "MMMMMMMMMMMMMMMM", 16, 0), 16);
@@ -175,11 +134,11 @@ static void
 test_refused(void)
 {
 	static const char *const nobody[] = {"nobody.test"};
-	struct secure_conf in = server;
+	struct secure_conf in = secured.server;
 	struct pair p;
 
 	in.remote_fqdn.text = nobody;
-	pair_open(&p, &in, &client, 100, 2000);
+	pair_open(&p, &in, &secured.client, 100, 2000);
 	RUN_UNTIL(p.base, p.receiver.refused > 0 && p.sender.down > 0);
 	CU_ASSERT_EQUAL(p.sender.up, 0);
 	CU_ASSERT_EQUAL(p.sender.next, 0);
@@ -194,7 +153,7 @@ test_reload(void)
 	char *error = NULL;
 	struct pair p;
 
-	pair_open(&p, &server, &client, 10, 100);
+	pair_open(&p, &secured.server, &secured.client, 10, 100);
 	RUN_UNTIL(p.base, p.receiver.messages == 10);
 	CU_ASSERT_EQUAL(net_in_reload(p.in, &error), 1);
 	CU_ASSERT_EQUAL(net_out_reload(p.sender.out, &error), 1);
@@ -203,7 +162,7 @@ test_reload(void)
 	RUN_UNTIL(p.base, p.receiver.messages == 20);
 	CU_ASSERT_EQUAL(p.receiver.opened, 1);
 	/* What can't be read changes nothing. */
-	unlink(certs_path(&folder, "exporter.key"));
+	unlink(certs_path(&secured.folder, "exporter.key"));
 	CU_ASSERT(net_out_reload(p.sender.out, &error) < 0);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(error);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error, "exporter.key"));
@@ -227,8 +186,9 @@ main(void)
 {
 	int rc;
 
-	begin();
+	signal(SIGPIPE, SIG_IGN);
+	secured_begin();
 	rc = unit_run("net tls", tests, UNIT_COUNT(tests));
-	certs_end(&folder);
+	secured_end();
 	return rc;
 }
