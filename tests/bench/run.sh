@@ -8,7 +8,7 @@
 # both. Nothing here passes or fails.
 #
 #	SRC=. BUILD=.build sh tests/bench/run.sh [file] [workers] [udp] [meters]
-#		[probe] [live] [transports] [filter]
+#		[probe] [biflow] [live] [transports] [filter]
 #
 # The load generator and the ceilings are in the folder that LOAD_TOOLS names
 # (ipfixgen.c, ipfixsink.c, ceiling.c, fixbufsum.c); without it there is nothing
@@ -18,7 +18,7 @@ set -u
 : "${SRC:=$(pwd)}" "${BUILD:=$SRC/.build}" "${RUNS:=3}" "${RECORDS:=10000000}"
 : "${LOAD_TOOLS:=$SRC/../shared/tools}"
 confluxd=$BUILD/src/daemon/confluxd
-[ $# -gt 0 ] || set -- file workers udp meters probe live transports filter
+[ $# -gt 0 ] || set -- file workers udp meters probe biflow live transports filter
 if [ ! -f "$LOAD_TOOLS/ipfixgen.c" ]; then
 	echo "bench: no load generator in $LOAD_TOOLS (set LOAD_TOOLS)"
 	exit 77
@@ -73,7 +73,8 @@ field()
 }
 
 # 5-tuple flows with the four usual values and more: $1 what feeds the cache c,
-# $2 destination, $3 and $4 active and idle timeout, $5 more values
+# $2 destination, $3 and $4 active and idle timeout, $5 more values, $6 more of
+# the cache
 document()
 {
 	cat <<-END
@@ -83,7 +84,7 @@ document()
 	<cx:controlSocket>$work/sock</cx:controlSocket>
 	$1
 	<cache><name>c</name><timeoutCache><maxFlows>4000000</maxFlows>
-	<activeTimeout>$3</activeTimeout><idleTimeout>$4</idleTimeout><cacheLayout>
+	<activeTimeout>$3</activeTimeout><idleTimeout>$4</idleTimeout>${6:-}<cacheLayout>
 	$(for f in sourceIPv4Address destinationIPv4Address sourceTransportPort \
 		destinationTransportPort protocolIdentifier; do
 		field "$f" '<isFlowKey/>'
@@ -105,7 +106,8 @@ config()
 		"$2" 1800 900
 }
 
-# Flows of packets: $1 of the observationPoint, $2 destination
+# Flows of packets: $1 of the observationPoint, $2 destination, $3 more values,
+# $4 more of the cache
 probe_config()
 {
 	document "<observationPoint><name>p</name>
@@ -113,7 +115,7 @@ probe_config()
 	<selectionProcess>s</selectionProcess></observationPoint>
 	<selectionProcess><name>s</name><selector><name>all</name><selectAll/>
 	</selector><cache>c</cache></selectionProcess>" \
-		"$2" 0 0 tcpControlBits
+		"$2" 0 0 "tcpControlBits ${3:-}" "${4:-}"
 }
 
 reader()
@@ -253,6 +255,37 @@ bench_probe()
 	small=$(median conflux-p4 3)
 	say "probe: octets for each flow more:" \
 		"$(calc '%.1f' "($rss - $small) * 1024 / 990000")"
+}
+
+# The same packets, of conversations whose sides take turns, as biflows and as
+# uniflows.
+bench_biflow()
+{
+	make -s -C "$tools" pcapgen >/dev/null || return
+	for size in 5000:b3 500000:b5; do
+		flows=${size%:*} name=${size#*:}
+		"$tools/pcapgen" --packets "$RECORDS" --flows "$flows" \
+			--bidir 1 --size 82 --out "$work/$name.pcap" >/dev/null
+		point="<cx:captureFile>$work/$name.pcap</cx:captureFile>"
+		probe_config "$point" "$(writer "$work/out.ipfix")" \
+			>"$work/uni-$name.xml"
+		probe_config "$point" "$(writer "$work/out.ipfix")" \
+			"reverseOctetDeltaCount reversePacketDeltaCount" \
+			"<cx:biflow>true</cx:biflow>" >"$work/bi-$name.xml"
+		i=0
+		while [ $i -lt "$RUNS" ]; do
+			for way in uni bi; do
+				cost "$way-$name" "$confluxd" \
+					-c "$work/$way-$name.xml" || return
+			done
+			i=$((i + 1))
+		done
+		uni=$(median "uni-$name" 1) bi=$(median "bi-$name" 1)
+		say "biflow: $RECORDS packets, $flows biflows:" \
+			"$(calc '%.1f' "$bi * 1e9 / $RECORDS") ns a packet," \
+			"$(calc '%.2f' "$bi / $uni") times the uniflows'"
+		rm -f "$work/$name.pcap"
+	done
 }
 
 # live_try PPS COMMAND...: starts it in the namespace and sends a million packets
@@ -460,9 +493,9 @@ bench_filter()
 [ -x "$confluxd" ] || { say "bench: no $confluxd"; exit 1; }
 for part; do
 	case $part in
-	file | workers | udp | meters | probe | live | transports | filter)
+	file | workers | udp | meters | probe | biflow | live | transports | filter)
 		"bench_$part" ;;
 	*) say "bench: no part '$part' (file, workers, udp, meters, probe," \
-		"live, transports, filter)" ;;
+		"biflow, live, transports, filter)" ;;
 	esac
 done
