@@ -13,33 +13,27 @@
 
 struct merge_run {
 	struct layout *layout;
-	const uint8_t *rows; /* scratch */
-	uint8_t **flow;	     /* where each one goes, NULL: lost */
+	const uint8_t *row[BATCH_MAX]; /* scratch */
+	uint8_t *flow[BATCH_MAX];      /* where each one goes */
 	uint32_t count;
 };
 
 static void
 merge_sum(const struct merge_run *run, uint16_t at)
 {
-	const uint8_t *s = run->rows;
-
-	for (uint32_t i = 0; i < run->count; i++, s += run->layout->stride)
-		if (run->flow[i])
-			row_put(run->flow[i], at,
-				row_get(run->flow[i], at) + row_get(s, at));
+	for (uint32_t i = 0; i < run->count; i++)
+		row_put(run->flow[i], at,
+			row_get(run->flow[i], at) + row_get(run->row[i], at));
 }
 
 /* bias turns the order of signed numbers into that of unsigned ones. */
 static void
 merge_min(const struct merge_run *run, uint16_t at, uint64_t bias)
 {
-	const uint8_t *s = run->rows;
+	for (uint32_t i = 0; i < run->count; i++) {
+		uint64_t v = row_get(run->row[i], at);
 
-	for (uint32_t i = 0; i < run->count; i++, s += run->layout->stride) {
-		uint64_t v = row_get(s, at);
-
-		if (run->flow[i] &&
-		    (v ^ bias) < (row_get(run->flow[i], at) ^ bias))
+		if ((v ^ bias) < (row_get(run->flow[i], at) ^ bias))
 			row_put(run->flow[i], at, v);
 	}
 }
@@ -47,13 +41,10 @@ merge_min(const struct merge_run *run, uint16_t at, uint64_t bias)
 static void
 merge_max(const struct merge_run *run, uint16_t at, uint64_t bias)
 {
-	const uint8_t *s = run->rows;
+	for (uint32_t i = 0; i < run->count; i++) {
+		uint64_t v = row_get(run->row[i], at);
 
-	for (uint32_t i = 0; i < run->count; i++, s += run->layout->stride) {
-		uint64_t v = row_get(s, at);
-
-		if (run->flow[i] &&
-		    (v ^ bias) > (row_get(run->flow[i], at) ^ bias))
+		if ((v ^ bias) > (row_get(run->flow[i], at) ^ bias))
 			row_put(run->flow[i], at, v);
 	}
 }
@@ -61,11 +52,9 @@ merge_max(const struct merge_run *run, uint16_t at, uint64_t bias)
 static void
 merge_or(const struct merge_run *run, const struct update *u)
 {
-	const uint8_t *s = run->rows + u->offset;
-
-	for (uint32_t i = 0; i < run->count; i++, s += run->layout->stride)
-		for (uint16_t k = 0; run->flow[i] && k < u->width; k++)
-			run->flow[i][u->offset + k] |= s[k];
+	for (uint32_t i = 0; i < run->count; i++)
+		for (uint16_t k = u->offset; k < u->offset + u->width; k++)
+			run->flow[i][k] |= run->row[i][k];
 }
 
 static bool
@@ -79,15 +68,12 @@ static void
 merge_kept(const struct merge_run *run, const struct update *u)
 {
 	struct var_store *strings = run->layout->cache->strings;
-	const uint8_t *s = run->rows + u->offset;
-
-	for (uint32_t i = 0; i < run->count; i++, s += run->layout->stride) {
+	for (uint32_t i = 0; i < run->count; i++) {
+		const uint8_t *s = run->row[i] + u->offset;
 		uint8_t *d = run->flow[i];
 		uint32_t handle;
 		bool keep_old;
 
-		if (!d)
-			continue;
 		keep_old = has_value(d, u->bit) && u->merge == MERGE_FIRST;
 		if (u->kind == SLOT_VAR) {
 			memcpy(&handle, keep_old ? s : d + u->offset, 4);
@@ -340,16 +326,24 @@ turn_rows(const struct plan *plan, uint8_t *rows, uint32_t count,
 	}
 }
 
-/* The rows of one direction only: each changes other values of its flow. */
+/*
+ * The rows of one direction only, as each changes other values of its flow;
+ * those that have no flow are lost.
+ */
 static void
 merge_direction(struct plan *plan, const uint8_t *rows, uint32_t count,
 		uint8_t *const *flow, const bool *reverse, bool backward)
 {
-	uint8_t *some[BATCH_MAX];
-	struct merge_run run = {plan->layout, rows, some, count};
+	struct merge_run run;
 
-	for (uint32_t i = 0; i < count; i++)
-		some[i] = reverse[i] == backward ? flow[i] : NULL;
+	run.layout = plan->layout;
+	run.count = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		run.row[run.count] = rows + (size_t)i * plan->layout->stride;
+		run.flow[run.count] = flow[i];
+		/* No jump that nobody can foresee. */
+		run.count += (flow[i] != NULL) & (reverse[i] == backward);
+	}
 	if (backward)
 		merge_values(&run, plan->reverse, plan->reverse_count);
 	else
@@ -363,18 +357,15 @@ update_rows(struct cache *cache, struct plan *plan, uint8_t *rows,
 	uint8_t *flow[BATCH_MAX] = {NULL};
 	uint32_t number[BATCH_MAX];
 	bool is_new[BATCH_MAX], reverse[BATCH_MAX] = {false};
-	struct merge_run run = {plan->layout, rows, flow, count};
 
 	place_rows(cache, plan, rows, count, flow, number, is_new, reverse);
 	if (plan->key_count)
 		release_keys(cache, plan, rows, count, is_new, flow);
-	if (plan->reverse) {
+	if (plan->reverse)
 		turn_rows(plan, rows, count, reverse);
-		merge_direction(plan, rows, count, flow, reverse, false);
+	merge_direction(plan, rows, count, flow, reverse, false);
+	if (plan->reverse)
 		merge_direction(plan, rows, count, flow, reverse, true);
-	} else {
-		merge_values(&run, plan->update, plan->update_count);
-	}
 	for (uint32_t i = 0; i < count; i++) {
 		struct row *head = (struct row *)(void *)flow[i];
 
