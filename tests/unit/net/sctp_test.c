@@ -295,12 +295,12 @@ test_back_pressure(void)
 
 	p.r.busy = true;
 	pair_open(&p, 8000, 2000);
+	/* On a busy machine it may take more than one pause. */
 	do {
 		stuck = p.s.next;
 		run_for(p.base, 300);
-	} while (p.s.next != stuck);
+	} while (p.s.next != stuck || p.s.error != -EAGAIN);
 	CU_ASSERT(stuck < 2000);
-	CU_ASSERT_EQUAL(p.s.error, -EAGAIN);
 	CU_ASSERT_EQUAL(p.r.messages, 0);
 	p.r.busy = false;
 	RUN_UNTIL(p.base, p.r.messages == 2000);
@@ -540,35 +540,6 @@ test_nobody(void)
 	event_base_free(base);
 }
 
-/* usrsctp has one encapsulation port for the process. */
-static void
-test_one_port(void)
-{
-	struct event_base *base = event_base_new();
-	struct receiver r = {0};
-	struct net_in *in, *second = NULL;
-	struct net_in_conf conf = {
-		.transport = TRANSPORT_SCTP,
-		.sctp = sctp_conf(),
-	};
-	char *error = NULL;
-
-	if (by_kernel()) {
-		event_base_free(base);
-		return;
-	}
-	in = open_in(base, &r, 0, 10);
-	conf.sctp.local_udp++;
-	CU_ASSERT_EQUAL(
-		net_in_open(base, &conf, &receiver_ops, &r, &second, &error),
-		-EADDRINUSE);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(error);
-	CU_ASSERT_PTR_NOT_NULL(strstr(error, "one local encapsulation port"));
-	free(error);
-	net_in_close(in);
-	event_base_free(base);
-}
-
 static void
 test_many(void)
 {
@@ -657,7 +628,6 @@ static const struct unit_test tests[] = {
 	{"loss", test_loss},
 	{"refused", test_refused},
 	{"nobody is there", test_nobody},
-	{"one port for all", test_one_port},
 	{"many", test_many},
 	{"unordered after ordered", test_barrier},
 };
