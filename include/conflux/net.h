@@ -133,6 +133,17 @@ struct net_in_ops {
 	void (*finished)(void *arg);
 };
 
+/*
+ * Datagrams of another form: where the 4 octets are that steer (see below), if
+ * the first 2 octets are this number.
+ */
+struct net_steer {
+	uint16_t first;
+	uint16_t offset;
+};
+
+enum { NET_STEERS = 4 };
+
 struct net_in_conf {
 	const char *name; /* for messages about secure; or NULL */
 	enum transport transport;
@@ -158,6 +169,11 @@ struct net_in_conf {
 	unsigned worker, workers;
 	uint16_t steer_offset;
 	bool steer_host;
+	const struct net_steer *steer; /* NET_STEERS at most, used at open */
+	unsigned steer_count;
+	/* UDP: a session is one address, whatever ports it sends from; that of
+	 * session.remote is 0. Not with DTLS. */
+	bool any_port;
 	net_frame frame;          /* streams and files */
 	/* TLS over TCP, DTLS over UDP; NULL: plain. It is copied, its files
 	 * are read. */

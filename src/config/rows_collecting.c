@@ -79,6 +79,13 @@ static const struct conf_row udp_rows[] = {
 			 "one address and port, ends when nothing came for "
 			 "this long, as UDP does not say when it ends. The "
 			 "default is longer than Templates live."),
+	CONF_ROW(LEAF, "ignoreSourcePort", .cx = true, .type = CONF_BOOL,
+		 .def = "false",
+		 .help = "All that comes from one address is one session, for "
+			 "an exporter that sends from several ports, its "
+			 "Templates from one and its data from another. Not "
+			 "for several exporters on one host: their Templates "
+			 "would be mixed up. It has no effect on DTLS."),
 	CONF_ROW(LEAF, "receiveBufferSize", .cx = true,
 		 CONF_RANGE(4096, 1 << 30), .units = "octets",
 		 .def = "16777216",
@@ -124,7 +131,9 @@ const struct conf_row conf_rows_collecting[] = {
 	CONF_ROW(LIST, "sctpCollector", .rows = sctp_rows,
 		 .help = "Collects IPFIX over SCTP."),
 	CONF_ROW(LIST, "udpCollector", .rows = udp_rows,
-		 .help = "Collects IPFIX over UDP."),
+		 .help = "Collects IPFIX over UDP, and NetFlow of the versions "
+			 "5 and 9 and sFlow of version 5 with it: each "
+			 "datagram tells by its first octets what it is."),
 	CONF_ROW(LIST, "tcpCollector", .rows = tcp_rows,
 		 .help = "Collects IPFIX over TCP."),
 	CONF_ROW(LIST, "fileReader", .rows = file_rows,

@@ -248,8 +248,7 @@ open_socket(struct datagrams *in, struct datagram_socket *socket)
 	getsockopt(socket->fd, SOL_SOCKET, SO_RCVBUF, &buffer, &length);
 	if (conf->workers > 1 && conf->worker + 1 == conf->workers &&
 	    (conf->steer_offset || conf->steer_host)) {
-		rc = socket_steer(socket->fd, socket->local.version,
-				  conf->workers, conf->steer_offset);
+		rc = socket_steer(socket->fd, socket->local.version, conf);
 		/* The kernel's own choice keeps address and port together. */
 		if (rc < 0)
 			log_info("udp %s: no steering (%s)",

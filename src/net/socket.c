@@ -205,7 +205,11 @@ socket_bind_all(const struct net_in_conf *conf, int type,
 	return rc;
 }
 
-enum { STEER_LOADS = 5, STEER_MAX = 3 + STEER_LOADS * 4 + 4 };
+enum {
+	STEER_MIX = 4, /* instructions */
+	STEER_CASE = 2 + STEER_MIX,
+	STEER_MAX = 2 + 5 * STEER_MIX + NET_STEERS * STEER_CASE + 4,
+};
 
 /* h = (h + word) * odd: X holds h, the word is loaded into A. */
 static unsigned
@@ -223,17 +227,48 @@ steer_mix(struct sock_filter *code, uint32_t offset)
 }
 
 /*
+ * One of the cases by the first two octets, which are in A: mixes in what is at
+ * its offset, and goes on behind all that is left of them.
+ */
+static unsigned
+steer_case(struct sock_filter *code, const struct net_steer *steer,
+	   unsigned left)
+{
+	unsigned n = 0;
+
+	code[n++] = (struct sock_filter)BPF_JUMP(
+		BPF_JMP | BPF_JEQ | BPF_K, steer->first, 0, STEER_MIX + 1);
+	n += steer_mix(code + n, steer->offset);
+	code[n++] = (struct sock_filter)BPF_JUMP(
+		BPF_JMP | BPF_JA, left * STEER_CASE + STEER_MIX, 0, 0);
+	return n;
+}
+
+static unsigned
+steer_payload(struct sock_filter *code, const struct net_in_conf *conf)
+{
+	unsigned cases = conf->steer_count, n = 0;
+
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 0);
+	for (unsigned i = 0; i < cases; i++)
+		n += steer_case(code + n, &conf->steer[i], cases - i - 1);
+	return n + steer_mix(code + n, conf->steer_offset);
+}
+
+/*
  * A datagram too short for the load at offset ends the program with 0: it goes
  * to the first socket, which refuses it like any other would.
  */
 int
-socket_steer(int fd, uint8_t version, unsigned workers, uint16_t offset)
+socket_steer(int fd, uint8_t version, const struct net_in_conf *conf)
 {
 	struct sock_filter code[STEER_MAX];
 	struct sock_fprog program = {.filter = code};
 	unsigned n = 0;
 	uint32_t net = (uint32_t)SKF_NET_OFF;
 
+	if (conf->steer_count > NET_STEERS)
+		return -EINVAL;
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_LDX | BPF_W | BPF_IMM,
 						 0);
 	if (version == 4) {
@@ -242,12 +277,12 @@ socket_steer(int fd, uint8_t version, unsigned workers, uint16_t offset)
 		for (unsigned i = 0; i < 16; i += 4)
 			n += steer_mix(code + n, net + 8 + i);
 	}
-	if (offset) /* the program sees the payload */
-		n += steer_mix(code + n, offset);
+	if (conf->steer_offset) /* the program sees the payload */
+		n += steer_payload(code + n, conf);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_RSH | BPF_K,
 						 16);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_MOD | BPF_K,
-						 workers);
+						 conf->workers);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_A, 0);
 	program.len = (unsigned short)n;
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,

@@ -49,9 +49,10 @@ void socket_whole(int fd, uint8_t version);
 void socket_names(int fd, struct addr *local, struct addr *remote);
 
 /*
- * Steers the datagrams of a SO_REUSEPORT group of workers sockets by source
- * address and, if offset is not 0, the 4 octets there of the payload.
+ * Steers the datagrams of a SO_REUSEPORT group of sockets, as conf says, by
+ * source address and, unless it asks for the host alone, 4 octets of the
+ * payload.
  */
-int socket_steer(int fd, uint8_t version, unsigned workers, uint16_t offset);
+int socket_steer(int fd, uint8_t version, const struct net_in_conf *conf);
 
 #endif

@@ -4,7 +4,7 @@
  * Datagrams in. RFC 7011 section 10.3: one message a datagram; a Transport
  * Session is known by the addresses and ports of both ends, has no beginning
  * and no end of its own, and so begins with its first datagram and ends after
- * a silence.
+ * a silence. With any_port all that comes from one address is one session.
  *
  * The session of the datagram before is tried first.
  */
@@ -161,6 +161,8 @@ session_find(struct datagram_socket *socket, const struct msghdr *header,
 
 	if (addr_from_sockaddr(&key.remote, header->msg_name) < 0)
 		return NULL;
+	if (in->in.conf.any_port)
+		key.remote.port = 0;
 	hash = addr_hash(&key.remote,
 			 in->seed + (uint64_t)(socket - in->datagrams.socket));
 	s = table_find(&in->sessions, hash, session_equal, &key);

@@ -14,7 +14,13 @@
 #include "conflux/message.h"
 #include "runtime.h"
 
-enum { DOMAIN_OFFSET = 12 }; /* of the Observation Domain ID in a message */
+/*
+ * Where datagrams say what they are of: the Observation Domain ID of IPFIX, and
+ * the sub-agent of sFlow (if the agent's address is IPv4); engine and sampling
+ * of NetFlow version 5, the Source ID of version 9.
+ */
+enum { DOMAIN_OFFSET = 12 };
+static const struct net_steer netflow_steer[] = {{5, 20}, {9, 16}};
 
 static uint32_t
 limit(const struct conf *conf, const char *name)
@@ -96,6 +102,8 @@ add_input(struct unit *unit, const struct conf_node *node,
 	 * which replace each other, belong together. */
 	net->steer_offset = net->secure ? 0 : DOMAIN_OFFSET;
 	net->steer_host = net->secure;
+	net->steer = netflow_steer;
+	net->steer_count = sizeof(netflow_steer) / sizeof(*netflow_steer);
 	rc = net_in_open(unit->worker->base, net, collecting_net_ops(),
 			 receiver, &input[unit->input_count], &reason);
 	if (rc == 0)
@@ -226,6 +234,7 @@ add_socket(struct unit *unit, const struct conf_node *node,
 		receiver.options_messages = (uint32_t)conf_uint(
 			node, "optionsTemplateLifePacket", 0);
 		net.session_idle_ms = conf_ms(node, "sessionTimeout");
+		net.any_port = conf_bool(node, "ignoreSourcePort");
 		net.max_sessions = share(limit(runtime->conf, "maxSessions"),
 					 runtime->worker_count);
 	} else {

@@ -91,6 +91,38 @@ test_udp(void)
 		udp_both(6);
 }
 
+/* All ports of an address are one session. */
+static void
+test_udp_any_port(void)
+{
+	struct event_base *base = event_base_new();
+	struct receiver r = {0};
+	struct addr local;
+	struct net_in_conf conf = {.transport = TRANSPORT_UDP,
+				   .local = &local,
+				   .local_count = 1,
+				   .max_sessions = 3,
+				   .any_port = true};
+	struct net_in *in;
+	int fd[5];
+
+	loopback(&local, 4, 0);
+	in = open_in(base, &conf, &r);
+	for (int i = 0; i < 5; i++)
+		fd[i] = test_connect(SOCK_DGRAM, 4, net_in_port(in));
+	for (int i = 0; i < 10; i++)
+		send_messages(fd[i % 5], 0, 1, 50);
+	RUN_UNTIL(base, r.messages == 10);
+	CU_ASSERT_EQUAL(r.opened, 1);
+	CU_ASSERT_EQUAL(r.last.messages, 10);
+	CU_ASSERT_EQUAL(r.last.remote.port, 0);
+	net_in_close(in);
+	CU_ASSERT_EQUAL(r.closed, 1);
+	for (int i = 0; i < 5; i++)
+		close(fd[i]);
+	event_base_free(base);
+}
+
 static void
 test_udp_largest(void)
 {
@@ -211,6 +243,7 @@ send_domain(int fd, uint32_t domain)
 static void
 steering(int version)
 {
+	static const struct net_steer steer[] = {{5, 20}, {9, 16}};
 	struct event_base *base = event_base_new();
 	struct receiver r[3] = {0};
 	struct net_in *in[3];
@@ -219,7 +252,9 @@ steering(int version)
 				   .local = &local,
 				   .local_count = 1,
 				   .workers = 3,
-				   .steer_offset = 12};
+				   .steer_offset = 12,
+				   .steer = steer,
+				   .steer_count = 2};
 	unsigned hit = 0;
 	int fd[4];
 
@@ -240,10 +275,21 @@ steering(int version)
 	for (int i = 0; i < 3; i++)
 		hit += r[i].messages >= 40;
 	CU_ASSERT_EQUAL(hit, 1);
+	/* What begins with 9 is steered by the octets at 16. */
+	for (uint8_t i = 0; i < 30; i++) {
+		uint8_t other[20] = {0, 9, [2] = i, [12] = i, [16] = 7};
+
+		CU_ASSERT_EQUAL(write(fd[i % 4], other, sizeof(other)),
+				(ssize_t)sizeof(other));
+	}
+	RUN_UNTIL(base, r[0].messages + r[1].messages + r[2].messages == 71);
+	/* All at one: nobody has a part of them (a short one was at one). */
+	for (int i = 0; i < 3; i++)
+		CU_ASSERT(r[i].messages % 10 <= 1);
 	/* Many domains reach them all. */
 	for (uint32_t i = 0; i < 120; i++)
 		send_domain(fd[0], i << 24);
-	RUN_UNTIL(base, r[0].messages + r[1].messages + r[2].messages == 161);
+	RUN_UNTIL(base, r[0].messages + r[1].messages + r[2].messages == 191);
 	for (int i = 0; i < 3; i++)
 		CU_ASSERT(r[i].messages >= 15);
 	for (int i = 0; i < 3; i++)
@@ -624,6 +670,7 @@ static const struct unit_test tests[] = {
 	{"UDP: limit of sessions, silence ends them", test_udp_limits},
 	{"UDP: what the kernel drops is counted", test_udp_counts_drops},
 	{"UDP: all addresses of both families", test_udp_all_addresses},
+	{"UDP: one session for all ports", test_udp_any_port},
 	{"UDP: steering to workers", test_udp_steering},
 	{"TCP: one message in many segments and many in one",
 	 test_tcp_segments},
