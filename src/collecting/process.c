@@ -40,7 +40,7 @@ process_free(struct stage *stage)
 		TAILQ_REMOVE(&c->receivers, receiver, link);
 		receiver_free(receiver);
 	}
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		shape_release(c->sflow_shape[i]);
 	netflow_free(c->netflow);
 	free(c->name);

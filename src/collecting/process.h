@@ -184,7 +184,7 @@ struct collecting {
 	bool relearn;
 	bool told_finished;
 	struct options_plan plan[PLANS];
-	const struct shape *sflow_shape[3]; /* held, when they are needed */
+	const struct shape *sflow_shape[4]; /* held, when they are needed */
 	struct netflow *netflow;	    /* NULL, until it is needed */
 	struct log_limit limit[LOG_BUCKETS][COMPLAINT_COUNT];
 };

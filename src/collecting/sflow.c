@@ -4,8 +4,12 @@
  * sFlow agents as exporters: each sampled packet becomes a record with a packet
  * section, its sampling rate and its interfaces, of the Observation Domain that
  * is the agent's sub-agent. A sample has no time of its own: it is that of the
- * datagram's arrival. Sequence numbers count datagrams: a gap tells how many are
- * missing, not how many samples were in them.
+ * datagram's arrival. Sequence numbers count datagrams: a gap tells how many
+ * are missing, not how many samples were in them.
+ *
+ * Counters of an interface become Options Data about it, so that nobody adds
+ * them to those of Flows; speed, status and errors have no element of IANA's
+ * and are left out.
  */
 #include <errno.h>
 
@@ -14,9 +18,11 @@
 
 enum {
 	FIXED = 4 + 4 + 4 + 2 + 8, /* octets before the section */
-	GAP_MAX = 1 << 20,         /* datagrams; more is a new beginning */
-	LATE_MAX = 1024,           /* datagrams back */
-	LATE_MS = 60000,           /* likewise, of the agent's uptime */
+	GAP_MAX = 1 << 20,	   /* datagrams; more is a new beginning */
+	LATE_MAX = 1024,	   /* datagrams back */
+	LATE_MS = 60000,	   /* likewise, of the agent's uptime */
+	COUNTERS_SHAPE = 3,	   /* place in sflow_shape, behind sections */
+	COUNTERS_MAX = 128,	   /* octets of their record, and more */
 };
 
 /* The section that a header protocol goes into, or 0. */
@@ -59,6 +65,79 @@ shape_for(struct collecting *c, uint16_t section)
 	if (shape_get(c->conf.shapes, field, 6, 0, &c->sflow_shape[which]) < 0)
 		return NULL;
 	return c->sflow_shape[which];
+}
+
+/* Of counters: ifIndex as the scope, then what record_counters writes. */
+static const struct shape *
+counters_shape(struct collecting *c)
+{
+	static const uint16_t id[] = {
+		IE_ingressInterface,
+		IE_observationTimeMilliseconds,
+		IE_ingressInterfaceType,
+		IE_octetTotalCount,
+		IE_ingressUnicastPacketTotalCount,
+		IE_ingressMulticastPacketTotalCount,
+		IE_ingressBroadcastPacketTotalCount,
+		IE_droppedPacketTotalCount,
+		IE_postOctetTotalCount,
+		IE_egressUnicastPacketTotalCount,
+		IE_postMCastPacketTotalCount,
+		IE_egressBroadcastPacketTotalCount,
+		IE_notSentPacketTotalCount,
+	};
+	enum { COUNT = sizeof(id) / sizeof(*id) };
+	const struct shape **shape = &c->sflow_shape[COUNTERS_SHAPE];
+	struct field field[COUNT];
+
+	for (int i = 0; i < COUNT && !*shape; i++) {
+		field[i].ie = ie_find(c->conf.registry, 0, id[i]);
+		if (!field[i].ie)
+			return NULL;
+		field[i].length = field[i].ie->length;
+	}
+	if (!*shape && shape_get(c->conf.shapes, field, COUNT, 1, shape) < 0)
+		return NULL;
+	return *shape;
+}
+
+static void
+write_direction(struct writer *w, const struct sflow_direction *d)
+{
+	writer_u64(w, d->octets);
+	writer_u64(w, d->unicast);
+	writer_u64(w, d->multicast);
+	writer_u64(w, d->broadcast);
+	writer_u64(w, d->discards);
+}
+
+static void
+forward_counters(struct domain *domain, const struct sflow_counters *counters,
+		 uint64_t ms)
+{
+	uint8_t record[COUNTERS_MAX];
+	struct batch batch = {
+		.shape = counters_shape(domain->session->process),
+		.scope = domain->scope,
+		.base = record,
+		.count = 1,
+		.export_ms = ms,
+		.received_ms = ms,
+	};
+	struct writer w;
+
+	if (!batch.shape) {
+		account_lost(domain, LOSS_NO_MEMORY, 1);
+		return;
+	}
+	writer_init(&w, record, sizeof(record));
+	writer_u32(&w, counters->interface);
+	writer_u64(&w, ms);
+	writer_u32(&w, counters->type);
+	write_direction(&w, &counters->in);
+	write_direction(&w, &counters->out);
+	batch.stride = (uint32_t)(w.p - record);
+	data_forward(domain, &batch);
 }
 
 static void
@@ -173,15 +252,15 @@ sflow_datagram(struct session *session, const uint8_t *p, size_t length)
 	struct sflow_reader reader;
 	struct sflow_packet packet;
 	struct domain *domain;
+	enum sflow_item item;
 	uint32_t other = 0;
-	bool any;
 
 	session->counters.messages++;
 	if (sflow_open(&reader, p, length) < 0)
 		return discard(session, length, reader.reason);
 	/* One that has nothing in it is no reason to make a domain. */
-	any = sflow_next(&reader, &packet);
-	if (!any && reader.reason && !reader.counter_samples &&
+	item = sflow_next(&reader, &packet);
+	if (item == SFLOW_END && reader.reason && !reader.counter_samples &&
 	    !reader.other_samples)
 		return discard(session, length, reader.reason);
 	domain = session_domain(session, PROTOCOL_SFLOW, reader.sub_agent);
@@ -191,12 +270,16 @@ sflow_datagram(struct session *session, const uint8_t *p, size_t length)
 	domain->messages++;
 	if (!account_sequence(domain, &reader))
 		return 0;
-	for (; any; any = sflow_next(&reader, &packet)) {
-		uint16_t section = section_element(packet.protocol);
+	for (; item; item = sflow_next(&reader, &packet)) {
+		uint64_t ms = session->net->last_ms;
+		uint16_t section = item == SFLOW_PACKET
+					   ? section_element(packet.protocol)
+					   : 0;
 
-		if (section)
-			forward_packet(domain, &packet, section,
-				       session->net->last_ms);
+		if (item == SFLOW_COUNTERS)
+			forward_counters(domain, &reader.counters, ms);
+		else if (section)
+			forward_packet(domain, &packet, section, ms);
 		else
 			other++;
 	}

@@ -17,6 +17,7 @@ enum {
 	SAMPLE_FLOW_EXPANDED = 3,
 	SAMPLE_COUNTERS_EXPANDED = 4,
 	RECORD_RAW_HEADER = 1,
+	RECORD_INTERFACE = 1, /* of counters */
 	INTERFACE_UNKNOWN = 0x3fffffff,
 };
 
@@ -90,10 +91,35 @@ open_flow(struct sflow_reader *r, bool expanded)
 		r->reason = "a sample is too short for its header";
 }
 
-/* Goes into the next flow sample. False: there is none. */
+static void
+open_counters(struct sflow_reader *r, bool expanded)
+{
+	struct reader *s = &r->sample;
+
+	reader_u32(s); /* sequence number of the sample */
+	reader_u32(s); /* source */
+	if (expanded)
+		reader_u32(s);
+	r->records = reader_u32(s);
+	if (s->failed)
+		r->reason = "a sample is too short for its header";
+}
+
+/* The last sample had counters, but none that we know. */
+static void
+end_counters(struct sflow_reader *r)
+{
+	if (r->in_counters && !r->understood)
+		r->counter_samples++;
+	r->in_counters = false;
+	r->understood = false;
+}
+
+/* Goes into the next sample. False: there is none. */
 static bool
 next_sample(struct sflow_reader *r)
 {
+	end_counters(r);
 	while (r->samples) {
 		uint32_t format = reader_u32(&r->datagram);
 		uint32_t length = reader_u32(&r->datagram);
@@ -111,16 +137,47 @@ next_sample(struct sflow_reader *r)
 			return true;
 		}
 		if (format == SAMPLE_COUNTERS ||
-		    format == SAMPLE_COUNTERS_EXPANDED)
-			r->counter_samples++;
-		else
-			r->other_samples++;
+		    format == SAMPLE_COUNTERS_EXPANDED) {
+			r->in_counters = true;
+			open_counters(r, format == SAMPLE_COUNTERS_EXPANDED);
+			return true;
+		}
+		r->other_samples++;
 	}
 	return false;
 }
 
-/* True: *packet is the header of this record. */
+static void
+read_direction(struct reader *s, struct sflow_direction *d)
+{
+	d->octets = reader_u64(s);
+	d->unicast = reader_u32(s);
+	d->multicast = reader_u32(s);
+	d->broadcast = reader_u32(s);
+	d->discards = reader_u32(s);
+	d->errors = reader_u32(s);
+}
+
+/* False: it is too short for them. */
 static bool
+read_counters(struct sflow_counters *c, const uint8_t *p, uint32_t length)
+{
+	struct reader s;
+
+	reader_init(&s, p, length);
+	c->interface = reader_u32(&s);
+	c->type = reader_u32(&s);
+	c->speed = reader_u64(&s);
+	reader_u32(&s); /* direction: half or full duplex */
+	reader_u32(&s); /* status */
+	read_direction(&s, &c->in);
+	reader_u32(&s); /* unknown protocols */
+	read_direction(&s, &c->out);
+	reader_u32(&s); /* promiscuous mode */
+	return !s.failed;
+}
+
+static enum sflow_item
 read_record(struct sflow_reader *r, struct sflow_packet *packet)
 {
 	uint32_t format = reader_u32(&r->sample);
@@ -132,11 +189,16 @@ read_record(struct sflow_reader *r, struct sflow_packet *packet)
 	if (!p) {
 		r->reason = "a record goes on beyond its sample";
 		r->records = 0;
-		return false;
+		return SFLOW_END;
 	}
-	if (format != RECORD_RAW_HEADER) {
+	if (r->in_counters && format == RECORD_INTERFACE &&
+	    read_counters(&r->counters, p, length)) {
+		r->understood = true;
+		return SFLOW_COUNTERS;
+	}
+	if (r->in_counters || format != RECORD_RAW_HEADER) {
 		r->other_records++;
-		return false;
+		return SFLOW_END;
 	}
 	reader_init(&h, p, length);
 	*packet = r->common;
@@ -147,17 +209,20 @@ read_record(struct sflow_reader *r, struct sflow_packet *packet)
 	packet->header = reader_take(&h, packet->header_length);
 	if (!packet->header)
 		r->reason = "a packet header goes on beyond its record";
-	return packet->header != NULL;
+	return packet->header ? SFLOW_PACKET : SFLOW_END;
 }
 
-bool
+enum sflow_item
 sflow_next(struct sflow_reader *r, struct sflow_packet *packet)
 {
 	for (;;) {
-		while (r->records)
-			if (read_record(r, packet))
-				return true;
+		while (r->records) {
+			enum sflow_item item = read_record(r, packet);
+
+			if (item != SFLOW_END)
+				return item;
+		}
 		if (!next_sample(r))
-			return false;
+			return SFLOW_END;
 	}
 }

@@ -547,7 +547,74 @@ def sflow_samples(node):
                                int(one["sflow_245.header.payload_stripped"]))
 
 
+SFLOW_COUNTERS = {
+    "interface": "ingressInterface", "interface_type": "ingressInterfaceType",
+    "in_bytes": "octetTotalCount", "out_bytes": "postOctetTotalCount",
+    "in_unicast_packets_total": "ingressUnicastPacketTotalCount",
+    "in_mcast_packets_total": "ingressMulticastPacketTotalCount",
+    "in_broadcast_packets_total": "ingressBroadcastPacketTotalCount",
+    "in_dropped_packets": "droppedPacketTotalCount",
+    "out_unicast_packets_total": "egressUnicastPacketTotalCount",
+    "out_mcast_packets_total": "postMCastPacketTotalCount",
+    "out_broadcast_packets_total": "egressBroadcastPacketTotalCount",
+    "out_dropped_packets": "notSentPacketTotalCount",
+}
+
+
+def compare_sflow_counters(records, path, compared):
+    """What telegraf has of the counters of interfaces."""
+    wanted = [dict(re.findall(r"(\w+)=(\d+)u", line)) for line in open(path)
+              if "in_unicast_packets_total" in line]
+    counters = [by_name(r) for r in records if r["scope"]]
+    if len(wanted) != len(counters):
+        raise Different("%d of counters, expected %d" %
+                        (len(counters), len(wanted)))
+    for values, want in zip(counters, wanted):
+        for key, name in SFLOW_COUNTERS.items():
+            if key in want:
+                compared.value("counters", name, values[name][0],
+                               int(want[key]))
+
+
+def akvorado_facts(path):
+    for case in json.load(open(os.path.join(os.path.dirname(path),
+                                            "FACTS.json")))["cases"]:
+        if os.path.basename(case["replay"]) == os.path.basename(path):
+            return case
+
+
+def compare_sflow_packets(records, case, compared):
+    """Addresses, ports, sampling and interfaces of sampled packets."""
+    found = [by_name(r) for r in records if not r["scope"]]
+    for flow in case["flows"]:
+        parts = [ipaddress.ip_address(flow[k]).packed
+                 for k in ("SrcAddr", "DstAddr")]
+        if "SrcPort" in flow:
+            parts.append(flow["SrcPort"].to_bytes(2, "big") +
+                         flow["DstPort"].to_bytes(2, "big"))
+        for values in found:
+            section = b"".join(o for n, v in values.items()
+                               if "Section" in n for o in v)
+            if all(p in section for p in parts) and \
+                    number(values["samplingInterval"][0]) == \
+                    flow["SamplingRate"] and \
+                    number(values["ingressInterface"][0]) == \
+                    flow.get("InIf", 0):
+                found.remove(values)
+                break
+        else:
+            raise Different("no packet of %r" % flow)
+        compared.values += len(parts) + 2
+
+
 def compare_sflow(records, path, compared):
+    base = path.replace(".tshark.json", "")
+    if os.path.exists(base + ".expected.out"):
+        compare_sflow_counters(records, base + ".expected.out", compared)
+    if "akvorado" in path:
+        case = akvorado_facts(base + ".pcap")
+        if case and not case.get("skip"):
+            compare_sflow_packets(records, case, compared)
     if not os.path.exists(path):
         return
     wanted = [s for m in json.load(open(path)) for s in sflow_samples(m)]

@@ -158,9 +158,76 @@ test_cut(void)
 	fixture_free(f);
 }
 
+/* Counters are Options Data about their interface. */
+static void
+test_counters(void)
+{
+	static const uint32_t counter[] = {7, 6, 0,   1000000000, 1,
+					   3, /* interface, Ethernet; up */
+					   1, 2, 100, 101,	  102,
+					   3, 4, 5, /* in: octets 2^32 + 2 */
+					   0, 9, 200, 201,	  UINT32_MAX,
+					   6, 7, 0};
+	struct fixture *f = fixture_new(NULL);
+	struct sink *s = f->sink;
+	struct net_session net;
+	struct msg *m = &f->m;
+
+	fixture_open(f, &net, TRANSPORT_UDP);
+	for (unsigned expanded = 0; expanded < 2; expanded++) {
+		m->length = m->set = 0;
+		msg_u32(m, 5);
+		msg_u32(m, 1);
+		msg_u32(m, 0xc0000209);
+		msg_u32(m, 3);
+		msg_u32(m, expanded);
+		msg_u32(m, UPTIME);
+		msg_u32(m, 1);
+		msg_u32(m, expanded ? 4 : 2);
+		msg_u32(m, 12 + 4 * expanded + 8 + 8 + 8 + 88);
+		msg_u32(m, 1); /* sequence number, source */
+		msg_u32(m, 7);
+		if (expanded)
+			msg_u32(m, 0);
+		msg_u32(m, 2);
+		msg_u32(m, 1005); /* not known to us */
+		msg_u32(m, 8);
+		msg_u32(m, 4);
+		msg_u32(m, 0x656e6f31);
+		msg_u32(m, 1);
+		msg_u32(m, 88);
+		for (unsigned i = 0; i < UNIT_COUNT(counter); i++)
+			msg_u32(m, counter[i]);
+		CU_ASSERT_EQUAL(fixture_send(f, &net), 0);
+	}
+	CU_ASSERT_EQUAL(s->count, 2);
+	CU_ASSERT_EQUAL(s->last_shape->scope_count, 1);
+	CU_ASSERT_EQUAL(sink_uint(s, IE_ingressInterface), 7);
+	CU_ASSERT_EQUAL(sink_uint(s, IE_ingressInterfaceType), 6);
+	CU_ASSERT_EQUAL(sink_uint(s, IE_octetTotalCount), 0x100000002);
+	CU_ASSERT_EQUAL(sink_uint(s, IE_ingressUnicastPacketTotalCount), 100);
+	CU_ASSERT_EQUAL(sink_uint(s, IE_droppedPacketTotalCount), 3);
+	CU_ASSERT_EQUAL(sink_uint(s, IE_postOctetTotalCount), 9);
+	CU_ASSERT_EQUAL(sink_uint(s, IE_postMCastPacketTotalCount), 201);
+	CU_ASSERT_EQUAL(sink_uint(s, IE_egressBroadcastPacketTotalCount),
+			UINT32_MAX);
+	CU_ASSERT_EQUAL(sink_uint(s, IE_notSentPacketTotalCount), 6);
+	/* Too short for them: it is no loss, as nobody knows what it is. */
+	wire_put32(m->data + 28 + 4, 12 + 4 + 8 + 8 + 8 + 84);
+	wire_put32(m->data + 28 + 8 + 16 + 16 + 4, 84);
+	wire_put32(m->data + 16, 2);
+	m->length -= 4;
+	CU_ASSERT_EQUAL(fixture_send(f, &net), 0);
+	CU_ASSERT_EQUAL(s->count, 2);
+	CU_ASSERT_EQUAL(ledger_lost(&f->stage->ledger), 0);
+	fixture_close(f, &net);
+	fixture_free(f);
+}
+
 static const struct unit_test tests[] = {
 	{"samples become packet records", test_records},
 	{"sequence numbers", test_sequence},
+	{"counters of interfaces", test_counters},
 	{"cut off anywhere", test_cut},
 };
 
