@@ -281,8 +281,11 @@ for example in "$SRC"/examples/*.xml; do
 		runs 0 "$CONFLUX" check $print "$example"
 		mv "$T/out" "$T/printed.xml"
 		# Secrets and files are only in the original.
-		case $print in
-		--print-rfc) runs 0 "$CONFLUX" check "$T/printed.xml" ;;
+		# Pre-shared keys are ours alone: without them there is
+		# nobody left that may talk.
+		case $print-$example in
+		--print-rfc-*psk*) ;;
+		--print-rfc-*) runs 0 "$CONFLUX" check "$T/printed.xml" ;;
 		esac
 	done
 done
