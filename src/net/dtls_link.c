@@ -31,6 +31,7 @@
 #include "path_mtu.h"
 #include "sendq.h"
 #include "socket.h"
+#include "timer.h"
 
 enum {
 	READS = 32,	/* datagrams at a time */
@@ -370,17 +371,12 @@ static void
 schedule(struct dtls_link *l, uint64_t now)
 {
 	int64_t wait = dtls_wait(l->dtls, now);
-	struct timeval tv;
 
 	if (wait < 0 && l->shaken && l->out->conf.dtls.heartbeat_ms)
 		wait = l->next_ms > now ? (int64_t)(l->next_ms - now) : 0;
 	if (wait < 0)
 		return;
-	if (wait < 1)
-		wait = 1;
-	tv.tv_sec = (time_t)(wait / 1000);
-	tv.tv_usec = (suseconds_t)(wait % 1000 * 1000);
-	evtimer_add(l->timer, &tv);
+	timer_start(l->timer, wait > 0 ? (uint64_t)wait : 1);
 }
 
 /* Without heartbeats: see hello_probe.c. If nothing can be had, what all take.

@@ -22,6 +22,7 @@
 #include "conflux/log.h"
 #include "dtls_link.h"
 #include "socket.h"
+#include "timer.h"
 
 enum {
 	SOLID_MS = 10000,  /* a session that long starts back-off anew */
@@ -49,18 +50,9 @@ struct dtls_out {
 };
 
 static void
-later(struct event *event, uint64_t ms)
-{
-	struct timeval tv = {.tv_sec = (time_t)(ms / 1000),
-			     .tv_usec = (suseconds_t)(ms % 1000) * 1000};
-
-	evtimer_add(event, &tv);
-}
-
-static void
 back_off(struct dtls_out *out)
 {
-	later(out->retry, net_out_back_off(&out->out, &out->wait_ms));
+	timer_start(out->retry, net_out_back_off(&out->out, &out->wait_ms));
 }
 
 /* ---- down -----------------------------------------------------------------
@@ -158,7 +150,7 @@ plan_replacement(struct dtls_out *out)
 	if (conf->lifetime_ms &&
 	    (conf->lifetime_always ||
 	     !dtls_has_heartbeat(dtls_link_session(out->now))))
-		later(out->retry, conf->lifetime_ms);
+		timer_start(out->retry, conf->lifetime_ms);
 }
 
 static void
@@ -200,7 +192,7 @@ dtls_out_settle(struct net_out *net)
 	struct dtls_out *out = (struct dtls_out *)net;
 
 	out->holding = true;
-	later(out->settled, SETTLE_MS);
+	timer_start(out->settled, SETTLE_MS);
 }
 
 /* The new session takes over, when nothing is left in the old one. */
@@ -211,7 +203,7 @@ take_over(struct dtls_out *out)
 		return; /* once more when it is writable */
 	drop_old(out);
 	out->old = out->now;
-	later(out->linger, LINGER_MS);
+	timer_start(out->linger, LINGER_MS);
 	out->now = out->next;
 	out->next = NULL;
 	come_up(out);

@@ -21,6 +21,7 @@
 #include "conflux/log.h"
 #include "in.h"
 #include "socket.h"
+#include "timer.h"
 
 enum {
 	CHUNK = 256 * 1024,
@@ -45,20 +46,12 @@ struct file_in {
 };
 
 static void
-next_turn(struct file_in *in, unsigned ms)
-{
-	struct timeval tv = {.tv_usec = (suseconds_t)ms * 1000};
-
-	evtimer_add(in->turn, &tv);
-}
-
-static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct file_in *in = arg;
 
 	in->can_read = true;
-	next_turn(in, 0);
+	timer_start(in->turn, 0);
 }
 
 static int
@@ -223,7 +216,7 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 	}
 	in->paused = !file_take(in, &reason);
 	if (in->paused) {
-		next_turn(in, NET_READY_MS);
+		timer_start(in->turn, NET_READY_MS);
 		return;
 	}
 	if (reason) {
@@ -237,7 +230,7 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 			reason = "it ends within a message";
 		file_end(in, reason, lost);
 	}
-	next_turn(in, 0);
+	timer_start(in->turn, 0);
 }
 
 static int
@@ -272,7 +265,7 @@ file_in_open(struct net_in *net, char **error)
 	in->turn = evtimer_new(net->base, on_turn, in);
 	if (!in->turn)
 		return -ENOMEM;
-	next_turn(in, 0);
+	timer_start(in->turn, 0);
 	return 0;
 }
 

@@ -28,6 +28,7 @@
 #include "out.h"
 #include "path_mtu.h"
 #include "socket.h"
+#include "timer.h"
 
 enum {
 	RECORD_HEADER = 13,
@@ -109,16 +110,12 @@ close_socket(struct hello_probe *p)
 static void
 send_hello(struct hello_probe *p)
 {
-	struct timeval tv = {.tv_sec = p->wait_ms / 1000,
-			     .tv_usec =
-				     (suseconds_t)(p->wait_ms % 1000) * 1000};
-
 	p->tries++;
 	p->sent_ms = clock_mono_ms();
 	wire_put64(p->hello + 3, p->tries);
 	/* What can't be sent does not come through. */
 	send(p->fd, p->hello, p->length, MSG_DONTWAIT | MSG_NOSIGNAL);
-	evtimer_add(p->timer, &tv);
+	timer_start(p->timer, p->wait_ms);
 	p->wait_ms *= 2;
 }
 

@@ -18,6 +18,7 @@
 #include "in.h"
 #include "out.h"
 #include "socket.h"
+#include "timer.h"
 
 static const struct net_in_type *const in_type[] = {
 	[TRANSPORT_UDP] = &net_udp_in,
@@ -265,11 +266,9 @@ static void
 rate_wait(struct net_out *out)
 {
 	uint64_t ms = (uint64_t)(1 - out->tokens) / out->conf.rate_octets + 1;
-	struct timeval tv = {.tv_sec = (time_t)(ms / 1000),
-			     .tv_usec = (suseconds_t)(ms % 1000) * 1000};
 
 	if (!evtimer_pending(out->refill, NULL))
-		evtimer_add(out->refill, &tv);
+		timer_start(out->refill, ms);
 }
 
 static void

@@ -20,17 +20,16 @@
 #include <string.h>
 
 #include "conflux/clock.h"
-#include "conflux/hash.h"
 #include "conflux/log.h"
 #include "out.h"
 #include "sctp.h"
 #include "socket.h"
+#include "timer.h"
 
 enum {
 	SOLID_MS = 10000, /* a session that long starts back-off anew */
 	CONNECT_MS = 15000,
 	HANDSHAKE_MS = 10000,
-	RETRY_MIN_MS = 50,
 	BARRIER_MS = 500,
 	EVENTS = 256,	/* in a row */
 	SCRATCH = 4096, /* nothing is received but notifications */
@@ -65,15 +64,6 @@ struct sctp_out {
 	uint64_t failed[NET_SCTP_FLIGHT / 64]; /* of the last, by number */
 };
 
-static void
-later(struct event *event, uint64_t ms)
-{
-	struct timeval tv = {.tv_sec = (time_t)(ms / 1000),
-			     .tv_usec = (suseconds_t)(ms % 1000) * 1000};
-
-	evtimer_add(event, &tv);
-}
-
 /* ---- the end of a session ----------------------------------------------- */
 
 static void
@@ -91,27 +81,6 @@ close_assoc(struct sctp_out *out)
 	out->ordered = out->timed = out->vague = false;
 }
 
-/* Doubles from minimum to maximum; up to a quarter less, so that many
- * exporters of one collector don't come back in step. */
-static void
-back_off(struct sctp_out *out)
-{
-	const struct net_out_conf *conf = &out->out.conf;
-	uint32_t min = conf->reconnect_min_ms;
-	uint32_t max = conf->reconnect_max_ms;
-	uint32_t wait;
-
-	if (min < RETRY_MIN_MS)
-		min = RETRY_MIN_MS;
-	if (max < min)
-		max = min;
-	wait = out->wait_ms < min ? min : out->wait_ms;
-	out->wait_ms = wait > max / 2 ? max : wait * 2;
-	if (wait > max)
-		wait = max;
-	later(out->retry, wait - hash_seed() % (wait / 4 + 1));
-}
-
 /* Ends the session or the attempt, and plans the next. */
 static void
 go_down(struct sctp_out *out, const char *reason)
@@ -125,7 +94,7 @@ go_down(struct sctp_out *out, const char *reason)
 	out->out.stats.peer = out->out.stats.suite = NULL;
 	if (was_up && clock_mono_ms() - out->up_ms >= SOLID_MS)
 		out->wait_ms = 0;
-	back_off(out);
+	timer_start(out->retry, net_out_back_off(&out->out, &out->wait_ms));
 	if (was_up || !out->told) {
 		out->told = true;
 		out->out.blocked = false;
@@ -378,7 +347,7 @@ start_connect(struct sctp_out *out)
 	if (rc < 0)
 		go_down(out, error ? error : strerror(-rc));
 	else
-		later(out->retry, CONNECT_MS);
+		timer_start(out->retry, CONNECT_MS);
 	free(error);
 }
 

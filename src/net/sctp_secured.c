@@ -39,6 +39,7 @@
 #include "conflux/dtls.h"
 #include "conflux/wire.h"
 #include "sctp.h"
+#include "timer.h"
 
 enum {
 	RECORD_CCS = 20,
@@ -110,15 +111,6 @@ struct assoc_endpoint {
 	uint8_t scratch[RECORD_MAX];
 };
 
-static void
-after(struct event *event, unsigned ms)
-{
-	struct timeval tv = {.tv_sec = ms / 1000,
-			     .tv_usec = (suseconds_t)(ms % 1000) * 1000};
-
-	evtimer_add(event, &tv);
-}
-
 /* ---- records out ----------------------------------------------------------
  */
 
@@ -155,7 +147,7 @@ send_record(struct secured *s, const uint8_t *record, size_t length,
 	int rc;
 
 	if (must_wait(s, record)) {
-		after(s->hold, POLL_MS);
+		timer_start(s->hold, POLL_MS);
 		return -EAGAIN;
 	}
 	rc = pass_down(s, record, length, how);
@@ -287,7 +279,7 @@ lose(struct secured *s, const char *reason)
 	s->closing = true;
 	flush(s);
 	if (!s->told)
-		after(s->deadline, END_MS);
+		timer_start(s->deadline, END_MS);
 }
 
 /* What a call to the session has made of it. */
@@ -304,7 +296,7 @@ look(struct secured *s)
 		remove_old_key(s);
 		if (s->endpoint->dtls.heartbeat_ms &&
 		    dtls_has_heartbeat(s->dtls))
-			after(s->beat, s->endpoint->dtls.heartbeat_ms);
+			timer_start(s->beat, s->endpoint->dtls.heartbeat_ms);
 		break;
 	case DTLS_FAILED:
 		lose(s, dtls_reason(s->dtls));
@@ -340,7 +332,7 @@ on_beat(evutil_socket_t fd, short what, void *arg)
 	}
 	s->beats++;
 	dtls_probe(s->dtls, 0, 1, e->dtls.heartbeat_ms, now);
-	after(s->beat, e->dtls.heartbeat_ms);
+	timer_start(s->beat, e->dtls.heartbeat_ms);
 }
 
 static void
@@ -352,7 +344,7 @@ on_hold(evutil_socket_t fd, short what, void *arg)
 	if (shaking) {
 		dtls_tick(s->dtls, clock_mono_ms());
 		look(s);
-		after(s->hold, TICK_MS);
+		timer_start(s->hold, TICK_MS);
 	}
 	flush(s);
 	if (shaking && s->lost && s->told)
@@ -411,7 +403,7 @@ secured_new(struct assoc_endpoint *e, struct assoc *under,
 		return NULL;
 	}
 	under->user = s;
-	after(s->deadline, e->handshake_ms);
+	timer_start(s->deadline, e->handshake_ms);
 	return s;
 }
 
@@ -513,7 +505,7 @@ take(struct secured *s, uint8_t *data, size_t size, struct assoc_event *event)
 		dtls_tick(s->dtls, clock_mono_ms()); /* a client begins */
 		look(s);
 		if (!evtimer_pending(s->hold, NULL))
-			after(s->hold, TICK_MS);
+			timer_start(s->hold, TICK_MS);
 		return false;
 	case ASSOC_RESTARTED: /* and knows no keys any more */
 		lose(s, "the peer began anew");

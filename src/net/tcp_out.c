@@ -22,6 +22,7 @@
 #include "outbuf.h"
 #include "socket.h"
 #include "stream.h"
+#include "timer.h"
 
 enum {
 	BUFFER = 256 * 1024,
@@ -56,15 +57,6 @@ struct tcp_out {
 static void start_connect(struct tcp_out *out);
 
 static void
-later(struct event *event, uint64_t ms)
-{
-	struct timeval tv = {.tv_sec = (time_t)(ms / 1000),
-			     .tv_usec = (suseconds_t)(ms % 1000) * 1000};
-
-	evtimer_add(event, &tv);
-}
-
-static void
 close_fd(struct tcp_out *out)
 {
 	if (out->readable)
@@ -91,7 +83,7 @@ go_down(struct tcp_out *out, const char *reason)
 	out->out.stats.discarded += unsent;
 	if (was_up && clock_mono_ms() - out->up_ms >= SOLID_MS)
 		out->wait_ms = 0;
-	later(out->retry, net_out_back_off(&out->out, &out->wait_ms));
+	timer_start(out->retry, net_out_back_off(&out->out, &out->wait_ms));
 	if (was_up || !out->told) {
 		out->told = true;
 		out->out.blocked = false;
@@ -204,7 +196,7 @@ shake_hands(struct tcp_out *out)
 		return;
 	}
 	out->phase = TCP_SETTLING;
-	later(out->retry, settle);
+	timer_start(out->retry, settle);
 	/* The refusal may have come with the end of the handshake. */
 	read_nothing(out);
 }
@@ -301,7 +293,7 @@ start_connect(struct tcp_out *out)
 	}
 	out->phase = TCP_CONNECTING;
 	event_add(out->writable, NULL);
-	later(out->retry, CONNECT_MS);
+	timer_start(out->retry, CONNECT_MS);
 }
 
 static void
