@@ -8,6 +8,11 @@
 #	certificate AUTHORITY NAME [DNSNAME]
 #	x509 NAME			the elements for this certificate
 #	document NAME XML		$T/NAME.xml
+#	collects NAME XML [MORE]	starts one with this collector, records
+#					go to $T/NAME.ipfix
+#	exports NAME XML		starts one that sends $T/in.ipfix to
+#					this exporter's destination, and ends
+#	give_up PID			ends one that would wait for its peer
 #	ended NAME PID			waits; fails unless all went well
 #	holds FILE RECORDS		fails unless it has so many
 #	$to_collector, $to_exporter	elements of an exporter, of a collector
@@ -69,6 +74,40 @@ document()
 	printf '%s\n' '<ipfix
 		xmlns="urn:ietf:params:xml:ns:yang:ietf-ipfix-psamp"
 		xmlns:cx="urn:conflux:config:1">' "$2" '</ipfix>' >"$T/$1.xml"
+}
+
+collects()
+{
+	document "$1" "${3:-}<cx:controlSocket>$T/$1.sock</cx:controlSocket>
+		<collectingProcess><name>in</name>$2
+		<exportingProcess>out</exportingProcess></collectingProcess>
+		<exportingProcess><name>out</name>
+		<destination><name>file</name><fileWriter>
+		<file>file://$T/$1.ipfix</file></fileWriter></destination>
+		</exportingProcess>"
+	"$CONFLUX" check "$T/$1.xml" || fail "conflux check"
+	start "$1" "$CONFLUXD" -c "$T/$1.xml"
+}
+
+exports()
+{
+	document "$1" "<cx:controlSocket>$T/$1.sock</cx:controlSocket>
+		<collectingProcess><name>in</name>
+		<fileReader><name>f</name><file>file://$T/in.ipfix</file>
+		</fileReader><exportingProcess>out</exportingProcess>
+		</collectingProcess><exportingProcess><name>out</name>
+		<destination><name>far</name>$2</destination>
+		</exportingProcess>"
+	"$CONFLUX" check "$T/$1.xml" || fail "conflux check"
+	start "$1" "$CONFLUXD" -c "$T/$1.xml"
+}
+
+# A second order to end does not wait for the peer.
+give_up()
+{
+	kill "$1"
+	sleep 0.3
+	stop "$1"
 }
 
 # ended NAME PID: all went well
