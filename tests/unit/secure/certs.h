@@ -38,15 +38,19 @@ enum { CERTS_PATHS = 32, CERTS_DAY = 86400 };
 /* ---- files ------------------------------------------------------------- */
 
 struct certs_folder {
-	char name[64];
-	char path[CERTS_PATHS][128]; /* all that were asked for */
+	char name[256];
+	char path[CERTS_PATHS][320]; /* all that were asked for */
 	unsigned count;
 };
 
 static inline void
 certs_begin(struct certs_folder *f)
 {
-	*f = (struct certs_folder){.name = "/tmp/conflux-certs-XXXXXX"};
+	const char *place = getenv("TMPDIR");
+
+	*f = (struct certs_folder){0};
+	snprintf(f->name, sizeof(f->name), "%s/conflux-certs-XXXXXX",
+		 place ? place : "/tmp");
 	if (!mkdtemp(f->name))
 		abort();
 }
@@ -54,7 +58,7 @@ certs_begin(struct certs_folder *f)
 static inline const char *
 certs_path(struct certs_folder *f, const char *name)
 {
-	char path[128];
+	char path[320];
 
 	snprintf(path, sizeof(path), "%s/%s", f->name, name);
 	for (unsigned i = 0; i < f->count; i++)
