@@ -249,6 +249,9 @@ up killed
 from=$PID
 feed
 await killed "$far['cx:ledger']['exported']" "$RECORDS"
+await three "d['collectingProcess'][0]['cx:ledger']['in']" "$RECORDS"
+# Acknowledgements are late by up to a fifth of a second.
+sleep 1
 stop $three KILL
 up four
 four=$PID
