@@ -193,7 +193,8 @@ check_valgrind()
 		# shellcheck disable=SC2016 # $1 is the inner shell's
 		check "valgrind/$name" \
 			"$(log gcc "valgrind-$(echo "$name" | tr / -)")" \
-			sh -c 'cd .build-gcc && srcdir=$2 timeout 600 valgrind \
+			sh -c 'cd .build-gcc && UNIT_SLOW=yes srcdir=$2 \
+				timeout 600 valgrind \
 				-q --error-exitcode=99 --leak-check=full \
 				--errors-for-leak-kinds=definite \
 				--suppressions="$2/tests/valgrind.supp" "$1"' \

@@ -13,6 +13,7 @@
 #include <CUnit/Basic.h>
 #include <CUnit/CUnit.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 struct unit_test {
 	const char *name;
@@ -20,6 +21,23 @@ struct unit_test {
 };
 
 #define UNIT_COUNT(tests) (sizeof(tests) / sizeof((tests)[0]))
+
+/*
+ * UNIT_SLOW is set where each step is slow (valgrind): a random trial of n
+ * turns has a tenth of them then, and what is waited for may take six times as
+ * long.
+ */
+static inline unsigned
+unit_turns(unsigned n)
+{
+	return getenv("UNIT_SLOW") ? n / 10 : n;
+}
+
+static inline unsigned
+unit_wait(unsigned ms)
+{
+	return getenv("UNIT_SLOW") ? ms * 6 : ms;
+}
 
 static inline int
 unit_run(const char *suite_name, const struct unit_test *tests, size_t count)

@@ -19,7 +19,7 @@
 #include "conflux/net.h"
 #include "unit.h"
 
-#define WAIT_MS 5000
+#define WAIT_MS unit_wait(5000)
 
 static inline int
 test_frame(const uint8_t *p, size_t have)
