@@ -12,6 +12,9 @@ modules=$(echo /usr/lib/uml/modules/*/kernel)
 outside()
 {
 	need linux.uml busybox python3
+	# Its processes are where the shadow memory would be.
+	! grep -qE '__asan_init|__tsan_init' "$CONFLUXD" ||
+		skip "a sanitizer is built in"
 	[ -f "$modules/net/sctp/sctp.ko" ] || skip "no module sctp in $modules"
 	cat >"$T/init" <<-INIT
 	#!/bin/sh
