@@ -43,7 +43,7 @@ static const char help[] =
 	"FILE,\n"
 	"or if it is -, reads standard input. An expression such as\n"
 	"'proto tcp and dst net 10.0.0.0/8' picks records: see conflux(1), "
-	"FILTERS.\n"
+	"EXPRESSIONS.\n"
 	"\n"
 	"  -f, --format FORMAT  text (default), json or csv\n"
 	"  -t, --templates      prints Templates too (text and json)\n"

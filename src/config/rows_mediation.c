@@ -10,7 +10,7 @@ static const struct conf_row kind_choice[] = {
 	CONF_ROW(LEAF, "filter", .cx = true, .type = CONF_STRING, .min = 1,
 		 .max = 65535,
 		 .help = "Only Data Records that this expression takes are "
-			 "passed on (conflux(1), FILTERS); the others are "
+			 "passed on (conflux(1), EXPRESSIONS); the others are "
 			 "counted as filtered. Options Data Records all pass. "
 			 "In XML, < and & are written &lt; and &amp;, or as lt "
 			 "and and."),
