@@ -30,10 +30,19 @@ struct dtls;
 
 enum {
 	DTLS_DATAGRAM_MAX = 16384, /* octets that a session sends at most */
-	DTLS_HEADER = 13,	   /* of a record */
+	DTLS_HEADER = 13,	   /* of a record: type, version, epoch ... */
+	DTLS_EPOCH = 3,		   /* where in it: 2 octets */
 	DTLS_HANDSHAKE_MS = 15000,
 	/* Octets of a datagram of a handshake: what any path takes. */
 	DTLS_HANDSHAKE_OCTETS = 1200,
+};
+
+/* Types of records, the first octet of each. */
+enum {
+	DTLS_CHANGE_CIPHER_SPEC = 20,
+	DTLS_ALERT = 21,
+	DTLS_HANDSHAKE = 22,
+	DTLS_DATA = 23,
 };
 
 /*

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "conflux/clock.h"
+#include "conflux/dtls.h"
 #include "conflux/hash.h"
 #include "conflux/wire.h"
 #include "out.h"
@@ -31,9 +32,7 @@
 #include "timer.h"
 
 enum {
-	RECORD_HEADER = 13,
 	MESSAGE_HEADER = 12,
-	HANDSHAKE = 22,
 	CLIENT_HELLO = 1,
 	VERIFY_REQUEST = 3,
 	PADDING = 21, /* extension */
@@ -69,15 +68,15 @@ make_hello(struct hello_probe *p, size_t length)
 		1, 0,			      /* no compression */
 	};
 	struct writer w;
-	size_t body = length - RECORD_HEADER - MESSAGE_HEADER;
+	size_t body = length - DTLS_HEADER - MESSAGE_HEADER;
 	size_t extensions = body - 2 - 32 - sizeof(offer) - 2;
 
 	memset(p->hello, 0, length);
 	writer_init(&w, p->hello, length);
-	writer_u8(&w, HANDSHAKE);
+	writer_u8(&w, DTLS_HANDSHAKE);
 	writer_u16(&w, 0xfeff); /* RFC 6347 section 4.1 */
 	writer_u64(&w, 0);	/* epoch and number, see send_hello */
-	writer_u16(&w, (uint16_t)(length - RECORD_HEADER));
+	writer_u16(&w, (uint16_t)(length - DTLS_HEADER));
 	writer_u8(&w, CLIENT_HELLO);
 	writer_u8(&w, 0);
 	writer_u16(&w, (uint16_t)body);
@@ -149,8 +148,8 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	uint8_t datagram[512];
 	ssize_t n = recv(fd, datagram, sizeof(datagram), MSG_DONTWAIT);
 
-	if (n > RECORD_HEADER && datagram[0] == HANDSHAKE &&
-	    datagram[RECORD_HEADER] == VERIFY_REQUEST)
+	if (n > DTLS_HEADER && datagram[0] == DTLS_HANDSHAKE &&
+	    datagram[DTLS_HEADER] == VERIFY_REQUEST)
 		answered(p, true);
 }
 

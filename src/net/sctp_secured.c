@@ -42,10 +42,6 @@
 #include "timer.h"
 
 enum {
-	RECORD_CCS = 20,
-	RECORD_ALERT = 21,
-	RECORD_HANDSHAKE = 22,
-	RECORD_HEADER = 13,
 	RECORD_MAX = DTLS_DATAGRAM_MAX + 1024,
 	KEY = 1,	  /* number of the key of the session */
 	WAITING_MAX = 64, /* records that wait; a handshake has 20 */
@@ -89,7 +85,6 @@ struct secured {
 	struct event *deadline;
 	struct event *beat; /* heartbeats, of a client */
 	unsigned missed;    /* in a row */
-	uint64_t beats;
 	uint8_t *record; /* one that comes in parts */
 	size_t have;
 	char suite[96];
@@ -126,9 +121,11 @@ static bool
 must_wait(struct secured *s, const uint8_t *record)
 {
 	const struct sctp_stack *stack = s->endpoint->stack;
-	bool handshake = record[0] == RECORD_HANDSHAKE && record[3 + 1];
+	bool handshake = record[0] == DTLS_HANDSHAKE &&
+			 wire_get16(record + DTLS_EPOCH) > 0;
 
-	if (record[0] == RECORD_CCS || (record[0] == RECORD_ALERT && s->up))
+	if (record[0] == DTLS_CHANGE_CIPHER_SPEC ||
+	    (record[0] == DTLS_ALERT && s->up))
 		return !stack->idle(s->under);
 	if (!handshake || s->keyed)
 		return false;
@@ -151,7 +148,7 @@ send_record(struct secured *s, const uint8_t *record, size_t length,
 		return -EAGAIN;
 	}
 	rc = pass_down(s, record, length, how);
-	if (rc == 0 && record[0] == RECORD_CCS)
+	if (rc == 0 && record[0] == DTLS_CHANGE_CIPHER_SPEC)
 		s->held_ms = clock_mono_ms() + FINISHED_MS;
 	return rc;
 }
@@ -182,7 +179,7 @@ on_send(void *arg, const uint8_t *record, size_t length)
 	struct secured *s = arg;
 	const struct assoc_send *how = s->how ? s->how : &ours;
 
-	if (s->over || length < RECORD_HEADER)
+	if (s->over || length < DTLS_HEADER)
 		return;
 	if (s->waiting_count || send_record(s, record, length, how) == -EAGAIN)
 		keep(s, record, length, how);
@@ -318,19 +315,20 @@ on_beat(evutil_socket_t fd, short what, void *arg)
 	struct secured *s = arg;
 	struct assoc_endpoint *e = s->endpoint;
 	uint64_t now = clock_mono_ms();
+	enum dtls_probe last;
 
 	if (s->over || s->lost || dtls_state(s->dtls) != DTLS_UP)
 		return;
 	dtls_tick(s->dtls, now);
-	if (dtls_probe_result(s->dtls) == DTLS_PROBE_ANSWERED)
+	last = dtls_probe_result(s->dtls);
+	if (last == DTLS_PROBE_ANSWERED)
 		s->missed = 0;
-	else if (s->beats && e->stack->idle(s->under) &&
+	else if (last != DTLS_PROBE_NONE && e->stack->idle(s->under) &&
 		 ++s->missed >= e->dtls.heartbeat_tries) {
 		lose(s, "the peer does not answer heartbeats");
 		e->ops->ready(e->arg, &s->assoc, true, false);
 		return;
 	}
-	s->beats++;
 	dtls_probe(s->dtls, 0, 1, e->dtls.heartbeat_ms, now);
 	timer_start(s->beat, e->dtls.heartbeat_ms);
 }
@@ -635,12 +633,6 @@ static const struct assoc_ops under_ops = {
 /* ---- endpoints ------------------------------------------------------------
  */
 
-static int
-secured_probe(void)
-{
-	return 0;
-}
-
 static void
 secured_close(struct assoc_endpoint *e)
 {
@@ -812,7 +804,6 @@ secured_peer(struct assoc *assoc, const char **peer, const char **suite)
 
 const struct sctp_stack sctp_secured = {
 	.name = "secured",
-	.probe = secured_probe,
 	.open = secured_open,
 	.close = secured_close,
 	.listen = secured_listen,

@@ -205,7 +205,7 @@ push(gnutls_transport_ptr_t arg, const void *data, size_t length)
 
 	if (d->state == DTLS_SHAKING && !d->finished_ms &&
 	    record_read(&record, data, length) && record.epoch > 0 &&
-	    record.type == RECORD_HANDSHAKE)
+	    record.type == DTLS_HANDSHAKE)
 		d->finished_ms = d->now_ms;
 	d->send(d->arg, data, length);
 	return (ssize_t)length;

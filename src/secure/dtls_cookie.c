@@ -33,7 +33,7 @@ dtls_is_hello(const uint8_t *datagram, size_t length)
 	struct record record;
 
 	return record_read(&record, datagram, length) &&
-	       record.type == RECORD_HANDSHAKE && record.epoch == 0 &&
+	       record.type == DTLS_HANDSHAKE && record.epoch == 0 &&
 	       record.length >= HELLO_MIN && record.data[0] == CLIENT_HELLO;
 }
 

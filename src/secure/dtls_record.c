@@ -31,16 +31,16 @@ enum {
 size_t
 record_read(struct record *record, const uint8_t *p, size_t length)
 {
-	if (length < RECORD_HEADER || p[1] != 254)
+	if (length < DTLS_HEADER || p[1] != 254)
 		return 0;
 	record->type = p[0];
 	record->epoch = wire_get16(p + 3);
 	record->number = wire_get_uint(p + 5, 6);
 	record->length = wire_get16(p + 11);
-	record->data = p + RECORD_HEADER;
-	if (record->length > length - RECORD_HEADER)
+	record->data = p + DTLS_HEADER;
+	if (record->length > length - DTLS_HEADER)
 		return 0;
-	return RECORD_HEADER + (size_t)record->length;
+	return DTLS_HEADER + (size_t)record->length;
 }
 
 bool
@@ -174,7 +174,7 @@ record_seal(gnutls_session_t session, uint8_t type, const uint8_t *plain,
 	    size_t length, uint8_t *out)
 {
 	uint8_t nonce[NONCE], additional[ADDITIONAL], next[NUMBER];
-	uint8_t *p = out + RECORD_HEADER;
+	uint8_t *p = out + DTLS_HEADER;
 	struct keys keys;
 	int rc;
 
@@ -198,7 +198,7 @@ record_seal(gnutls_session_t session, uint8_t type, const uint8_t *plain,
 	out[1] = 254;
 	out[2] = 253;
 	memcpy(out + 3, keys.number, NUMBER);
-	wire_put16(out + 11, (uint16_t)(p - out - RECORD_HEADER));
+	wire_put16(out + 11, (uint16_t)(p - out - DTLS_HEADER));
 	wire_put64(next, wire_get64(keys.number) + 1);
 	if (gnutls_record_set_state(session, 0, next) < 0)
 		return -EINVAL;

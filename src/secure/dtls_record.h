@@ -12,11 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conflux/dtls.h"
+
 enum {
-	RECORD_HEADER = 13,
-	RECORD_HANDSHAKE = 22, /* content type */
-	RECORD_DATA = 23,
-	RECORD_OVERHEAD = RECORD_HEADER + 8 + 16, /* most that sealing adds */
+	RECORD_OVERHEAD = DTLS_HEADER + 8 + 16, /* most that sealing adds */
 };
 
 /* The header of a record. */
