@@ -8,6 +8,13 @@
 #include "conflux/config.h"
 #include "rows.h"
 
+#define TLS_GROUP(name, group) \
+	CONF_ROW(GROUP, "transportLayerSecurity" name, .rows = (group))
+/* Of all transports and of both roles. */
+#define TLS_BOTH_ENDS                            \
+	TLS_GROUP("Parameters", parameter_rows), \
+		TLS_GROUP("Credentials", credential_rows)
+
 static const struct conf_row parameter_rows[] = {
 	CONF_ROW(LEAF_LIST, "localCertificationAuthorityDN",
 		 .type = CONF_STRING,
@@ -117,26 +124,18 @@ static const struct conf_row tls_rows[] = {
 };
 
 const struct conf_row conf_rows_tls_exporter[] = {
-	CONF_ROW(GROUP, "transportLayerSecurityParameters",
-		 .rows = parameter_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityCredentials",
-		 .rows = credential_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityResumption",
-		 .rows = resumption_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityVersions", .rows = tls_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityClient", .rows = client_rows),
+	TLS_BOTH_ENDS,
+	TLS_GROUP("Resumption", resumption_rows),
+	TLS_GROUP("Versions", tls_rows),
+	TLS_GROUP("Client", client_rows),
 	CONF_LAST,
 };
 
 const struct conf_row conf_rows_tls_collector[] = {
-	CONF_ROW(GROUP, "transportLayerSecurityParameters",
-		 .rows = parameter_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityCredentials",
-		 .rows = credential_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityResumption",
-		 .rows = resumption_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityVersions", .rows = tls_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityServer", .rows = server_rows),
+	TLS_BOTH_ENDS,
+	TLS_GROUP("Resumption", resumption_rows),
+	TLS_GROUP("Versions", tls_rows),
+	TLS_GROUP("Server", server_rows),
 	CONF_ROW(LEAF, "lateTickets", .cx = true, .type = CONF_BOOL,
 		 .def = "false",
 		 .help = "Give tickets in TLS 1.3, too, where they come after "
@@ -185,16 +184,11 @@ static const struct conf_row handshake_rows[] = {
 };
 
 const struct conf_row conf_rows_dtls_exporter[] = {
-	CONF_ROW(GROUP, "transportLayerSecurityParameters",
-		 .rows = parameter_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityCredentials",
-		 .rows = credential_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityResumption",
-		 .rows = resumption_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityClient", .rows = client_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityDatagrams", .rows = dtls_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityHeartbeats",
-		 .rows = heartbeat_rows),
+	TLS_BOTH_ENDS,
+	TLS_GROUP("Resumption", resumption_rows),
+	TLS_GROUP("Client", client_rows),
+	TLS_GROUP("Datagrams", dtls_rows),
+	TLS_GROUP("Heartbeats", heartbeat_rows),
 	CONF_ROW(LEAF, "sessionLifetime", .cx = true, CONF_RANGE(0, 2592000),
 		 .units = "seconds",
 		 .help = "After that a session is replaced by a new one, with "
@@ -212,16 +206,11 @@ const struct conf_row conf_rows_dtls_exporter[] = {
 };
 
 const struct conf_row conf_rows_dtls_collector[] = {
-	CONF_ROW(GROUP, "transportLayerSecurityParameters",
-		 .rows = parameter_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityCredentials",
-		 .rows = credential_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityResumption",
-		 .rows = resumption_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityServer", .rows = server_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityDatagrams", .rows = dtls_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityHandshakes",
-		 .rows = handshake_rows),
+	TLS_BOTH_ENDS,
+	TLS_GROUP("Resumption", resumption_rows),
+	TLS_GROUP("Server", server_rows),
+	TLS_GROUP("Datagrams", dtls_rows),
+	TLS_GROUP("Handshakes", handshake_rows),
 	CONF_ROW(LEAF, "handshakeRate", .cx = true, CONF_RANGE(1, 1000000),
 		 .units = "handshakes per second", .def = "500",
 		 .help = "Bound of handshakes begun; others have to try "
@@ -231,25 +220,17 @@ const struct conf_row conf_rows_dtls_collector[] = {
 
 /* Over SCTP (RFC 6083): no session is resumed. */
 const struct conf_row conf_rows_dtls_sctp_exporter[] = {
-	CONF_ROW(GROUP, "transportLayerSecurityParameters",
-		 .rows = parameter_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityCredentials",
-		 .rows = credential_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityClient", .rows = client_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityDatagrams", .rows = dtls_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityHeartbeats",
-		 .rows = heartbeat_rows),
+	TLS_BOTH_ENDS,
+	TLS_GROUP("Client", client_rows),
+	TLS_GROUP("Datagrams", dtls_rows),
+	TLS_GROUP("Heartbeats", heartbeat_rows),
 	CONF_LAST,
 };
 
 const struct conf_row conf_rows_dtls_sctp_collector[] = {
-	CONF_ROW(GROUP, "transportLayerSecurityParameters",
-		 .rows = parameter_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityCredentials",
-		 .rows = credential_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityServer", .rows = server_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityDatagrams", .rows = dtls_rows),
-	CONF_ROW(GROUP, "transportLayerSecurityHandshakes",
-		 .rows = handshake_rows),
+	TLS_BOTH_ENDS,
+	TLS_GROUP("Server", server_rows),
+	TLS_GROUP("Datagrams", dtls_rows),
+	TLS_GROUP("Handshakes", handshake_rows),
 	CONF_LAST,
 };
