@@ -64,7 +64,7 @@ struct dtls_in {
 	uint64_t filled_ms; /* when tokens were added last */
 	uint64_t seed;
 	uint8_t content[DTLS_DATAGRAM_MAX];
-	struct log_limit full_log, busy_log, failed_log, peer_log;
+	struct log_limit busy_log, failed_log, peer_log;
 };
 
 /* ---- peers ----------------------------------------------------------------
@@ -187,19 +187,6 @@ session_room(struct dtls_in *in, uint64_t mono)
 	return true;
 }
 
-static void
-log_full(struct dtls_in *in, const struct dtls_peer *p, uint64_t mono)
-{
-	char text[ADDR_TEXT_SIZE];
-	uint32_t held;
-
-	if (log_limit_pass(&in->full_log, mono, &held))
-		log_warning("dtls %s: %u sessions are the limit, it is "
-			    "turned away (%u lines held back)",
-			    addr_format(text, &p->session.remote),
-			    in->in.conf.max_sessions, held);
-}
-
 /* The handshake is over: it takes the place of a session that was. */
 static void
 session_begin(struct dtls_peer *p, uint64_t mono, uint64_t wall)
@@ -213,8 +200,8 @@ session_begin(struct dtls_peer *p, uint64_t mono, uint64_t wall)
 	in->handshake_count--;
 	session_end(p, "the exporter has begun a new one");
 	if (!session_room(in, mono)) {
-		log_full(in, p, mono);
-		refused(p, NET_REFUSED_FULL);
+		net_in_full(&in->in, "dtls", "sessions", "it is turned away",
+			    &p->session.remote);
 		dtls_end(dtls, mono);
 		dtls_free(dtls);
 		return;

@@ -31,7 +31,7 @@ struct net_in {
 	const struct net_in_ops *ops;
 	void *arg;
 	struct secure *secure; /* NULL: plain */
-	struct log_limit reject_log;
+	struct log_limit reject_log, full_log;
 };
 
 extern const struct net_in_type net_udp_in, net_tcp_in, net_sctp_in,
@@ -52,6 +52,13 @@ net_in_ready(const struct net_in *in)
 size_t net_in_split(struct net_in *in, struct net_session *session,
 		    const uint8_t *p, size_t have, size_t *need,
 		    const char **reason);
+
+/*
+ * max_sessions is reached: whoever came is logged and told. transport, sessions
+ * and consequence are words for people: "tcp", "connections", "it is closed".
+ */
+void net_in_full(struct net_in *in, const char *transport, const char *sessions,
+		 const char *consequence, const struct addr *remote);
 
 /*
  * Whoever could not prove to be somebody that may talk to us is logged and

@@ -187,6 +187,22 @@ net_in_next(const struct net_in *in, uint32_t *at)
 }
 
 void
+net_in_full(struct net_in *in, const char *transport, const char *sessions,
+	    const char *consequence, const struct addr *remote)
+{
+	char text[ADDR_TEXT_SIZE];
+	uint32_t held;
+
+	if (log_limit_pass(&in->full_log, clock_mono_ms(), &held))
+		log_warning("%s %s: %u %s are the limit, %s (%u lines held "
+			    "back)",
+			    transport, addr_format(text, remote),
+			    in->conf.max_sessions, sessions, consequence, held);
+	if (in->ops->refused)
+		in->ops->refused(in->arg, remote, NET_REFUSED_FULL);
+}
+
+void
 net_in_reject(struct net_in *in, const char *transport,
 	      const struct addr *remote, const char *peer, enum net_refusal why,
 	      const char *reason)

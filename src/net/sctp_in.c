@@ -53,7 +53,7 @@ struct sctp_in {
 	uint32_t session_count, session_size;
 	struct event *sweep, *retry, *reaccept;
 	bool stopped; /* not reading: the receiver isn't ready */
-	struct log_limit full_log, accept_log, path_log;
+	struct log_limit accept_log, path_log;
 	uint8_t scratch[NET_MESSAGE_MAX + 1];
 };
 
@@ -267,18 +267,9 @@ sessions_grow(struct sctp_in *in)
 static bool
 session_room(struct sctp_in *in, const struct addr *remote)
 {
-	char text[ADDR_TEXT_SIZE];
-	uint32_t held;
-
 	if (in->session_count < in->in.conf.max_sessions)
 		return true;
-	if (log_limit_pass(&in->full_log, clock_mono_ms(), &held))
-		log_warning("sctp %s: %u associations are the limit, it is "
-			    "aborted (%u lines held back)",
-			    addr_format(text, remote), in->in.conf.max_sessions,
-			    held);
-	if (in->in.ops->refused)
-		in->in.ops->refused(in->in.arg, remote, NET_REFUSED_FULL);
+	net_in_full(&in->in, "sctp", "associations", "it is aborted", remote);
 	return false;
 }
 

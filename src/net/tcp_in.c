@@ -64,7 +64,7 @@ struct tcp_in {
 	struct event *retry;     /* asks "ready" again */
 	struct event *reaccept;
 	bool stopped;            /* not reading: the receiver isn't ready */
-	struct log_limit full_log, accept_log;
+	struct log_limit accept_log;
 	/* A part whose length is not known, then READ_SIZE octets. */
 	uint8_t scratch[NET_MESSAGE_MAX + READ_SIZE];
 };
@@ -342,18 +342,9 @@ sessions_grow(struct tcp_in *in)
 static bool
 session_room(struct tcp_in *in, const struct addr *remote)
 {
-	char text[ADDR_TEXT_SIZE];
-	uint32_t held;
-
 	if (in->session_count < in->in.conf.max_sessions)
 		return true;
-	if (log_limit_pass(&in->full_log, clock_mono_ms(), &held))
-		log_warning("tcp %s: %u connections are the limit, it is "
-			    "closed (%u lines held back)",
-			    addr_format(text, remote),
-			    in->in.conf.max_sessions, held);
-	if (in->in.ops->refused)
-		in->in.ops->refused(in->in.arg, remote, NET_REFUSED_FULL);
+	net_in_full(&in->in, "tcp", "connections", "it is closed", remote);
 	return false;
 }
 

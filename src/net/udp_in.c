@@ -47,7 +47,7 @@ struct udp_in {
 	struct udp_session *oldest, *newest;
 	uint64_t seed;
 	uint64_t truncated;
-	struct log_limit truncated_log, full_log;
+	struct log_limit truncated_log;
 };
 
 /* ---- sessions ---------------------------------------------------------- */
@@ -98,9 +98,6 @@ session_end(struct udp_in *in, struct udp_session *s, const char *reason)
 static bool
 session_room(struct udp_in *in, const struct addr *remote, uint64_t mono)
 {
-	char text[ADDR_TEXT_SIZE];
-	uint32_t held;
-
 	if (in->sessions.count < in->in.conf.max_sessions)
 		return true;
 	if (in->oldest && mono - in->oldest->seen_ms > STEAL_MS) {
@@ -108,13 +105,7 @@ session_room(struct udp_in *in, const struct addr *remote, uint64_t mono)
 			    "silent, and its place was needed");
 		return true;
 	}
-	if (log_limit_pass(&in->full_log, mono, &held))
-		log_warning("udp %s: %u sessions are the limit, its data is "
-			    "dropped (%u lines held back)",
-			    addr_format(text, remote),
-			    in->in.conf.max_sessions, held);
-	if (in->in.ops->refused)
-		in->in.ops->refused(in->in.arg, remote, NET_REFUSED_FULL);
+	net_in_full(&in->in, "udp", "sessions", "its data is dropped", remote);
 	return false;
 }
 
