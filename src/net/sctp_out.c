@@ -226,7 +226,9 @@ take(struct sctp_out *out, const struct assoc_event *event)
 		out->vague = event->error == 0 && !event->reason;
 		break;
 	case ASSOC_ENDED:
-		out->lost = "the peer ended the association";
+		/* One that we gave up for a reason ends in order, too. */
+		if (!out->lost || out->vague)
+			out->lost = "the peer ended the association";
 		break;
 	case ASSOC_PEER_ENDS:
 		out->ending = true;

@@ -78,6 +78,7 @@ struct secured {
 	bool old_key; /* the empty one is to be removed */
 	uint16_t streams_out, streams_in;
 	const struct assoc_send *how; /* of the message in dtls_write */
+	int sent;		      /* what became of it: 0 or an error */
 	STAILQ_HEAD(, waiting) waiting;
 	unsigned waiting_count;
 	uint64_t held_ms;   /* until then our Finished is */
@@ -153,22 +154,24 @@ send_record(struct secured *s, const uint8_t *record, size_t length,
 	return rc;
 }
 
-static void
+/* 0 or -ENOMEM: a handshake will time out. */
+static int
 keep(struct secured *s, const uint8_t *record, size_t length,
      const struct assoc_send *how)
 {
 	struct waiting *w;
 
 	if (s->waiting_count == WAITING_MAX)
-		return;
+		return -ENOMEM;
 	w = malloc(sizeof(*w) + length);
 	if (!w)
-		return; /* the handshake will time out */
+		return -ENOMEM;
 	w->how = *how;
 	w->length = length;
 	memcpy(w->data, record, length);
 	STAILQ_INSERT_TAIL(&s->waiting, w, link);
 	s->waiting_count++;
+	return 0;
 }
 
 /* A record of DTLS: data of the user, or the session's own. */
@@ -178,11 +181,16 @@ on_send(void *arg, const uint8_t *record, size_t length)
 	static const struct assoc_send ours = {.number = OURS};
 	struct secured *s = arg;
 	const struct assoc_send *how = s->how ? s->how : &ours;
+	int rc = -EAGAIN;
 
 	if (s->over || length < DTLS_HEADER)
 		return;
-	if (s->waiting_count || send_record(s, record, length, how) == -EAGAIN)
-		keep(s, record, length, how);
+	if (!s->waiting_count)
+		rc = send_record(s, record, length, how);
+	if (rc == -EAGAIN)
+		rc = keep(s, record, length, how);
+	if (s->how)
+		s->sent = rc;
 }
 
 static void
@@ -524,6 +532,22 @@ take(struct secured *s, uint8_t *data, size_t size, struct assoc_event *event)
 	}
 }
 
+/* The next message of the user's that waits and will not go any more. */
+static bool
+give_back(struct secured *s, struct assoc_event *event)
+{
+	struct waiting *w;
+
+	while ((w = STAILQ_FIRST(&s->waiting))) {
+		set_event(event, ASSOC_UNDELIVERED);
+		event->number = w->how.number;
+		drop_waiting(s);
+		if (event->number != OURS)
+			return true;
+	}
+	return false;
+}
+
 static int
 secured_receive(struct assoc *assoc, void *data, size_t size,
 		struct assoc_event *event)
@@ -546,6 +570,9 @@ secured_receive(struct assoc *assoc, void *data, size_t size,
 			return 0;
 		}
 		rc = s->endpoint->stack->receive(s->under, data, size, event);
+		if ((rc == -ENOTCONN || (rc < 0 && s->over)) &&
+		    give_back(s, event))
+			return 0;
 		if (rc < 0)
 			return rc;
 		if (take(s, data, size, event))
@@ -729,11 +756,12 @@ secured_send(struct assoc *assoc, const void *data, size_t length,
 	if (s->waiting_count)
 		return -EAGAIN;
 	s->how = how;
+	s->sent = -ENOTCONN;
 	rc = dtls_write(s->dtls, data, length, clock_mono_ms());
 	s->how = NULL;
 	if (rc == -ENOTCONN)
 		look(s);
-	return rc;
+	return rc < 0 ? rc : s->sent;
 }
 
 static void
