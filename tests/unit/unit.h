@@ -13,6 +13,7 @@
 #include <CUnit/Basic.h>
 #include <CUnit/CUnit.h>
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 struct unit_test {
@@ -27,16 +28,22 @@ struct unit_test {
  * turns has a tenth of them then, and what is waited for may take six times as
  * long.
  */
+static inline bool
+unit_slow(void)
+{
+	return getenv("UNIT_SLOW");
+}
+
 static inline unsigned
 unit_turns(unsigned n)
 {
-	return getenv("UNIT_SLOW") ? n / 10 : n;
+	return unit_slow() ? n / 10 : n;
 }
 
 static inline unsigned
 unit_wait(unsigned ms)
 {
-	return getenv("UNIT_SLOW") ? ms * 6 : ms;
+	return unit_slow() ? ms * 6 : ms;
 }
 
 static inline int

@@ -23,7 +23,7 @@
 #include "conflux/template.h"
 #include "unit.h"
 
-#define WAIT_MS 5000
+#define WAIT_MS unit_wait(5000)
 #define DOMAINS 16
 #define TEST_PEN 32473 /* for documentation, RFC 5612 */
 

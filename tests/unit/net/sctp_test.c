@@ -653,7 +653,7 @@ main(void)
 	secured_begin();
 	dtls = true;
 	rc |= unit_run("dtls over sctp", dtls_tests,
-		       getenv("UNIT_SLOW") ? 3 : UNIT_COUNT(dtls_tests));
+		       unit_slow() ? 3 : UNIT_COUNT(dtls_tests));
 	secured_end();
 	return rc;
 }
