@@ -213,6 +213,17 @@ check_integration()
 	esac
 }
 
+# How it went, if that was not asked before; else it is run again, alone.
+valgrind_went()
+{
+	out=.build-gcc/logs/valgrind-$(echo "$1" | tr / -)
+	[ -f "$out.status" ] || sh tests/valgrind.sh .build-gcc "$1"
+	code=$(cat "$out.status")
+	rm -f "$out.status"
+	cat "$out.out"
+	return "$code"
+}
+
 check_valgrind()
 {
 	say "== gcc: unit tests in valgrind"
@@ -220,18 +231,12 @@ check_valgrind()
 		skip "valgrind"
 		return
 	fi
-	for test in .build-gcc/tests/unit/*/*_test; do
-		[ -x "$test" ] || continue
-		name=${test#.build-gcc/tests/unit/}
-		# shellcheck disable=SC2016 # $1 is the inner shell's
+	names=$(cd .build-gcc/tests/unit && ls -d ./*/*_test | sed 's|^./||')
+	echo "$names" | xargs -P "$JOBS" -n 1 sh tests/valgrind.sh .build-gcc
+	for name in $names; do
 		check_twice "valgrind/$name" \
 			"$(log gcc "valgrind-$(echo "$name" | tr / -)")" \
-			sh -c 'cd .build-gcc && UNIT_SLOW=yes srcdir=$2 \
-				timeout 600 valgrind \
-				-q --error-exitcode=99 --leak-check=full \
-				--errors-for-leak-kinds=definite \
-				--suppressions="$2/tests/valgrind.supp" "$1"' \
-			sh "${test#.build-gcc/}" "$SRC"
+			valgrind_went "$name"
 	done
 }
 
