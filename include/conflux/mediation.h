@@ -21,10 +21,4 @@ int filter_stage_new(const char *name, const char *expression,
 		     struct ie_registry *registry, struct stage **out,
 		     struct filter_error *error);
 
-/* As filter_wants, of a stage made by filter_stage_new. */
-int filter_stage_wants(const struct stage *stage,
-		       int (*want)(void *arg, const struct ie *ie,
-				   uint16_t length),
-		       void *arg);
-
 #endif

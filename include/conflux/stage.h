@@ -154,6 +154,14 @@ struct stage_ops {
 	bool (*congested)(const struct stage *stage);
 	/* True when nothing is held that still has to be sent. NULL: true. */
 	bool (*drained)(const struct stage *stage);
+	/*
+	 * Tells each element of packets that it looks at, and its length or 0:
+	 * what nobody wants is not there. May be NULL: none.
+	 */
+	int (*wants)(const struct stage *stage,
+		     int (*want)(void *arg, const struct ie *ie,
+				 uint16_t length),
+		     void *arg);
 	/* Adds the fields of its state to the open object. May be NULL. */
 	void (*report)(struct stage *stage, struct report *report);
 	void (*free)(struct stage *stage);

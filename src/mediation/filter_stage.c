@@ -67,6 +67,16 @@ filter_stage_scope_end(struct stage *stage, const struct scope *scope)
 	stage_pass_scope_end(stage, scope);
 }
 
+static int
+filter_stage_wants(const struct stage *stage,
+		   int (*want)(void *arg, const struct ie *ie, uint16_t length),
+		   void *arg)
+{
+	const struct filter_stage *f = (const struct filter_stage *)stage;
+
+	return filter_wants(f->filter, want, arg);
+}
+
 static void
 filter_stage_report(struct stage *stage, struct report *report)
 {
@@ -88,6 +98,7 @@ filter_stage_free(struct stage *stage)
 static const struct stage_ops filter_stage_ops = {
 	.run = filter_stage_run,
 	.scope_end = filter_stage_scope_end,
+	.wants = filter_stage_wants,
 	.report = filter_stage_report,
 	.free = filter_stage_free,
 };
@@ -115,14 +126,4 @@ filter_stage_new(const char *name, const char *expression,
 	}
 	*out = &f->stage;
 	return 0;
-}
-
-int
-filter_stage_wants(const struct stage *stage,
-		   int (*want)(void *arg, const struct ie *ie, uint16_t length),
-		   void *arg)
-{
-	const struct filter_stage *f = (const struct filter_stage *)stage;
-
-	return filter_wants(f->filter, want, arg);
 }

@@ -27,18 +27,64 @@ find_mediation(struct worker *worker, const struct conf_node *node,
 	return NULL;
 }
 
+/* ---- kinds --------------------------------------------------------------- */
+
+static int
+make_filter(const struct mediation_place *place, const struct conf_node *kind,
+	    struct stage **out, struct mediation_error *error)
+{
+	struct filter_error why;
+	int rc = filter_stage_new(conf_name(kind->parent), kind->text,
+				  place->registry, out, &why);
+
+	if (rc < 0)
+		error->line = why.line ? why.line - 1 : 0;
+	error->text = why.text;
+	return rc;
+}
+
+/* The element that says what a process does, and how it is made from it. */
+static const struct {
+	const char *element;
+	int (*make)(const struct mediation_place *place,
+		    const struct conf_node *kind, struct stage **out,
+		    struct mediation_error *error);
+} kinds[] = {
+	{"filter", make_filter},
+};
+
+int
+mediation_make(const struct mediation_place *place,
+	       const struct conf_node *process, struct stage **out,
+	       struct mediation_error *error)
+{
+	*error = (struct mediation_error){.at = process};
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		error->at = conf_child(process, kinds[i].element);
+		if (error->at)
+			return kinds[i].make(place, error->at, out, error);
+	}
+	return -EINVAL; /* the rows ask for one of them */
+}
+
+/* ---- units --------------------------------------------------------------- */
+
 static int
 build_one(struct worker *worker, const struct conf_node *node,
 	  const struct conf_node *point, char **error)
 {
 	struct unit *unit = add_unit(worker, UNIT_MEDIATION, node);
-	struct filter_error why;
+	struct mediation_place place = {
+		.registry = worker->registry,
+		.shapes = worker->shapes,
+		.worker = worker,
+	};
+	struct mediation_error why;
 	int rc;
 
 	unit->point = point;
-	rc = filter_stage_new(conf_name(node), conf_text(node, "filter"),
-			      worker->registry, &unit->stage, &why);
-	if (rc == -EINVAL)
+	rc = mediation_make(&place, node, &unit->stage, &why);
+	if (rc < 0 && rc != -ENOMEM)
 		build_error(error, rc, node, "%s",
 			    why.text ? why.text : strerror(-rc));
 	free(why.text);

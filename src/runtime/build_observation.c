@@ -127,7 +127,7 @@ want_cache(struct unit *point, const struct conf_node *cache)
 
 /* All times of a packet are the one at which it was observed. */
 static int
-want_by_filter(void *arg, const struct ie *ie, uint16_t length)
+want_value(void *arg, const struct ie *ie, uint16_t length)
 {
 	return ie_is_time(ie) ? want_time(arg) : want(arg, ie, length);
 }
@@ -146,9 +146,9 @@ want_behind(struct unit *point, const struct conf_node *from)
 			rc = want_cache(point, ref->target);
 	conf_each (ref, from, "intermediateProcess") {
 		unit = find_mediation(point->worker, ref->target, point->node);
-		if (rc == 0 && unit)
-			rc = filter_stage_wants(unit->stage, want_by_filter,
-						point);
+		if (rc == 0 && unit && unit->stage->ops->wants)
+			rc = unit->stage->ops->wants(unit->stage, want_value,
+						     point);
 		if (rc == 0)
 			rc = want_behind(point, ref->target);
 	}

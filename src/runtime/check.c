@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "conflux/filter.h"
 #include "conflux/meter_reader.h"
 #include "conflux/projection.h"
 #include "conflux/selection.h"
@@ -158,26 +157,27 @@ check_agent(struct check *check, const struct conf_node *node)
  * element, in the document as in the expression.
  */
 static int
-check_filter(struct check *check, const struct conf_node *process)
+check_mediation(struct check *check, const struct conf_node *process)
 {
-	const struct conf_node *leaf = conf_child(process, "filter");
-	struct filter *filter = NULL;
-	struct filter_error why;
+	struct mediation_place place = {
+		.registry = check->registry,
+		.shapes = check->shapes,
+	};
+	struct mediation_error why;
+	struct stage *stage = NULL;
 	struct conf_node at;
-	int rc;
+	int rc = mediation_make(&place, process, &stage, &why);
 
-	if (!leaf || !leaf->text)
-		return 0;
-	rc = filter_new(leaf->text, check->registry, &filter, &why);
-	filter_free(filter);
-	if (rc != -EINVAL)
-		return rc;
-	at = *leaf;
-	at.line += why.line - 1;
-	conf_errors_add(check->errors, &at,
-			why.text ? why.text : strerror(-rc));
+	stage_free(stage);
+	if (rc < 0 && rc != -ENOMEM) {
+		at = *why.at;
+		at.line += why.line;
+		conf_errors_add(check->errors, &at,
+				why.text ? why.text : strerror(-rc));
+		rc = 0;
+	}
 	free(why.text);
-	return 0;
+	return rc;
 }
 
 /* ---- packets ---------------------------------------------------------------- */
@@ -343,7 +343,7 @@ check_conf(const struct conf *conf, struct conf_errors *errors)
 			rc = check_selection(&check, node);
 	conf_each (node, root, "intermediateProcess")
 		if (rc == 0)
-			rc = check_filter(&check, node);
+			rc = check_mediation(&check, node);
 	conf_each (node, root, "observationPoint")
 		check_point(&check, node);
 	conf_each (node, root, "collectingProcess")

@@ -233,6 +233,24 @@ int build_cache(struct unit *unit, char **error);
  * those that lead to it.
  */
 int build_mediation(struct worker *worker, bool cache, char **error);
+/* What an Intermediate Process is made with. */
+struct mediation_place {
+	struct ie_registry *registry;
+	struct shape_table *shapes;
+	struct worker *worker; /* NULL: it is only tried (check.c) */
+};
+struct mediation_error {
+	const struct conf_node *at;
+	unsigned line; /* behind that of the element */
+	char *text;    /* to be freed; NULL: what the error number says */
+};
+/*
+ * The stage of an intermediateProcess. -ENOMEM; any other error: error tells
+ * where and why.
+ */
+int mediation_make(const struct mediation_place *place,
+		   const struct conf_node *process, struct stage **out,
+		   struct mediation_error *error);
 /* That of records, or of those of an Observation Point; NULL: there is none. */
 struct unit *find_mediation(struct worker *worker, const struct conf_node *node,
 			    const struct conf_node *point);
