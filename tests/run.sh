@@ -33,7 +33,7 @@ export LC_ALL=C
 # What the tests are run against. A test whose peer is absent is skipped.
 yang=libyang2-tools
 grep -q '^VERSION_ID="12"' /etc/os-release || yang=libyang3-tools
-peers="clang valgrind mandoc libxml2-utils jing xmlstarlet $yang python3
+peers="clang valgrind mandoc libxml2-utils jing xmlstarlet $yang python3 python3-scapy
 	python3-ipfix softflowd nfdump tshark libfixbuf-tools pmacct snmp
 	snmpd iproute2 procps openssl gnutls-bin user-mode-linux
 	busybox-static"

@@ -222,7 +222,6 @@ matches "why" 'sctp 127.0.0.1:[0-9]*: the peer ended the association' \
 step "the sender ends in order and comes back"
 stop $from
 equal "status of the sender" 0 $STATUS
-same restart "$T/more.ipfix" "$T/one.ipfix" "$T/two.ipfix"
 up restart
 from=$PID
 feed
