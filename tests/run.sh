@@ -33,10 +33,10 @@ export LC_ALL=C
 # What the tests are run against. A test whose peer is absent is skipped.
 yang=libyang2-tools
 grep -q '^VERSION_ID="12"' /etc/os-release || yang=libyang3-tools
-peers="clang valgrind mandoc libxml2-utils jing xmlstarlet $yang python3 python3-scapy
-	python3-ipfix softflowd nfdump tshark libfixbuf-tools pmacct snmp
-	snmpd iproute2 procps openssl gnutls-bin user-mode-linux
-	busybox-static"
+peers="clang valgrind mandoc libxml2-utils jing xmlstarlet $yang python3
+	python3-ipfix python3-scapy softflowd nfdump tshark libfixbuf-tools
+	pmacct snmp snmpd iproute2 procps openssl gnutls-bin
+	user-mode-linux busybox-static"
 
 say()
 {
@@ -213,15 +213,21 @@ check_integration()
 	esac
 }
 
-# How it went, if that was not asked before; else it is run again, alone.
+# went OUT: how something went that ran beside others; what it said
+went()
+{
+	code=$(cat "$1.status")
+	rm -f "$1.status"
+	cat "$1.out"
+	return "$code"
+}
+
+# The second time it is run again, alone.
 valgrind_went()
 {
 	out=.build-gcc/logs/valgrind-$(echo "$1" | tr / -)
 	[ -f "$out.status" ] || sh tests/valgrind.sh .build-gcc "$1"
-	code=$(cat "$out.status")
-	rm -f "$out.status"
-	cat "$out.out"
-	return "$code"
+	went "$out"
 }
 
 check_valgrind()
@@ -264,6 +270,18 @@ run_clang()
 	unset ASAN_OPTIONS UBSAN_OPTIONS
 }
 
+fuzz_one()
+{
+	name=$(basename "$1" _fuzz)
+	found=.build-fuzz/found/$name
+	out=$(log fuzz "$name")
+	mkdir -p "$found"
+	"$1" -max_total_time="${FUZZ_SECONDS:-10}" -timeout=10 \
+		-rss_limit_mb=2048 -artifact_prefix="$found/crash-" \
+		"$found" "tests/fuzz/corpus/$name" >"$out.out" 2>&1 </dev/null
+	echo $? >"$out.status"
+}
+
 run_fuzz()
 {
 	if ! command -v clang >/dev/null; then
@@ -272,15 +290,19 @@ run_fuzz()
 	fi
 	build fuzz CC=clang --enable-werror --enable-fuzz || return
 	say "== fuzz: ${FUZZ_SECONDS:-10} seconds each"
+	count=0
+	for target in .build-fuzz/tests/fuzz/*_fuzz; do
+		[ -x "$target" ] || continue
+		fuzz_one "$target" &
+		count=$((count + 1))
+		[ $((count % JOBS)) -ne 0 ] || wait
+	done
+	wait
 	for target in .build-fuzz/tests/fuzz/*_fuzz; do
 		[ -x "$target" ] || continue
 		name=$(basename "$target" _fuzz)
-		found=.build-fuzz/found/$name
-		mkdir -p "$found"
-		check "fuzz/$name" "$(log fuzz "$name")" "$target" \
-			-max_total_time="${FUZZ_SECONDS:-10}" -timeout=10 \
-			-rss_limit_mb=2048 -artifact_prefix="$found/crash-" \
-			"$found" "tests/fuzz/corpus/$name"
+		check "fuzz/$name" "$(log fuzz "$name")" \
+			went "$(log fuzz "$name")"
 	done
 }
 
