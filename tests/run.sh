@@ -20,7 +20,7 @@
 #	sh tests/run.sh [gcc] [clang] [fuzz] [texts]	only these
 #	INSTALL=no	installs nothing
 #	FUZZ_SECONDS	for each fuzz target (10)
-#	JOBS		of make (number of processors)
+#	JOBS		of make, and tests at a time (number of processors)
 
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -192,7 +192,8 @@ check_integration()
 	say "== $1: integration tests"
 	(
 		cd ".build-$1" &&
-		SRC=$SRC BUILD=$SRC/.build-$1 sh "$SRC/tests/integration/run"
+		LANES=$JOBS SRC=$SRC BUILD=$SRC/.build-$1 \
+			sh "$SRC/tests/integration/run"
 	) 2>&1 </dev/null | tee "$file" |
 		sed "s|^\([A-Z]*\): |\1: $1/|; /^integration: /d"
 	again="$again$(sed -n 's/^integration: at the second try://p' "$file" |
