@@ -21,4 +21,12 @@ int filter_stage_new(const char *name, const char *expression,
 		     struct ie_registry *registry, struct stage **out,
 		     struct filter_error *error);
 
+/*
+ * Biflows (RFC 5103) become uniflows, one of each direction that has packets;
+ * what is no biflow passes as it came. A record more counts as split. The name,
+ * the registry and the table are kept by the caller. -ENOMEM.
+ */
+int split_stage_new(const char *name, struct ie_registry *registry,
+		    struct shape_table *shapes, struct stage **out);
+
 #endif

@@ -5,34 +5,8 @@
  * record of the other direction has its key with source and destination
  * exchanged, and is found in the same look at the table (flow_table_pair).
  */
+#include "conflux/direction.h"
 #include "internal.h"
-
-static const uint16_t pair[][2] = {
-	{IE_sourceIPv4Address, IE_destinationIPv4Address},
-	{IE_sourceIPv6Address, IE_destinationIPv6Address},
-	{IE_sourceIPv4Prefix, IE_destinationIPv4Prefix},
-	{IE_sourceIPv6Prefix, IE_destinationIPv6Prefix},
-	{IE_sourceIPv4PrefixLength, IE_destinationIPv4PrefixLength},
-	{IE_sourceIPv6PrefixLength, IE_destinationIPv6PrefixLength},
-	{IE_sourceTransportPort, IE_destinationTransportPort},
-	{IE_udpSourcePort, IE_udpDestinationPort},
-	{IE_tcpSourcePort, IE_tcpDestinationPort},
-	{IE_sourceMacAddress, IE_destinationMacAddress},
-	{IE_ingressInterface, IE_egressInterface},
-	{IE_ingressPhysicalInterface, IE_egressPhysicalInterface},
-};
-
-uint16_t
-biflow_counterpart(uint16_t id)
-{
-	for (size_t i = 0; i < sizeof(pair) / sizeof(pair[0]); i++) {
-		if (pair[i][0] == id)
-			return pair[i][1];
-		if (pair[i][1] == id)
-			return pair[i][0];
-	}
-	return 0;
-}
 
 /* The key of the layout that has this element, or -1. */
 static int
@@ -57,7 +31,7 @@ find_swaps(struct layout *layout)
 
 	for (unsigned i = 0; i < cache->column_count; i++) {
 		const struct ie *ie = cache->column[i].field.ie;
-		uint16_t other = ie->pen ? 0 : biflow_counterpart(ie->id);
+		uint16_t other = ie->pen ? 0 : direction_counterpart(ie->id);
 		int k;
 
 		if (!other || !bit_test(layout->keys, i))

@@ -33,7 +33,7 @@ enum {
 	EMITS_MAX = 64,    /* subsets of the values, per layout */
 	EVICT_SAMPLE = 64,   /* rows to choose from, permanent */
 	INTERVALS_MAX = 1024, /* that one flow may touch */
-	SWAPS_MAX = 12,
+	SWAPS_MAX = 18,
 	/*
 	 * After FIN or RST a flow takes what is still under way, such as the
 	 * last acknowledgement, for so long.
@@ -211,8 +211,6 @@ void plans_free(struct cache *cache);
 /* biflow.c */
 /* Which keys of the layout change places; none if one has no counterpart. */
 void biflow_layout(struct layout *layout);
-/* The element whose counterpart in the other direction this is, or 0. */
-uint16_t biflow_counterpart(uint16_t id);
 
 /* closing.c */
 int closing_new(uint32_t max, struct closing **out);

@@ -14,6 +14,19 @@ static const struct conf_row kind_choice[] = {
 			 "counted as filtered. Options Data Records all pass. "
 			 "In XML, < and & are written &lt; and &amp;, or as lt "
 			 "and and."),
+	CONF_ROW(LEAF, "splitBiflows", .cx = true, .type = CONF_EMPTY,
+		 .help = "Biflows (RFC 5103) become two Flow Records, for "
+			 "collectors that know no biflows: one of the forward "
+			 "direction, without the reverse elements, and one of "
+			 "the reverse direction, in which source and "
+			 "destination, ingress and egress have changed places "
+			 "and the reverse elements are the plain ones. Of "
+			 "elements without a reverse it has those that are "
+			 "Flow Keys and those that tell of the Flow as a whole "
+			 "(times, identifiers, names), but no counters, flags "
+			 "or values of single packets. A direction without "
+			 "packets gives no record. Records that are no biflows "
+			 "pass as they are."),
 	CONF_LAST,
 };
 

@@ -517,7 +517,6 @@ program_free(struct program *program)
 	if (!program)
 		return;
 	decoder_free(program->decoder);
-	shape_release(program->shape);
 	free(program->columns.item);
 	free(program->tests.item);
 	free(program);
@@ -527,7 +526,7 @@ static int
 emit_all(struct compiler *c, const struct node *root)
 {
 	struct program *program = c->program;
-	int rc = decoder_new(program->shape, NULL, &program->decoder);
+	int rc = decoder_new(c->batch->shape, NULL, &program->decoder);
 
 	if (rc == 0)
 		rc = emit(c, root, 0);
@@ -567,8 +566,6 @@ program_new(struct filter *filter, const struct batch *batch,
 
 	if (!program)
 		return -ENOMEM;
-	program->shape = shape_hold(batch->shape);
-	program->class = scope_class(batch->scope);
 	for (uint32_t i = 0; i < filter->nodes.count; i++)
 		node[i].outcome = decide(&c, &node[i]);
 	program->outcome = node[filter->root].outcome;

@@ -8,20 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conflux/hash.h"
 #include "internal.h"
+
+static void
+free_program(struct shape_made *made)
+{
+	program_free((struct program *)made);
+}
 
 void
 filter_free(struct filter *filter)
 {
-	struct program *program;
-	uint32_t at = 0;
-
 	if (!filter)
 		return;
-	while ((program = table_next(&filter->programs, &at)))
-		program_free(program);
-	table_fini(&filter->programs);
+	shape_map_fini(&filter->programs);
 	free(filter->nodes.item);
 	free(filter->terms.item);
 	free(filter->groups.item);
@@ -49,6 +49,7 @@ filter_new(const char *text, struct ie_registry *registry, struct filter **out,
 	if (!filter)
 		return -ENOMEM;
 	filter->registry = registry;
+	filter->programs.free = free_program;
 	if (strlen(text) > FILTER_TEXT_MAX)
 		rc = parse_error(&parser, text,
 				 "the expression has more than "
@@ -67,84 +68,37 @@ filter_new(const char *text, struct ie_registry *registry, struct filter **out,
 
 /* ---- programs ---------------------------------------------------------- */
 
-struct wanted {
-	const struct shape *shape;
-	unsigned class;
-};
-
-static bool
-program_equal(const void *item, const void *key)
-{
-	const struct program *program = item;
-	const struct wanted *wanted = key;
-
-	return program->shape == wanted->shape &&
-	       program->class == wanted->class;
-}
-
-static void
-forget_programs(struct filter *filter)
-{
-	struct program *program;
-	uint32_t at = 0;
-
-	while ((program = table_next(&filter->programs, &at)))
-		program_free(program);
-	table_fini(&filter->programs);
-	filter->programs = (struct table){0};
-	filter->last = NULL;
-}
-
-static int
-make_program(struct filter *filter, const struct batch *batch, uint32_t hash)
-{
-	struct program *program;
-	int rc;
-
-	if (filter->programs.count >= PROGRAMS_MAX)
-		forget_programs(filter);
-	rc = program_new(filter, batch, &program);
-	if (rc < 0)
-		return rc;
-	rc = table_add(&filter->programs, hash, program);
-	if (rc < 0) {
-		program_free(program);
-		return rc;
-	}
-	filter->last = program;
-	return 0;
-}
-
-static int
+/* NULL only without memory. */
+static const struct program *
 find_program(struct filter *filter, const struct batch *batch)
 {
-	struct wanted wanted = {batch->shape, scope_class(batch->scope)};
-	struct program *program = filter->last;
-	uint32_t hash;
+	unsigned class = scope_class(batch->scope);
+	struct shape_made *made =
+		shape_map_find(&filter->programs, batch->shape, class);
+	struct program *program = (struct program *)made;
 
-	if (program && program_equal(program, &wanted))
-		return 0;
-	hash = (uint32_t)hash_u64(batch->shape->serial, wanted.class);
-	program = table_find(&filter->programs, hash, program_equal, &wanted);
-	if (!program)
-		return make_program(filter, batch, hash);
-	filter->last = program;
-	return 0;
+	if (made)
+		return program;
+	if (program_new(filter, batch, &program) < 0 ||
+	    shape_map_add(&filter->programs, batch->shape, class,
+			  &program->made) < 0)
+		return NULL;
+	return program;
 }
 
 int
 filter_run(struct filter *filter, const struct batch *batch, uint32_t *index)
 {
 	const uint8_t *verdict = filter->reg[0];
+	const struct program *program = find_program(filter, batch);
 	uint32_t kept = 0;
-	int rc = find_program(filter, batch);
 
-	if (rc < 0)
-		return rc;
-	if (filter->last->outcome == OUTCOME_FALSE)
+	if (!program)
+		return -ENOMEM;
+	if (program->outcome == OUTCOME_FALSE)
 		return 0;
-	if (filter->last->outcome == OUTCOME_OPEN)
-		program_run(filter, filter->last, batch);
+	if (program->outcome == OUTCOME_OPEN)
+		program_run(filter, program, batch);
 	else
 		memset(filter->reg[0], 1, batch->count);
 	for (uint32_t i = 0; i < batch->count; i++) {

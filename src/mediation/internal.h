@@ -22,7 +22,8 @@
 
 #include "conflux/filter.h"
 #include "conflux/projection.h"
-#include "conflux/table.h"
+
+#include "shape_map.h"
 
 enum {
 	DEPTH_MAX = 32, /* of parentheses and not */
@@ -31,7 +32,6 @@ enum {
 	OPERANDS_MAX = 4,   /* that stand for one another in a group */
 	ELEMENTS_MAX = 64,  /* different ones in an expression */
 	COLUMNS_MAX = 4 * ELEMENTS_MAX,
-	PROGRAMS_MAX = 1024, /* shapes that come in */
 	REGISTERS = 2 * DEPTH_MAX + 4,
 	NONE = UINT16_MAX,
 };
@@ -130,8 +130,7 @@ struct filter {
 	uint32_t root;
 	unsigned element_count;
 	const struct ie *element[ELEMENTS_MAX];
-	struct table programs;
-	struct program *last;
+	struct shape_map programs;
 	uint8_t *rows; /* of the widest program */
 	size_t rows_size;
 	uint8_t reg[REGISTERS][BATCH_MAX]; /* 1: so far the record passes */
@@ -300,8 +299,7 @@ struct code_op {
 };
 
 struct program {
-	const struct shape *shape; /* held */
-	unsigned class;		   /* scope_class */
+	struct shape_made made; /* more: scope_class */
 	enum outcome outcome;
 	struct decoder *decoder; /* NULL: it needs no numbers */
 	struct list columns;	 /* struct code_op that make them */

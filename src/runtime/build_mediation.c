@@ -43,6 +43,14 @@ make_filter(const struct mediation_place *place, const struct conf_node *kind,
 	return rc;
 }
 
+static int
+make_split(const struct mediation_place *place, const struct conf_node *kind,
+	   struct stage **out, struct mediation_error *error)
+{
+	return split_stage_new(conf_name(kind->parent), place->registry,
+			       place->shapes, out);
+}
+
 /* The element that says what a process does, and how it is made from it. */
 static const struct {
 	const char *element;
@@ -51,6 +59,7 @@ static const struct {
 		    struct mediation_error *error);
 } kinds[] = {
 	{"filter", make_filter},
+	{"splitBiflows", make_split},
 };
 
 int

@@ -447,7 +447,7 @@ test_many_shapes(void)
 {
 	const struct ie *port = ie_find(registry, 0, IE_sourceTransportPort);
 	const struct ie *pad = ie_find(registry, 0, IE_paddingOctets);
-	uint8_t record[2 + 1 + PROGRAMS_MAX] = {0, 80};
+	uint8_t record[2 + 1 + SHAPE_MAP_MAX] = {0, 80};
 	struct batch batch = {.scope = &scope, .base = record, .count = 1};
 	uint32_t index[BATCH_MAX];
 	struct filter_error error;
@@ -455,7 +455,7 @@ test_many_shapes(void)
 
 	CU_ASSERT_EQUAL_FATAL(filter_new("port 80", registry, &filter, &error),
 			      0);
-	for (uint16_t i = 1; i <= PROGRAMS_MAX + 1; i++) {
+	for (uint16_t i = 1; i <= SHAPE_MAP_MAX + 1; i++) {
 		struct field field[2] = {{.ie = port, .length = 2},
 					 {.ie = pad, .length = i}};
 
@@ -465,7 +465,7 @@ test_many_shapes(void)
 		CU_ASSERT_EQUAL(filter_run(filter, &batch, index), 1);
 		shape_release(batch.shape);
 	}
-	CU_ASSERT_EQUAL(filter->programs.count, 1);
+	CU_ASSERT_EQUAL(filter->programs.table.count, 1);
 	filter_free(filter);
 }
 

@@ -1,6 +1,9 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* Filters where memory ends, and that they need none once they are warm. */
+/*
+ * Intermediate Processes where memory ends, and that they need none once they
+ * are warm.
+ */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -26,17 +29,36 @@ static struct batch batch = {
 	.offset = offset,
 };
 
-/* As far as memory goes. */
 static int
-run(void)
+new_filter(struct stage **out)
 {
 	struct filter_error error;
+	int rc = filter_stage_new("f", expression, registry, out, &error);
+
+	free(error.text);
+	return rc;
+}
+
+static int
+new_split(struct stage **out)
+{
+	return split_stage_new("s", registry, shapes, out);
+}
+
+static const struct kind {
+	int (*make)(struct stage **out);
+	unsigned records; /* of one */
+} kinds[] = {{new_filter, 1}, {new_split, 2}};
+
+/* As far as memory goes. */
+static int
+run(const struct kind *kind)
+{
 	struct stage *stage;
-	int rc = filter_stage_new("f", expression, registry, &stage, &error);
+	int rc = kind->make(&stage);
 
 	if (rc < 0) {
 		CU_ASSERT_EQUAL(rc, -ENOMEM);
-		free(error.text);
 		return rc;
 	}
 	stage_run(stage, &batch);
@@ -44,24 +66,31 @@ run(void)
 	if (stage->ledger.lost[LOSS_NO_MEMORY])
 		rc = -ENOMEM;
 	else
-		CU_ASSERT_EQUAL(stage->ledger.exported, 1);
+		CU_ASSERT_EQUAL(stage->ledger.exported, kind->records);
 	stage_free(stage);
 	return rc;
 }
 
 static void
-test_nomem(void)
+nomem_of(const struct kind *kind)
 {
 	int rc = 0;
 
 	for (unsigned n = 1;; n++) {
 		nomem_begin(n);
-		rc = run();
+		rc = run(kind);
 		if (!nomem_end())
 			break;
 		CU_ASSERT_EQUAL(rc, -ENOMEM);
 	}
 	CU_ASSERT_EQUAL(rc, 0);
+}
+
+static void
+test_nomem(void)
+{
+	for (size_t i = 0; i < UNIT_COUNT(kinds); i++)
+		nomem_of(&kinds[i]);
 }
 
 /* Messages, too, where there is no memory for them. */
@@ -89,19 +118,20 @@ test_nomem_error(void)
 static void
 test_warm(void)
 {
-	struct filter_error error;
-	struct stage *stage;
-	unsigned calls;
+	for (size_t k = 0; k < UNIT_COUNT(kinds); k++) {
+		struct stage *stage;
+		unsigned calls;
 
-	CU_ASSERT_EQUAL_FATAL(
-		filter_stage_new("f", expression, registry, &stage, &error), 0);
-	stage_run(stage, &batch);
-	calls = nomem_calls;
-	for (int i = 0; i < 1000; i++)
+		CU_ASSERT_EQUAL_FATAL(kinds[k].make(&stage), 0);
 		stage_run(stage, &batch);
-	CU_ASSERT_EQUAL(nomem_calls, calls);
-	CU_ASSERT_EQUAL(stage->ledger.exported, 1001);
-	stage_free(stage);
+		calls = nomem_calls;
+		for (int i = 0; i < 1000; i++)
+			stage_run(stage, &batch);
+		CU_ASSERT_EQUAL(nomem_calls, calls);
+		CU_ASSERT_EQUAL(stage->ledger.exported,
+				1001 * kinds[k].records);
+		stage_free(stage);
+	}
 }
 
 int
@@ -121,7 +151,7 @@ main(void)
 			       record);
 	if (shape_get(shapes, field, UNIT_COUNT(flow_v4), 0, &batch.shape) < 0)
 		return 1;
-	rc = unit_run("filter nomem", tests, UNIT_COUNT(tests));
+	rc = unit_run("mediation nomem", tests, UNIT_COUNT(tests));
 	shape_release(batch.shape);
 	shape_table_free(shapes);
 	ie_registry_free(registry);
