@@ -46,6 +46,13 @@ struct collecting_conf {
 	uint32_t held_ms;       /* how long it waits; 30000 */
 	struct ie_registry *registry; /* not owned, outlives the process */
 	struct shape_table *shapes;   /* not owned, outlives the process */
+	/*
+	 * exportingProcessIds of all Exporting Processes that records of this
+	 * one may come to: what has been by one of them before is lost, or it
+	 * would go round for ever. Copied.
+	 */
+	const uint32_t *exporting_id;
+	unsigned exporting_ids;
 	/* May be NULL: called when collecting_finished becomes true. */
 	void (*finished)(void *arg);
 	void *arg;

@@ -7,10 +7,13 @@
  * destinations. Data Records are copied, never decoded; Template ids,
  * Observation Domain IDs, sequence numbers and Export Times are its own.
  *
- * Observation Domains: each scope gets one of the out-domains. A scope that
- * ends gives it back; Templates of it are then withdrawn (TCP and SCTP only,
- * RFC 7011 8.1 and 8.4). Scopes of the process itself (caches: exporter.version
- * 0) with the same domain share one.
+ * Observation Domains: each scope gets one of the out-domains, which belongs to
+ * its exporter's address and its domain. A scope that ends gives it back;
+ * Templates of it are then withdrawn (TCP and SCTP only, RFC 7011 8.1 and 8.4).
+ * When the exporter comes back it gets the same one again, as long as it is
+ * remembered: max_domains, and over restarts if there is a file for it. Two live
+ * scopes never share one, but those of the process itself (caches:
+ * exporter.version 0, no file) with the same domain do.
  *
  * What is not forwarded: options records whose scope holds a templateId (145),
  * because the ids in them are those of the sender. They count as filtered.
@@ -58,11 +61,18 @@ enum exporting_kind {
 };
 
 enum exporting_domains {
-	/* The domain of the scope, if no other live scope has it here; else
-	 * the next free one from 0x80000000 up. */
+	/* The domain of the scope, if no other has it here; else the next
+	 * free one from 0x80000000 up. */
 	EXPORTING_DOMAIN_KEEP,
 	/* Always the next free one, from 1 up. */
 	EXPORTING_DOMAIN_RENUMBER,
+};
+
+/* Who exported the records first, and by which ways they came (RFC 7119). */
+enum exporting_origin {
+	EXPORTING_ORIGIN_NONE,	  /* is not told; options that tell it pass */
+	EXPORTING_ORIGIN_OPTIONS, /* is told once in each domain */
+	EXPORTING_ORIGIN_RECORDS, /* and in each Flow Record */
 };
 
 /* optionsType of RFC 6728. */
@@ -145,6 +155,9 @@ struct exporting_conf {
 	uint32_t id; /* exportingProcessId, 0: one is made */
 	enum exporting_mode mode;
 	enum exporting_domains domains;
+	/* Where the domains are kept over restarts, or NULL. */
+	const char *domain_file;
+	enum exporting_origin origin;
 	struct exporting_destination *destination;
 	unsigned destination_count; /* at least 1 */
 	struct exporting_options *options;

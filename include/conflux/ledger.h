@@ -28,6 +28,7 @@ enum loss {
 	LOSS_INTERFACE_DROP, /* not counted as in: dropped by an interface */
 	LOSS_OVERLOAD,	     /* metering was stopped because of overload */
 	LOSS_LIFETIME,	     /* not delivered in its time (SCTP) */
+	LOSS_LOOP,	     /* it has been through here before */
 	LOSS_COUNT,
 };
 

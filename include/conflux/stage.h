@@ -47,6 +47,22 @@ enum scope_fact {
 	FACT_COUNT,
 };
 
+/* Mediators on the way of records; a longer way is taken for a loop. */
+enum { SCOPE_PATH_MAX = 16 };
+
+/*
+ * Where records were before they came here, as the Mediators that passed them
+ * on have told by options (RFC 7119): who made them first, and by which
+ * Exporting Processes they went.
+ */
+struct scope_origin {
+	uint32_t serial;      /* counted on with each change; 0: none told */
+	struct addr exporter; /* originalExporter; version 0: not told */
+	uint32_t domain;      /* originalObservationDomainId */
+	uint32_t path_count;
+	uint32_t path[SCOPE_PATH_MAX]; /* exportingProcessId, first to last */
+};
+
 /*
  * Where records come from: one Observation Domain of one Transport Session,
  * one meter, one cache, one Observation Point or Selection Sequence. Owned by
@@ -68,6 +84,7 @@ struct scope {
 	bool packets;
 	uint16_t fact_mask;      /* bit enum scope_fact: it is known */
 	uint64_t fact[FACT_COUNT];
+	struct scope_origin origin;
 	/*
 	 * The shape that a Template id has in this scope now, or NULL: lists
 	 * of RFC 6313 in its records name Templates. NULL if its records have

@@ -35,6 +35,11 @@ data_forward(struct domain *domain, const struct batch *batch)
 	stage->ledger.in += batch->count;
 	if (batch->shape->scope_count)
 		options_learn(domain, batch);
+	if (domain->loop) {
+		domain->ledger.lost[LOSS_LOOP] += batch->count;
+		stage->ledger.lost[LOSS_LOOP] += batch->count;
+		return;
+	}
 	if (!stage->next_count) {
 		domain->ledger.filtered += batch->count;
 		stage->ledger.filtered += batch->count;

@@ -7,6 +7,7 @@
  *                      templates that have it are made anew after the message
  *   flowKeyIndicator   which fields of a template are flow keys
  *   systemInitTime     the base of sysUpTime-relative times of the domain
+ *   originalExporter   where the records of a domain were before (path.c)
  *   the rest           sampling, exporter, interface data and so on: the last
  *                      record for each scope is remembered
  *
@@ -67,6 +68,7 @@ plan_get(struct collecting *c, const struct shape *shape)
 	plan->teaches =
 		plan->pen >= 0 && plan->element >= 0 &&
 		shape_find(shape, 0, IE_informationElementDataType, 0) >= 0;
+	plan->origin = path_told_by(shape);
 	plan->keep = !plan->teaches &&
 		     !(plan->template_id >= 0 && plan->flow_keys >= 0);
 	return plan;
@@ -242,6 +244,8 @@ options_learn(struct domain *domain, const struct batch *batch)
 			domain->scope->has_init =
 				domain->scope->system_init_ms > 0;
 		}
+		if (plan->origin)
+			path_learn(domain, batch->shape, record, length);
 		if (plan->keep)
 			remember(domain, plan, batch, record, length);
 	}

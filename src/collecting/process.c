@@ -43,6 +43,7 @@ process_free(struct stage *stage)
 	for (int i = 0; i < 4; i++)
 		shape_release(c->sflow_shape[i]);
 	netflow_free(c->netflow);
+	free(c->exporting_id);
 	free(c->name);
 	free(c);
 }
@@ -102,10 +103,16 @@ collecting_new(const struct collecting_conf *conf, struct collecting **out)
 	if (!c)
 		return -ENOMEM;
 	c->name = strdup(conf->name);
-	if (!c->name) {
+	c->exporting_id = calloc(conf->exporting_ids + 1,
+				 sizeof(*c->exporting_id));
+	if (!c->name || !c->exporting_id) {
+		free(c->exporting_id);
+		free(c->name);
 		free(c);
 		return -ENOMEM;
 	}
+	for (unsigned i = 0; i < conf->exporting_ids; i++)
+		c->exporting_id[i] = conf->exporting_id[i];
 	c->conf = *conf;
 	c->conf.name = c->name;
 	c->stage.ops = &ops;

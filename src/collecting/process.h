@@ -30,6 +30,7 @@ enum complaint {
 	COMPLAINT_OPTIONS,
 	COMPLAINT_LIMIT,
 	COMPLAINT_SESSION,
+	COMPLAINT_LOOP,
 	COMPLAINT_COUNT,
 };
 
@@ -61,6 +62,7 @@ struct options_plan {
 	uint64_t names;  /* hash of the (PEN, id) list */
 	bool teaches;    /* has type information (RFC 5610) */
 	bool keep;
+	bool origin; /* tells of the origin of a domain: see path.c */
 	/* Fields, or -1: 346, 303, 145, 173, 160. */
 	int pen, element, template_id, flow_keys, init_time;
 };
@@ -116,6 +118,7 @@ struct domain {
 	SLIST_HEAD(, stream) others;
 	struct stream *stream; /* of the message that is read */
 	bool uncounted;	       /* its numbers are not looked at */
+	bool loop;	       /* its records have been through here */
 	struct ledger ledger;
 	uint64_t messages;
 	uint64_t used_ms; /* monotonic, last message */
@@ -183,6 +186,7 @@ struct collecting {
 	uint32_t options_octets;
 	bool relearn;
 	bool told_finished;
+	uint32_t *exporting_id; /* conf.exporting_ids */
 	struct options_plan plan[PLANS];
 	const struct shape *sflow_shape[4]; /* held, when they are needed */
 	struct netflow *netflow;	    /* NULL, until it is needed */
@@ -329,6 +333,14 @@ void options_learn(struct domain *domain, const struct batch *batch);
 
 /* Forgets what is remembered of a domain. */
 void options_drop(struct domain *domain);
+
+/* ---- path.c ------------------------------------------------------------ */
+
+/* Do records of this Options Template's shape tell where others were? */
+bool path_told_by(const struct shape *shape);
+/* Such a record was read in this domain. */
+void path_learn(struct domain *domain, const struct shape *shape,
+		const uint8_t *record, uint32_t length);
 
 /* ---- report.c ---------------------------------------------------------- */
 

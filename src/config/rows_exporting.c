@@ -267,10 +267,37 @@ const struct conf_row conf_rows_exporting[] = {
 	CONF_ROW(LEAF, "observationDomainMapping", .cx = true,
 		 .type = CONF_ENUM, .def = "keep",
 		 CONF_VALUES("keep", "renumber"),
-		 .help = "Observation Domains of records passed on: keep the "
-			 "numbers they came with, or renumber them so that "
-			 "domains of different exporters with the same number "
-			 "stay apart."),
+		 .help = "Observation Domain IDs of records passed on. keep: "
+			 "the ID they came with, for the first exporter that "
+			 "comes with it; others get one from 2147483648 up. "
+			 "renumber: all get one from 1 up. Either way no two "
+			 "exporters share an ID, and one that comes back, which "
+			 "is known by its address and its ID, has the same one "
+			 "as before."),
+	CONF_ROW(LEAF, "observationDomainFile", .cx = true, .type = CONF_PATH,
+		 .help = "File in which these IDs are kept, so that they stay "
+			 "the same over restarts: lines of the ID, the "
+			 "exporter's address, and its own ID. When not given: "
+			 "after a restart they follow the order in which "
+			 "exporters come."),
+	CONF_ROW(LEAF, "originalExporter", .cx = true, .type = CONF_ENUM,
+		 .def = "none", CONF_VALUES("none", "options", "records"),
+		 .help = "How collectors are told who exported the records "
+			 "(RFC 7119). options: an Options Data Record in each "
+			 "Observation Domain has originalExporterIPv4Address or "
+			 "originalExporterIPv6Address, "
+			 "originalObservationDomainId, and the numbers of the "
+			 "exporting processes on the way. records: in addition "
+			 "each Flow Record has the first two. none: only what "
+			 "exporters tell themselves is passed on. What a "
+			 "mediator before us has told is kept. With options "
+			 "and records Conflux notices records that come back "
+			 "to it in a loop: they are counted as lost."),
+	CONF_ROW(LEAF, "processId", .cx = true, CONF_RANGE(1, UINT32_MAX),
+		 .help = "The exportingProcessId of this process, which tells "
+			 "it apart from all other mediators in what "
+			 "originalExporter tells of the way of records. When "
+			 "not given: a random one at each start."),
 	CONF_ROW(LEAF, "queueOctets", .cx = true,
 		 CONF_RANGE(131072, UINT64_C(1) << 36), .units = "octets",
 		 .def = "8388608",

@@ -87,6 +87,7 @@ channel_get(struct sink *s, const struct domain *domain)
 		return NULL;
 	}
 	c->sink = s;
+	c->domain = domain;
 	c->number = domain->number;
 	c->stream = (uint16_t)domain->index;
 	c->next_id = SET_DATA_MIN;
@@ -353,6 +354,7 @@ channel_end(struct channel *c)
 	uint32_t at = 0;
 
 	channel_finish(c);
+	c->identity_epoch = 0;
 	while ((t = table_next(&c->by_shape, &at)))
 		retire(t);
 	table_fini(&c->by_shape);

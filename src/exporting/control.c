@@ -112,10 +112,11 @@ control_next(struct sink *s, const struct out_template *t)
 	return r ? r : control_begin(s, t);
 }
 
-/* ---- Templates ------------------------------------------------------------ */
+/* ---- Templates ------------------------------------------------------------
+ */
 
-static bool
-is_due(const struct sink *s, const struct out_template *t)
+bool
+control_is_due(const struct sink *s, const struct out_template *t)
 {
 	const struct exporting_destination *conf = s->conf;
 	uint32_t ms = t->options ? conf->options_template_refresh_ms
@@ -159,9 +160,9 @@ add_definition(struct sink *s, const struct out_template *t)
 	return r;
 }
 
-static int
-add_record(struct sink *s, const struct out_template *t, const uint8_t *record,
-	   uint32_t length)
+int
+control_add_own(struct sink *s, const struct out_template *t,
+		const uint8_t *record, uint32_t length)
 {
 	int r = control_begin(s, t);
 
@@ -189,7 +190,7 @@ add_reliability(struct sink *s, struct out_template *t)
 	wire_put16(record, t->id);
 	record[2] = reliable ? 1 : 2;
 	if (r == 0)
-		r = add_record(s, t->reliability, record, sizeof(record));
+		r = control_add_own(s, t->reliability, record, sizeof(record));
 	if (r == 0)
 		t->reliability->records++;
 	return r;
@@ -207,7 +208,8 @@ control_add_template(struct sink *s, struct out_template *t)
 	if (r)
 		return r;
 	mark_sent(s, t);
-	return options_keys(s, t);
+	r = identity_follow(s, t);
+	return r ? r : options_keys(s, t);
 }
 
 static int
@@ -215,18 +217,18 @@ add_needed(struct sink *s, struct channel *c, const uint8_t *message,
 	   uint32_t length)
 {
 	const uint8_t *p = message + MESSAGE_HEADER, *end = message + length;
-	int r = 0;
+	int r = identity_tell(s, c);
 
 	for (; p < end && r == 0; p += wire_get16(p + 2)) {
 		struct out_template *t =
 			channel_template_by_id(c, wire_get16(p));
 
 		for (uint16_t i = 0; r == 0 && i < t->uses_count; i++)
-			if (is_due(s, t->uses[i]))
+			if (control_is_due(s, t->uses[i]))
 				r = control_add_template(s, t->uses[i]);
 		if (r)
 			return r;
-		if (is_due(s, t))
+		if (control_is_due(s, t))
 			r = control_add_template(s, t);
 		else
 			r = options_keys(s, t);
@@ -247,19 +249,18 @@ control_before(struct sink *s, struct channel *c, const uint8_t *message,
 }
 
 int
-control_add_record(struct sink *s, struct channel *c,
-		   const struct shape *shape, const uint8_t *record,
-		   uint32_t length)
+control_add_record(struct sink *s, struct channel *c, const struct shape *shape,
+		   const uint8_t *record, uint32_t length)
 {
 	struct out_template *t = channel_template_own(c, shape);
 	int r = 0;
 
 	if (!t || t->too_long)
 		return 0;
-	if (is_due(s, t))
+	if (control_is_due(s, t))
 		r = control_add_template(s, t);
 	if (r == 0)
-		r = add_record(s, t, record, length);
+		r = control_add_own(s, t, record, length);
 	if (r)
 		return r;
 	t->records++;
@@ -275,7 +276,8 @@ control_refresh(struct sink *s, uint64_t now_ms)
 	int r;
 
 	for (int options = 0; options <= 1; options++)
-		while ((t = TAILQ_FIRST(&s->sent[options])) && is_due(s, t)) {
+		while ((t = TAILQ_FIRST(&s->sent[options])) &&
+		       control_is_due(s, t)) {
 			if (burst++ == REFRESH_BURST)
 				return 0;
 			r = control_add_template(s, t);

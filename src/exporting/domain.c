@@ -5,13 +5,17 @@
  *
  * RFC 7011 section 3.1: the id is unique for the Exporting Process, and a
  * Collecting Process tells Templates apart by it. Many exporters call their
- * domain 0 or 1, so an id is passed on only as long as no other live scope has
+ * domain 0 or 1, so an id is passed on only for the first one that comes with
  * it; the next one gets another.
  *
- * A domain without users is remembered, so that an exporter that comes back
- * gets the same id and its sequence numbers go on. The longest unused is given
- * up when the bound is reached.
+ * An id belongs to a domain of an exporter, known by its address (not its port,
+ * which changes with each session), also while nobody uses it: so one that
+ * comes back gets the same id, and its sequence numbers go on. Several live
+ * scopes of the same address and domain (processes of one host, sessions that
+ * overlap) get one each, told apart by the order in which they come. The
+ * longest unused is given up when the bound is reached.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -49,6 +53,49 @@ number_equal(const void *item, const void *key)
 	return d->number == *(const uint32_t *)key;
 }
 
+static uint32_t
+owner_hash(const struct domains *ds, const struct addr *owner, uint32_t source)
+{
+	return addr_hash(owner, ds->seed + source);
+}
+
+struct owner_key {
+	const struct addr *owner;
+	uint32_t source;
+};
+
+/* Of the same, and free. */
+static bool
+owner_equal(const void *item, const void *arg)
+{
+	const struct domain *d = item;
+	const struct owner_key *key = arg;
+
+	return !d->users && d->source == key->source &&
+	       addr_equal_host(&d->owner, key->owner);
+}
+
+static struct domain *
+find_owned(const struct domains *ds, const struct addr *owner, uint32_t source)
+{
+	const struct owner_key key = {owner, source};
+
+	return table_find(&ds->by_owner, owner_hash(ds, owner, source),
+			  owner_equal, &key);
+}
+
+/* No memory for it: it is not found when its owner comes back. */
+static void
+set_owner(struct domains *ds, struct domain *d, const struct addr *owner,
+	  uint32_t source)
+{
+	d->owner = *owner;
+	d->owner.port = 0;
+	d->source = source;
+	if (table_add(&ds->by_owner, owner_hash(ds, &d->owner, source), d) == 0)
+		ds->changed = true;
+}
+
 static struct domain *
 find_number(const struct domains *ds, uint32_t number)
 {
@@ -60,6 +107,7 @@ void
 domains_init(struct exporting *e)
 {
 	TAILQ_INIT(&e->domains.idle);
+	e->domains.seed = hash_seed();
 	e->domains.next = e->conf.domains == EXPORTING_DOMAIN_KEEP
 				  ? FIRST_FREE_KEEP
 				  : FIRST_FREE_RENUMBER;
@@ -79,6 +127,7 @@ domains_fini(struct exporting *e)
 	free(ds->all);
 	table_fini(&ds->by_serial);
 	table_fini(&ds->by_number);
+	table_fini(&ds->by_owner);
 }
 
 /* Gives up the place of a domain that nobody uses and nothing waits for. */
@@ -89,7 +138,8 @@ reclaim(struct exporting *e)
 	struct domain *d;
 	unsigned tries = 0;
 
-	TAILQ_FOREACH(d, &ds->idle, idle) {
+	TAILQ_FOREACH(d, &ds->idle, idle)
+	{
 		bool busy = false;
 
 		for (unsigned i = 0; i < e->conf.destination_count; i++) {
@@ -117,6 +167,7 @@ reclaim(struct exporting *e)
 		}
 	TAILQ_REMOVE(&ds->idle, d, idle);
 	table_remove(&ds->by_number, hash_of(d->number), d);
+	table_remove(&ds->by_owner, owner_hash(ds, &d->owner, d->source), d);
 	return d;
 }
 
@@ -150,6 +201,7 @@ make(struct exporting *e, uint32_t number)
 	d->number = number;
 	d->users = 0;
 	d->shared = d->pinned = false;
+	d->identity = (struct identity){0};
 	TAILQ_INSERT_TAIL(&ds->idle, d, idle);
 	if (table_add(&ds->by_number, hash_of(number), d)) {
 		/*
@@ -188,6 +240,14 @@ find_shared(const struct domains *ds, uint32_t source)
 	return NULL;
 }
 
+/* The process itself: caches. Files are of exporters whose address is gone. */
+static bool
+is_own(const struct scope *scope)
+{
+	return scope->exporter.version == 0 &&
+	       scope->transport != TRANSPORT_FILE;
+}
+
 /* JSON lines show no domain. */
 static bool
 shows_domains(const struct exporting *e)
@@ -211,39 +271,47 @@ log_mapping(struct exporting *e, const struct scope *scope, uint32_t number)
 		   " of %s is exported as %" PRIu32
 		   ", because another source has that id%s",
 		   e->conf.name, scope->domain,
-		   scope->exporter.version
-			   ? addr_format(text, &scope->exporter)
-			   : "a cache",
+		   scope->exporter.version ? addr_format(text, &scope->exporter)
+		   : is_own(scope)	   ? "a cache"
+					   : "a file",
 		   number, held ? " (and others)" : "");
+}
+
+static struct domain *
+make_owned(struct exporting *e, const struct scope *scope,
+	   const struct addr *owner)
+{
+	bool keep = e->conf.domains == EXPORTING_DOMAIN_KEEP;
+	uint32_t number = scope->domain;
+	struct domain *d;
+
+	if (!keep || find_number(&e->domains, number))
+		number = free_number(e);
+	d = make(e, number);
+	if (!d)
+		return NULL;
+	set_owner(&e->domains, d, owner, scope->domain);
+	if (keep && number != scope->domain)
+		log_mapping(e, scope, number);
+	return d;
 }
 
 static struct domain *
 choose(struct exporting *e, const struct scope *scope)
 {
 	struct domains *ds = &e->domains;
-	bool shared = scope->exporter.version == 0;
+	bool shared = is_own(scope);
 	struct domain *d = shared ? find_shared(ds, scope->domain) : NULL;
-	uint32_t number = scope->domain;
+	struct addr owner = scope->exporter;
 
 	if (d)
 		return d;
-	if (e->conf.domains == EXPORTING_DOMAIN_RENUMBER) {
-		d = make(e, free_number(e));
-	} else {
-		d = find_number(ds, number);
-		if (d && d->users) {
-			number = free_number(e);
-			d = NULL;
-		}
-		if (!d)
-			d = make(e, number);
-		if (d && number != scope->domain)
-			log_mapping(e, scope, number);
-	}
-	if (d) {
+	owner.port = 0;
+	d = find_owned(ds, &owner, scope->domain);
+	if (!d)
+		d = make_owned(e, scope, &owner);
+	if (d)
 		d->shared = shared;
-		d->source = scope->domain;
-	}
 	return d;
 }
 
@@ -264,8 +332,12 @@ bind_scope(struct exporting *e, const struct scope *scope)
 		free(b);
 		return NULL;
 	}
-	if (d->users++ == 0 && !d->pinned)
-		TAILQ_REMOVE(&ds->idle, d, idle);
+	if (d->users++ == 0) {
+		/* What it tells may be another; until now the old is told. */
+		d->identity.length = 0;
+		if (!d->pinned)
+			TAILQ_REMOVE(&ds->idle, d, idle);
+	}
 	return d;
 }
 
@@ -318,4 +390,22 @@ domain_own(struct exporting *e, uint32_t number)
 			TAILQ_REMOVE(&e->domains.idle, d, idle);
 	}
 	return d;
+}
+
+int
+domain_restore(struct exporting *e, uint32_t number, const struct addr *owner,
+	       uint32_t source)
+{
+	struct domains *ds = &e->domains;
+	struct domain *d;
+
+	if (find_number(ds, number))
+		return -EEXIST;
+	if (ds->count == e->conf.max_domains)
+		return -ENOSPC;
+	d = make(e, number);
+	if (!d)
+		return -ENOMEM;
+	set_owner(ds, d, owner, source);
+	return 0;
 }

@@ -75,7 +75,8 @@ exporting_mode_parse(const char *name)
 	return -EINVAL;
 }
 
-/* ---- which destinations --------------------------------------------------- */
+/* ---- which destinations ---------------------------------------------------
+ */
 
 /*
  * Fallback: leave the active destination when it has been down for the grace
@@ -99,8 +100,7 @@ choose_active(struct exporting *e)
 		if (e->sink[i].up) {
 			log_warning("exportingProcess %s: falls back from "
 				    "destination %s to %s",
-				    e->conf.name,
-				    e->sink[e->active].conf->name,
+				    e->conf.name, e->sink[e->active].conf->name,
 				    e->sink[i].conf->name);
 			e->active = i;
 			return;
@@ -123,9 +123,9 @@ choose_balanced(struct exporting *e, uint64_t serial)
 		bool healthy = sink_healthy(s);
 		uint64_t weight = hash_u64(serial, i + 1);
 
-		if (best && (best_healthy > healthy ||
-			     (best_healthy == healthy &&
-			      best_weight >= weight)))
+		if (best &&
+		    (best_healthy > healthy ||
+		     (best_healthy == healthy && best_weight >= weight)))
 			continue;
 		best = s;
 		best_weight = weight;
@@ -134,7 +134,8 @@ choose_balanced(struct exporting *e, uint64_t serial)
 	return best;
 }
 
-/* ---- the stage ------------------------------------------------------------- */
+/* ---- the stage -------------------------------------------------------------
+ */
 
 static struct exporting *
 of(struct stage *stage)
@@ -153,29 +154,26 @@ tells_of_templates(const struct shape *shape)
 	return false;
 }
 
-static void
-exporting_run(struct stage *stage, const struct batch *batch)
+/* Is not passed on, because ours say it, or nobody could understand it. */
+static bool
+left_out(const struct exporting *e, const struct batch *batch)
 {
-	struct exporting *e = of(stage);
+	if (!batch->shape->scope_count)
+		return false;
+	if (batch->options != OPTIONS_OTHER)
+		return !kept_wanted(e, batch);
+	return tells_of_templates(batch->shape) ||
+	       identity_replaces(e, batch->shape);
+}
+
+static void
+put(struct exporting *e, struct domain *domain, const struct batch *batch)
+{
+	struct ledger *ledger = &e->stage.ledger;
 	struct taken taken = {0};
 	enum loss loss = LOSS_LIMIT;
-	struct domain *domain;
 	uint32_t count = 0;
 
-	stage->ledger.in += batch->count;
-	if (batch->shape->scope_count && tells_of_templates(batch->shape)) {
-		stage->ledger.filtered += batch->count;
-		return;
-	}
-	if (batch->options != OPTIONS_OTHER && !kept_wanted(e, batch)) {
-		stage->ledger.filtered += batch->count;
-		return;
-	}
-	domain = domain_get(e, batch->scope);
-	if (!domain) {
-		stage->ledger.lost[LOSS_LIMIT] += batch->count;
-		return;
-	}
 	switch (e->conf.mode) {
 	case EXPORTING_PARALLEL:
 		for (unsigned i = 0; i < e->conf.destination_count; i++)
@@ -193,9 +191,52 @@ exporting_run(struct stage *stage, const struct batch *batch)
 		kept_batch(e, batch);
 	for (unsigned i = 0; i < BATCH_MAX / 64; i++)
 		count += (uint32_t)__builtin_popcountll(taken.bits[i]);
-	stage->ledger.exported += count;
+	ledger->exported += count;
 	if (count < batch->count)
-		stage->ledger.lost[loss] += batch->count - count;
+		ledger->lost[loss] += batch->count - count;
+}
+
+/* Flow Records that tell who exported them. */
+static void
+put_wider(struct exporting *e, struct domain *domain, const struct shape *wider,
+	  const struct batch *batch)
+{
+	struct batch part;
+
+	for (uint32_t i = 0; i < batch->count;) {
+		uint32_t n = identity_add(e, domain, wider, batch, i, &part);
+
+		if (n)
+			put(e, domain, &part);
+		else
+			e->stage.ledger.lost[LOSS_TOO_LONG]++;
+		i += n ? n : 1;
+	}
+}
+
+static void
+exporting_run(struct stage *stage, const struct batch *batch)
+{
+	struct exporting *e = of(stage);
+	const struct shape *wider;
+	struct domain *domain;
+
+	stage->ledger.in += batch->count;
+	if (left_out(e, batch)) {
+		stage->ledger.filtered += batch->count;
+		return;
+	}
+	domain = domain_get(e, batch->scope);
+	if (!domain) {
+		stage->ledger.lost[LOSS_LIMIT] += batch->count;
+		return;
+	}
+	identity_take(e, domain, batch->scope);
+	wider = identity_shape(e, domain, batch->shape);
+	if (wider)
+		put_wider(e, domain, wider, batch);
+	else
+		put(e, domain, batch);
 }
 
 static void
@@ -208,6 +249,7 @@ exporting_tick(struct stage *stage, uint64_t now_ms)
 	if (e->conf.mode == EXPORTING_FALLBACK)
 		choose_active(e);
 	kept_tick(e);
+	domain_file_save(e, false);
 	for (unsigned i = 0; i < e->conf.destination_count; i++)
 		sink_tick(&e->sink[i], now_ms);
 }
@@ -325,7 +367,8 @@ exporting_ledger(struct stage *stage, unsigned index)
 	return &s->ledger;
 }
 
-/* ---- new and free ----------------------------------------------------------- */
+/* ---- new and free -----------------------------------------------------------
+ */
 
 static void
 conf_fini(struct exporting_conf *conf)
@@ -341,6 +384,7 @@ conf_fini(struct exporting_conf *conf)
 	free(conf->destination);
 	free(conf->options);
 	free((char *)conf->name);
+	free((char *)conf->domain_file);
 }
 
 static void
@@ -352,6 +396,8 @@ exporting_free(struct stage *stage)
 		sink_close(&e->sink[i]);
 	free(e->sink);
 	kept_fini(e);
+	domain_file_save(e, true);
+	identity_fini(e);
 	options_fini(e);
 	domains_fini(e);
 	conf_fini(&e->conf);
@@ -393,6 +439,7 @@ conf_copy(struct exporting_conf *to, const struct exporting_conf *from)
 
 	*to = *from;
 	to->name = copy_text(from->name ? from->name : "", &failed);
+	to->domain_file = copy_text(from->domain_file, &failed);
 	to->destination = calloc(n, sizeof(*to->destination));
 	to->options = calloc(m + 1, sizeof(*to->options));
 	for (unsigned i = 0; to->destination && i < n; i++) {
@@ -405,8 +452,7 @@ conf_copy(struct exporting_conf *to, const struct exporting_conf *from)
 	}
 	for (unsigned i = 0; to->options && i < m; i++) {
 		to->options[i] = from->options[i];
-		to->options[i].name = copy_text(from->options[i].name,
-						&failed);
+		to->options[i].name = copy_text(from->options[i].name, &failed);
 	}
 	to->id = or_default(from->id, 1);
 	to->flush_ms = or_default(from->flush_ms, EXPORTING_FLUSH_MS);
@@ -415,9 +461,8 @@ conf_copy(struct exporting_conf *to, const struct exporting_conf *from)
 	to->max_domains = or_default(from->max_domains, EXPORTING_DOMAINS);
 	to->max_templates =
 		or_default(from->max_templates, EXPORTING_TEMPLATES);
-	return failed || !to->name || !to->destination || !to->options
-		       ? -ENOMEM
-		       : 0;
+	return failed || !to->name || !to->destination || !to->options ? -ENOMEM
+								       : 0;
 }
 
 static int
@@ -467,6 +512,10 @@ exporting_new(struct event_base *base, const struct exporting_conf *conf,
 	e->stage.ops = &ops;
 	e->stage.name = e->conf.name;
 	domains_init(e);
+	if (r == 0)
+		r = identity_init(e);
+	if (r == 0)
+		r = domain_file_load(e, error);
 	if (r == 0)
 		r = options_init(e);
 	if (r == 0)

@@ -3,7 +3,8 @@
 /*
  * What the files of the Exporting Process share. Three nouns:
  *
- * domain   one out-domain (Observation Domain ID that we send) of the process
+ * domain   one out-domain (Observation Domain ID that we send) of the process,
+ *          which belongs to one domain of one exporter
  * sink     one destination with its queue and Transport Session
  * channel  one domain at one sink: its Templates, its sequence number and the
  *          message that is being filled
@@ -30,14 +31,30 @@
 struct exporting;
 struct sink;
 struct channel;
+struct out_template;
 
 /* ---- domain.c ----------------------------------------------------------- */
+
+/* What is told of a domain, see identity.c. */
+struct identity {
+	uint32_t serial;      /* of the scope's origin */
+	struct addr direct;   /* who sent it to us */
+	struct addr exporter; /* who made it; version 0: we did */
+	uint32_t domain;
+	uint32_t version; /* counted on with each change */
+	uint8_t shape;	  /* enum option_shape */
+	uint32_t length;  /* 0: nothing is to be told */
+	/* observationDomainId, address, domain, list of the way. */
+	uint8_t record[4 + 16 + 4 + 6 + 4 * (SCOPE_PATH_MAX + 1)];
+};
 
 struct domain {
 	uint32_t number;    /* Observation Domain ID on the wire */
 	uint32_t index;     /* in sink->channel[] */
 	uint32_t source;    /* domain of the scope it was made for */
+	struct addr owner;  /* exporter of that scope, without its port */
 	uint32_t users;     /* live scopes */
+	struct identity identity;
 	bool shared;        /* of scopes of the process itself */
 	bool pinned;        /* for our own options: never given to another */
 	TAILQ_ENTRY(domain) idle;
@@ -48,13 +65,17 @@ TAILQ_HEAD(domain_list, domain);
 struct domains {
 	struct table by_serial; /* struct binding */
 	struct table by_number; /* struct domain */
+	struct table by_owner;  /* struct domain, but for pinned ones */
+	uint64_t seed;		/* of by_owner */
 	struct domain **all;    /* by index */
 	uint32_t count, size;
 	struct domain_list idle; /* without users, longest idle first */
 	uint32_t next;           /* number to try next */
 	uint64_t last_serial;    /* one entry cache */
 	struct domain *last;
-	struct log_limit limit;
+	struct log_limit limit, file_limit;
+	bool changed; /* since the file was written */
+	uint64_t write_ms; /* not before */
 };
 
 void domains_init(struct exporting *e);
@@ -65,6 +86,41 @@ struct domain *domain_get(struct exporting *e, const struct scope *scope);
 struct domain *domain_release(struct exporting *e, const struct scope *scope);
 /* The domain with this number for our own options. */
 struct domain *domain_own(struct exporting *e, uint32_t number);
+/* One of a past run: -EEXIST, -ENOSPC, -ENOMEM. */
+int domain_restore(struct exporting *e, uint32_t number,
+		   const struct addr *owner, uint32_t source);
+
+/* ---- domain_file.c ------------------------------------------------------- */
+
+/* Reads what is known of past runs. */
+int domain_file_load(struct exporting *e, char **error);
+/* Writes it if something is new; at the end, without waiting. */
+void domain_file_save(struct exporting *e, bool end);
+
+/* ---- identity.c ---------------------------------------------------------- */
+
+int identity_init(struct exporting *e);
+void identity_fini(struct exporting *e);
+/* Brings up to date what is told of a domain. */
+void identity_take(struct exporting *e, struct domain *domain,
+		   const struct scope *scope);
+/* Is an Options Data Record of this shape told by ours? */
+bool identity_replaces(const struct exporting *e, const struct shape *shape);
+/* Tells it in the session, if it was not told. 0 or -EAGAIN. */
+int identity_tell(struct sink *sink, struct channel *channel);
+/* What goes behind a Template, if it is that of the option. */
+int identity_follow(struct sink *sink, const struct out_template *t);
+/* The shape of records that tell it themselves; NULL: they stay. */
+const struct shape *identity_shape(struct exporting *e,
+				   const struct domain *domain,
+				   const struct shape *shape);
+/*
+ * Makes such records of those from first on, as many as fit, valid until the
+ * next call. Returns how many.
+ */
+uint32_t identity_add(struct exporting *e, const struct domain *domain,
+		      const struct shape *wider, const struct batch *batch,
+		      uint32_t first, struct batch *out);
 
 /* ---- channel.c ---------------------------------------------------------- */
 
@@ -108,6 +164,8 @@ struct told {
 
 struct channel {
 	struct sink *sink;
+	const struct domain *domain;
+	uint32_t identity_epoch, identity_version; /* that was told last */
 	uint32_t number;   /* Observation Domain ID */
 	uint16_t stream;   /* SCTP: modulo those of the session */
 	uint32_t epoch;    /* session that the sequence belongs to */
@@ -341,6 +399,11 @@ void sink_lose(struct sink *sink, uint64_t records, enum loss loss);
 int control_before(struct sink *sink, struct channel *channel,
 		   const uint8_t *message, uint32_t length);
 int control_add_template(struct sink *sink, struct out_template *t);
+/* Has the session not seen the Template, or not for too long? */
+bool control_is_due(const struct sink *sink, const struct out_template *t);
+/* Adds one record of a Template that was sent. */
+int control_add_own(struct sink *sink, const struct out_template *t,
+		    const uint8_t *record, uint32_t length);
 /* Adds one record of our own options, with its Template if need be. */
 int control_add_record(struct sink *sink, struct channel *channel,
 		       const struct shape *shape, const uint8_t *record,
@@ -364,6 +427,9 @@ enum option_shape {
 	OPTION_SHAPE_METERING,
 	OPTION_SHAPE_RELIABILITY,
 	OPTION_SHAPE_DATA_RELIABILITY, /* RFC 6526 */
+	OPTION_SHAPE_ORIGIN_4,	       /* RFC 7119 */
+	OPTION_SHAPE_ORIGIN_6,
+	OPTION_SHAPE_ORIGIN_NONE,
 	OPTION_SHAPE_COUNT,
 };
 
@@ -408,6 +474,7 @@ struct exporting {
 	bool wanted[EXPORTING_OPTION_COUNT];
 	const struct shape *option_shape[OPTION_SHAPE_COUNT];
 	struct domain *own; /* domain 0, or NULL */
+	struct identity_room *identity; /* for records, or NULL */
 	struct kept **kept;
 	unsigned kept_count;
 };

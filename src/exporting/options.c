@@ -79,6 +79,22 @@ static const struct option_layout layout[OPTION_SHAPE_COUNT] = {
 				       {IE_observationTimeMilliseconds, 8}}},
 	[OPTION_SHAPE_DATA_RELIABILITY] =
 		{1, 2, {{IE_templateId, 2}, {IE_dataRecordsReliability, 1}}},
+	[OPTION_SHAPE_ORIGIN_4] = {1,
+				   4,
+				   {{IE_observationDomainId, 4},
+				    {IE_originalExporterIPv4Address, 4},
+				    {IE_originalObservationDomainId, 4},
+				    {IE_basicList, IE_VARIABLE}}},
+	[OPTION_SHAPE_ORIGIN_6] = {1,
+				   4,
+				   {{IE_observationDomainId, 4},
+				    {IE_originalExporterIPv6Address, 16},
+				    {IE_originalObservationDomainId, 4},
+				    {IE_basicList, IE_VARIABLE}}},
+	[OPTION_SHAPE_ORIGIN_NONE] =
+		{1,
+		 2,
+		 {{IE_observationDomainId, 4}, {IE_basicList, IE_VARIABLE}}},
 };
 
 static int

@@ -165,6 +165,25 @@ report_sink(struct sink *s, struct report *r)
 	report_close(r);
 }
 
+/* What is sent in another domain than it came in, or was told of. */
+static void
+report_domain(const struct domain *d, struct report *r)
+{
+	char text[ADDR_TEXT_SIZE];
+
+	report_item(r);
+	report_uint(r, "observationDomainId", d->number);
+	report_uint(r, "cx:originalObservationDomainId",
+		    d->identity.serial ? d->identity.domain : d->source);
+	if (d->owner.version)
+		report_text(r, "cx:exporter",
+			    addr_format_host(text, &d->owner));
+	if (d->identity.serial && d->identity.exporter.version)
+		report_text(r, "cx:originalExporter",
+			    addr_format_host(text, &d->identity.exporter));
+	report_close(r);
+}
+
 void
 exporting_report(struct stage *stage, struct report *r)
 {
@@ -183,14 +202,12 @@ exporting_report(struct stage *stage, struct report *r)
 	for (uint32_t i = 0; i < e->domains.count; i++) {
 		const struct domain *d = e->domains.all[i];
 
-		if (!d->users || d->number == d->source)
+		if (!d->users ||
+		    (d->number == d->source && !d->identity.serial))
 			continue;
 		if (!report_room(r))
 			break;
-		report_item(r);
-		report_uint(r, "observationDomainId", d->number);
-		report_uint(r, "cx:originalObservationDomainId", d->source);
-		report_close(r);
+		report_domain(d, r);
 	}
 	report_end_list(r);
 }

@@ -17,6 +17,7 @@ static const char *const name[LOSS_COUNT] = {
 	[LOSS_INTERFACE_DROP] = "interfaceDrop",
 	[LOSS_OVERLOAD] = "overload",
 	[LOSS_LIFETIME] = "lifetimeOver",
+	[LOSS_LOOP] = "loop",
 };
 
 const char *

@@ -44,6 +44,23 @@ at_least_1(uint32_t n)
 	return n ? n : 1;
 }
 
+/* Of all Exporting Processes behind it; room for all targets. */
+static unsigned
+exporting_ids(const struct unit *unit, uint32_t *id)
+{
+	const struct runtime *runtime = unit->worker->runtime;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < runtime->target_count; i++) {
+		const struct conf_node *node = runtime->target[i].node;
+
+		if (strcmp(node->name, "exportingProcess") == 0 &&
+		    exports_to(unit->node, node))
+			id[n++] = exporting_id(runtime, node);
+	}
+	return n;
+}
+
 static int
 new_process(struct unit *unit)
 {
@@ -68,8 +85,15 @@ new_process(struct unit *unit)
 		.finished = worker_source_finished,
 		.arg = unit,
 	};
-	int rc = collecting_new(&c, &unit->collecting);
+	uint32_t *ids = calloc(worker->runtime->target_count + 1, sizeof(*ids));
+	int rc = -ENOMEM;
 
+	if (ids) {
+		c.exporting_id = ids;
+		c.exporting_ids = exporting_ids(unit, ids);
+		rc = collecting_new(&c, &unit->collecting);
+	}
+	free(ids);
 	if (rc == 0)
 		unit->stage = collecting_stage(unit->collecting);
 	return rc;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "conflux/exporting.h"
+#include "conflux/hash.h"
 #include "conflux/log.h"
 #include "runtime.h"
 
@@ -317,6 +318,33 @@ log_destinations(const struct conf_node *node,
 	}
 }
 
+static enum exporting_origin
+origin_of(const struct conf_node *node)
+{
+	if (conf_is(node, "originalExporter", "records"))
+		return EXPORTING_ORIGIN_RECORDS;
+	return conf_is(node, "originalExporter", "options")
+		       ? EXPORTING_ORIGIN_OPTIONS
+		       : EXPORTING_ORIGIN_NONE;
+}
+
+/* The same in all workers. */
+uint32_t
+exporting_id(const struct runtime *runtime, const struct conf_node *node)
+{
+	const struct conf_node *each;
+	uint32_t n = 0, id = (uint32_t)conf_uint(node, "processId", 0);
+
+	conf_each (each, node->parent, "exportingProcess") {
+		if (each == node)
+			break;
+		n++;
+	}
+	while (!id)
+		id = (uint32_t)hash_u64(n++, runtime->id_seed);
+	return id;
+}
+
 int
 build_exporting(struct unit *unit, char **error)
 {
@@ -331,6 +359,9 @@ build_exporting(struct unit *unit, char **error)
 				   "renumber")
 				   ? EXPORTING_DOMAIN_RENUMBER
 				   : EXPORTING_DOMAIN_KEEP,
+		.id = exporting_id(worker->runtime, node),
+		.domain_file = conf_path(node, "observationDomainFile"),
+		.origin = origin_of(node),
 		.flush_ms = (uint32_t)conf_uint(node, "flushTime", 0),
 		.grace_ms = (uint32_t)conf_uint(node, "graceTime", 0),
 		.hold_ms = (uint32_t)conf_uint(node, "holdTime", 0),

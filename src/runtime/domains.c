@@ -37,6 +37,23 @@ leads_to(const struct conf_node *from, const struct conf_node *to)
 	return false;
 }
 
+bool
+exports_to(const struct conf_node *from, const struct conf_node *to)
+{
+	static const char *const way[] = {"intermediateProcess", "cache",
+					  "observationPoint",
+					  "selectionProcess"};
+	const struct conf_node *ref;
+
+	if (refers(from, "exportingProcess", to))
+		return true;
+	for (size_t i = 0; i < sizeof(way) / sizeof(*way); i++)
+		conf_each (ref, from, way[i])
+			if (ref->target && exports_to(ref->target, to))
+				return true;
+	return false;
+}
+
 const struct conf_node *
 cache_behind(const struct conf_node *from)
 {

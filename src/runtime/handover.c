@@ -204,7 +204,9 @@ scope_same(const struct scope *a, const struct scope *b)
 	return a->domain == b->domain && a->has_init == b->has_init &&
 	       a->system_init_ms == b->system_init_ms &&
 	       a->fact_mask == b->fact_mask &&
-	       memcmp(a->fact, b->fact, sizeof(a->fact)) == 0;
+	       memcmp(a->fact, b->fact, sizeof(a->fact)) == 0 &&
+	       a->origin.serial == b->origin.serial &&
+	       addr_equal_host(&a->exporter, &b->exporter);
 }
 
 static bool

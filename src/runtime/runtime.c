@@ -14,6 +14,7 @@
 #include <sys/random.h>
 
 #include "conflux/clock.h"
+#include "conflux/hash.h"
 #include "conflux/exporting.h"
 #include "conflux/log.h"
 #include "conflux/manage.h"
@@ -336,6 +337,7 @@ runtime_new(struct event_base *base, const struct conf *conf,
 	runtime->ended = ended;
 	runtime->arg = arg;
 	runtime->start_ms = clock_wall_ms();
+	runtime->id_seed = hash_seed();
 	if (getrandom(runtime->ticket_secret, sizeof(runtime->ticket_secret),
 		      0) != sizeof(runtime->ticket_secret))
 		rc = -EIO;

@@ -141,6 +141,7 @@ struct runtime {
 	uint64_t progress;       /* of records, see too_long */
 	bool finite;             /* it ended by itself */
 	uint64_t start_ms;       /* wall clock */
+	uint64_t id_seed;	 /* of exporting_id */
 	/* Session tickets, the same for all workers. */
 	uint8_t ticket_secret[SECURE_TICKET_SECRET];
 };
@@ -177,6 +178,8 @@ bool cache_has_data_clock(const struct conf *conf,
 bool cache_gets_packets(const struct conf *conf, const struct conf_node *cache);
 /* Directly, or by way of Intermediate Processes. */
 bool leads_to(const struct conf_node *from, const struct conf_node *to);
+/* May records of one come to an Exporting Process? */
+bool exports_to(const struct conf_node *from, const struct conf_node *to);
 /* The first cache that it leads to so, or NULL. */
 const struct conf_node *cache_behind(const struct conf_node *from);
 /* observationPointId: its place in the document, from 1 on. */
@@ -204,6 +207,9 @@ int build_error(char **error, int rc, const struct conf_node *node,
 int build_worker(struct worker *worker, char **error);
 
 int build_exporting(struct unit *unit, char **error);
+/* The exportingProcessId. */
+uint32_t exporting_id(const struct runtime *runtime,
+		      const struct conf_node *node);
 int build_observation(struct unit *unit, char **error);
 /* Its captures, once all behind it is linked. */
 int build_captures(struct unit *unit, char **error);

@@ -189,6 +189,9 @@ target_open(struct maker *m)
 	colon = strrchr(target, ':');
 	snprintf(host, sizeof(host), "%.*s", (int)(colon - target - 4),
 		 target + 4);
+	if (host[0] == '[') /* of IPv6 */
+		snprintf(host, sizeof(host), "%.*s",
+			 (int)(colon - target - 6), target + 5);
 	errno = EINVAL;
 	if (colon - target <= 4 ||
 	    addr_parse(&addr, host, (uint16_t)atoi(colon + 1)))

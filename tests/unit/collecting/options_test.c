@@ -318,6 +318,91 @@ test_remember_bound(void)
 	fixture_free(f);
 }
 
+static const uint16_t origin_fields[] = {
+	IE_observationDomainId,		4,  IE_originalExporterIPv6Address, 16,
+	IE_originalObservationDomainId, 4,  IE_basicList,		    65535,
+};
+
+static void
+msg_origin(struct msg *m, uint32_t domain, uint32_t original,
+	   const uint32_t *path, unsigned count)
+{
+	static const uint8_t address[16] = {0x20, 1, 0xd, 0xb8, [15] = 1};
+
+	msg_u32(m, domain);
+	msg_bytes(m, address, sizeof(address));
+	msg_u32(m, original);
+	msg_u8(m, 5 + 4 * count);
+	msg_u8(m, 4); /* ordered */
+	msg_u16(m, IE_exportingProcessId);
+	msg_u16(m, 4);
+	for (unsigned i = 0; i < count; i++)
+		msg_u32(m, path[i]);
+}
+
+static bool
+note_scope(void *arg, const struct collecting_option *option)
+{
+	*(const struct scope **)arg = option->scope;
+	return false;
+}
+
+/* One message of an option about the domain 1, then of two flows in it. */
+static void
+send_path(struct fixture *f, struct net_session *net, uint32_t sequence,
+	  const uint32_t *path, unsigned count)
+{
+	msg_begin(&f->m, sequence, 1);
+	msg_options_template(&f->m, 300, 1, origin_fields, 4);
+	msg_set(&f->m, 300);
+	msg_origin(&f->m, 1, 42, path, count);
+	msg_flow_template(&f->m, 256);
+	msg_flows(&f->m, 256, 0, 2);
+	msg_end(&f->m);
+	fixture_send(f, net);
+}
+
+/* What mediators tell of the way of records; a loop is noticed, and its end. */
+static void
+test_path(void)
+{
+	static const uint32_t ours[] = {7, 9}, path[] = {1, 2, 3};
+	static const uint32_t loop[] = {1, 9}, far[SCOPE_PATH_MAX + 1];
+	const struct collecting_conf conf = {.exporting_id = ours,
+					     .exporting_ids = 2};
+	struct fixture *f = fixture_new(&conf);
+	const struct scope *scope = NULL;
+	const struct ledger *ledger = &f->stage->ledger;
+	struct net_session net;
+	char text[ADDR_TEXT_SIZE];
+
+	fixture_open(f, &net, TRANSPORT_TCP);
+	send_path(f, &net, 0, path, 3);
+	CU_ASSERT_EQUAL(f->sink->count, 3);
+	collecting_options(f->process, NULL, note_scope, &scope);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(scope);
+	CU_ASSERT_EQUAL(scope->origin.serial, 1);
+	CU_ASSERT_EQUAL(scope->origin.domain, 42);
+	CU_ASSERT_EQUAL(scope->origin.path_count, 3);
+	CU_ASSERT_EQUAL(scope->origin.path[2], 3);
+	CU_ASSERT_STRING_EQUAL(
+		addr_format_host(text, &scope->origin.exporter),
+		"2001:db8::1");
+	send_path(f, &net, 3, path, 3);
+	CU_ASSERT_EQUAL(scope->origin.serial, 1);
+	send_path(f, &net, 6, loop, 2);
+	CU_ASSERT_EQUAL(f->sink->count, 6);
+	CU_ASSERT_EQUAL(ledger->lost[LOSS_LOOP], 3);
+	send_path(f, &net, 9, path, 3);
+	CU_ASSERT_EQUAL(f->sink->count, 9);
+	CU_ASSERT_EQUAL(scope->origin.serial, 3);
+	send_path(f, &net, 12, far, SCOPE_PATH_MAX + 1);
+	CU_ASSERT_EQUAL(ledger->lost[LOSS_LOOP], 6);
+	CU_ASSERT_TRUE(ledger_balanced(ledger));
+	fixture_close(f, &net);
+	fixture_free(f);
+}
+
 static const struct unit_test tests[] = {
 	{"type information", test_types},
 	{"type information refused", test_types_refused},
@@ -325,6 +410,7 @@ static const struct unit_test tests[] = {
 	{"flow keys", test_flow_keys},
 	{"remembered per scope", test_remember},
 	{"remembered within bounds", test_remember_bound},
+	{"the way of records", test_path},
 };
 
 int
