@@ -48,8 +48,8 @@ struct net_sctp_conf {
 enum { NET_DTLS_MESSAGE_MAX = 16300 };
 
 /*
- * DTLS, in both directions; over SCTP only heartbeats and max_handshakes are
- * looked at. What concerns one direction only says so.
+ * DTLS, in both directions; over SCTP only heartbeats, lifetimes and
+ * max_handshakes are looked at. What concerns one direction only says so.
  * Sizes are those of IP packets, in octets.
  */
 struct net_dtls_conf {
@@ -81,16 +81,16 @@ struct net_dtls_conf {
 struct net_session {
 	enum transport transport;
 	struct addr remote, local;
-	const char *file;         /* TRANSPORT_FILE: its name */
-	uint64_t start_ms;        /* wall clock */
-	uint64_t last_ms;         /* wall clock, last message */
+	const char *file;  /* TRANSPORT_FILE: its name */
+	uint64_t start_ms; /* wall clock */
+	uint64_t last_ms;  /* wall clock, last message */
 	uint64_t messages, octets;
-	const char *peer;  /* its authenticated name; NULL: not secured */
-	const char *suite; /* version and cipher suite, or NULL */
-	uint32_t association;	  /* SCTP: its id */
-	uint16_t stream;	  /* SCTP: of the message that is handed out */
-	bool unordered;		  /* likewise: others may overtake it */
-	void *user;               /* of the receiver of the callbacks */
+	const char *peer;     /* its authenticated name; NULL: not secured */
+	const char *suite;    /* version and cipher suite, or NULL */
+	uint32_t association; /* SCTP: its id */
+	uint16_t stream;      /* SCTP: of the message that is handed out */
+	bool unordered;	      /* likewise: others may overtake it */
+	void *user;	      /* of the receiver of the callbacks */
 };
 
 /* Why somebody was turned away. */
@@ -148,8 +148,8 @@ struct net_in_conf {
 	const char *name; /* for messages about secure; or NULL */
 	enum transport transport;
 	const struct addr *local; /* addresses to listen at, port included */
-	unsigned local_count;     /* 0: all IPv6 and IPv4 addresses */
-	uint16_t port;            /* used when local_count is 0 */
+	unsigned local_count;	  /* 0: all IPv6 and IPv4 addresses */
+	uint16_t port;		  /* used when local_count is 0 */
 	const char *const *files; /* TRANSPORT_FILE, "-" is standard input */
 	unsigned file_count;
 	uint32_t max_sessions;
@@ -174,7 +174,7 @@ struct net_in_conf {
 	/* UDP: a session is one address, whatever ports it sends from; that of
 	 * session.remote is 0. Not with DTLS. */
 	bool any_port;
-	net_frame frame;          /* streams and files */
+	net_frame frame; /* streams and files */
 	/* TLS over TCP, DTLS over UDP; NULL: plain. It is copied, its files
 	 * are read. */
 	const struct secure_conf *secure;
@@ -211,9 +211,10 @@ struct net_session *net_in_next(const struct net_in *in, uint32_t *at);
  */
 struct net_out_ops {
 	/*
-	 * A session is up: send Templates first. Called again after each
-	 * reconnect (TCP, DTLS), and without "down" before it when a session
-	 * has replaced another (DTLS); UDP and files: once.
+	 * A session is up: send Templates and Options Data first, then say so
+	 * (net_out_settle). Called again after each reconnect (TCP, SCTP,
+	 * DTLS), and without "down" before it when a session has replaced
+	 * another (DTLS); UDP and files: once.
 	 */
 	void (*up)(void *arg);
 	/*
@@ -242,13 +243,13 @@ struct net_out_ops {
 
 struct net_out_conf {
 	enum transport transport;
-	struct addr remote;       /* address and port */
-	struct addr local;        /* version 0: any */
-	const char *interface;    /* bind to this interface, or NULL */
-	const char *file;         /* TRANSPORT_FILE: "/path" or "-": stdout */
-	uint32_t send_buffer;     /* SO_SNDBUF, 0: system default */
+	struct addr remote;    /* address and port */
+	struct addr local;     /* version 0: any */
+	const char *interface; /* bind to this interface, or NULL */
+	const char *file;      /* TRANSPORT_FILE: "/path" or "-": stdout */
+	uint32_t send_buffer;  /* SO_SNDBUF, 0: system default */
 	uint32_t reconnect_min_ms, reconnect_max_ms;
-	uint64_t rate_octets;     /* per second, 0: no limit */
+	uint64_t rate_octets; /* per second, 0: no limit */
 	/* TLS over TCP, DTLS over UDP; NULL: plain. It is copied, its files
 	 * are read. */
 	const struct secure_conf *secure;
@@ -260,8 +261,8 @@ struct net_out_conf {
 struct net_out;
 
 int net_out_open(struct event_base *base, const struct net_out_conf *conf,
-		 const struct net_out_ops *ops, void *arg,
-		 struct net_out **out, char **error);
+		 const struct net_out_ops *ops, void *arg, struct net_out **out,
+		 char **error);
 
 /* As net_in_reload and net_in_warn_expiry. */
 int net_out_reload(struct net_out *out, char **error);
@@ -294,7 +295,8 @@ int net_out_send_as(struct net_out *out, const uint8_t *message, size_t length,
 /*
  * What was sent until now should arrive before what comes next: Templates
  * before data, where the transport does not keep the order and can do something
- * for it (DTLS: net_out_send says -EAGAIN for a moment).
+ * for it (DTLS over UDP, SCTP: net_out_send says -EAGAIN, for a moment, or
+ * until all has been acknowledged).
  */
 void net_out_settle(struct net_out *out);
 

@@ -28,12 +28,20 @@ control_pending(const struct sink *s)
 	return s->control.length || !STAILQ_EMPTY(&s->ending);
 }
 
-void
+static void
 control_reset(struct sink *s)
 {
 	s->control.length = 0;
 	s->control_length = 0;
+	s->control_counted = 0;
 	s->control_channel = NULL;
+}
+
+void
+control_drop(struct sink *s)
+{
+	sink_lose(s, s->control_counted, LOSS_DESTINATION_DOWN);
+	control_reset(s);
 }
 
 /*
@@ -65,11 +73,13 @@ control_send(struct sink *s)
 		s->control_length = message_end(&s->control, export_time(s));
 	sequence = channel_sequence(c, delivery.stream);
 	message_set_sequence(s->control_buffer, *sequence);
-	/* Our own records are in no ledger, so there are 0 for the account. */
-	r = sink_send(s, s->control_buffer, s->control_length, 0, &delivery,
-		      &sent);
+	/* Most of our own records are in no ledger. */
+	r = sink_send(s, s->control_buffer, s->control_length,
+		      s->control_counted, &delivery, &sent);
 	if (r)
 		return r;
+	if (!sent)
+		sink_lose(s, s->control_counted, LOSS_WRITE_ERROR);
 	if (sent) {
 		*sequence += s->control.records;
 		c->messages++;
@@ -269,6 +279,25 @@ control_add_record(struct sink *s, struct channel *c, const struct shape *shape,
 }
 
 int
+control_add_kept(struct sink *s, struct channel *c, const struct shape *shape,
+		 const uint8_t *record, uint32_t length)
+{
+	const struct out_template *t = channel_template_own(c, shape);
+	bool fits = t && !t->too_long &&
+		    MESSAGE_HEADER + SET_HEADER + length <= s->max_message;
+	int r = fits ? control_add_record(s, c, shape, record, length) : 0;
+
+	if (r)
+		return r;
+	s->ledger.in++;
+	if (fits)
+		s->control_counted++;
+	else
+		sink_lose(s, 1, t ? LOSS_TOO_LONG : LOSS_NO_MEMORY);
+	return 0;
+}
+
+int
 control_refresh(struct sink *s, uint64_t now_ms)
 {
 	struct out_template *t;
@@ -301,19 +330,44 @@ add_withdrawal(struct sink *s, const struct out_template *t)
 	return r;
 }
 
-int
-control_all(struct sink *s)
+/* Those of a channel that an earlier session had. */
+static int
+add_all_of(struct sink *s, struct channel *c)
 {
+	uint32_t count = c->by_id.count, at = 0;
 	struct out_template *t;
 	int r;
 
-	for (int options = 0; options <= 1; options++)
-		while ((t = TAILQ_FIRST(&s->sent[options])) &&
-		       t->epoch != s->epoch) {
+	while ((t = table_next(&c->by_id, &at))) {
+		if (t->retired || !t->epoch || t->epoch == s->epoch)
+			continue;
+		r = identity_tell(s, c);
+		if (r == 0)
 			r = control_add_template(s, t);
-			if (r)
-				return r;
-		}
+		if (r)
+			return r;
+		/* It has brought one of our own: the table may be another. */
+		if (c->by_id.count != count)
+			at = 0;
+		count = c->by_id.count;
+	}
+	return 0;
+}
+
+int
+control_all(struct sink *s)
+{
+	int r;
+
+	if (!s->templates_first)
+		return 0;
+	for (; s->opening_at < s->channel_size; s->opening_at++) {
+		if (!s->channel[s->opening_at])
+			continue;
+		r = add_all_of(s, s->channel[s->opening_at]);
+		if (r)
+			return r;
+	}
 	return control_send(s);
 }
 

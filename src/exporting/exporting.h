@@ -286,6 +286,8 @@ struct sink {
 	unsigned index;
 	struct net_out *out;
 	bool up, ready, pumping, was_up;
+	bool opening;	     /* what a session begins with is not all out */
+	uint32_t opening_at; /* of it: channels done */
 	bool queue_full;         /* records are being refused now */
 	uint32_t epoch;          /* sessions so far */
 	uint16_t streams;	 /* of the session */
@@ -295,6 +297,9 @@ struct sink {
 	uint32_t max_message;
 	bool fit; /* the size follows what the path takes */
 	bool sealed; /* DTLS: what that is, is known in a session only */
+	/* Before all data, and not just before their own: where datagrams
+	 * overtake each other, and where sessions replace others. */
+	bool templates_first;
 	struct ledger ledger;
 	struct queue queue;
 	/* Channels by domain->index, and those with an open message. */
@@ -313,6 +318,7 @@ struct sink {
 	uint16_t control_stream;
 	uint32_t data_time; /* of the message that it is to go before, or 0 */
 	uint32_t control_length; /* > 0: it is finished, but not yet sent */
+	uint32_t control_counted; /* records in it that are in the account */
 	struct out_template_list sent[2]; /* Templates, Options Templates */
 	struct out_template_queue ending;
 	struct option_round *round; /* one for each conf.options */
@@ -412,11 +418,17 @@ int control_add_record(struct sink *sink, struct channel *channel,
 int control_withdraw(struct sink *sink);
 /* UDP: Templates that are due, whether there is data or not. */
 int control_refresh(struct sink *sink, uint64_t now_ms);
-/* UDP, a session that has just begun: all Templates. */
+/* Likewise one of other stages (kept.c), which is in the account. */
+int control_add_kept(struct sink *sink, struct channel *channel,
+		     const struct shape *shape, const uint8_t *record,
+		     uint32_t length);
+/* A session that has just begun: if they come first, all Templates that those
+ * before had. */
 int control_all(struct sink *sink);
 int control_send(struct sink *sink);
 /* The session is over: what was made for it is of no use. */
-void control_reset(struct sink *sink);
+/* The session is over. */
+void control_drop(struct sink *sink);
 bool control_pending(const struct sink *sink);
 
 /* ---- options.c ---------------------------------------------------------- */
@@ -449,8 +461,10 @@ int options_run(struct sink *sink, uint64_t now_ms);
 bool kept_wanted(const struct exporting *e, const struct batch *batch);
 /* Remembers them; they have been put to all destinations. */
 void kept_batch(struct exporting *e, const struct batch *batch);
-/* Sends again what is due, or new to a session. */
+/* Sends again what is due. */
 void kept_tick(struct exporting *e);
+/* Adds to the control message what is new to the session. 0 or -EAGAIN. */
+int kept_open(struct sink *sink);
 void kept_scope_end(struct exporting *e, const struct scope *scope);
 void kept_fini(struct exporting *e);
 

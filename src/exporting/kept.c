@@ -4,9 +4,9 @@
  * Options Data that the Metering and Selection Processes before this one make
  * (enum options_kind): selectors, their counts, packets that were ignored. They
  * come as records like any other and go on as such; but the latest of each is
- * kept, so that it can be sent again after its optionsTimeout, and in a session
- * that has not seen it. What is the latest of what follows from the scope
- * fields of the record.
+ * kept, so that it can be sent again after its optionsTimeout, and at the
+ * beginning of a session that has not seen it. What is the latest of what
+ * follows from the scope fields of the record.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -142,12 +142,16 @@ kept_batch(struct exporting *e, const struct batch *batch)
 	}
 }
 
-/*
- * To one destination, or to all (-1). It has come once, so each time it goes
- * again it comes by a split.
- */
+/* It has come once, so each time it goes again it comes by a split. */
 static void
-put_again(struct exporting *e, const struct kept *k, int sink)
+count_again(struct exporting *e)
+{
+	e->stage.ledger.split++;
+	e->stage.ledger.exported++;
+}
+
+static void
+put_again(struct exporting *e, const struct kept *k)
 {
 	struct domain *domain = domain_get(e, &k->scope);
 	struct batch batch = {
@@ -164,11 +168,8 @@ put_again(struct exporting *e, const struct kept *k, int sink)
 	for (unsigned i = 0; domain && i < e->conf.destination_count; i++) {
 		struct taken taken = {0};
 
-		if (sink >= 0 && (unsigned)sink != i)
-			continue;
 		sink_put(&e->sink[i], domain, &batch, &taken);
-		e->stage.ledger.split++;
-		e->stage.ledger.exported++;
+		count_again(e);
 	}
 }
 
@@ -185,22 +186,39 @@ kept_tick(struct exporting *e)
 {
 	for (unsigned n = 0; n < e->kept_count; n++) {
 		struct kept *k = e->kept[n];
-		bool due = is_due(e, k);
 
-		if (due) {
-			put_again(e, k, -1);
-			note_put(e, k);
+		if (!is_due(e, k))
 			continue;
-		}
-		for (unsigned i = 0; i < e->conf.destination_count; i++) {
-			struct sink *s = &e->sink[i];
-
-			if (!s->up || s->epoch == k->epoch[i])
-				continue;
-			k->epoch[i] = s->epoch;
-			put_again(e, k, (int)i);
-		}
+		put_again(e, k);
+		note_put(e, k);
 	}
+}
+
+int
+kept_open(struct sink *s)
+{
+	struct exporting *e = s->exporting;
+
+	for (unsigned n = 0; n < e->kept_count; n++) {
+		struct kept *k = e->kept[n];
+		struct domain *domain;
+		struct channel *c;
+		int r;
+
+		if (k->epoch[s->index] == s->epoch)
+			continue;
+		domain = domain_get(e, &k->scope);
+		c = domain ? channel_get(s, domain) : NULL;
+		if (c) {
+			r = control_add_kept(s, c, k->shape, k->record,
+					     k->length);
+			if (r)
+				return r;
+			count_again(e);
+		}
+		k->epoch[s->index] = s->epoch;
+	}
+	return 0;
 }
 
 void

@@ -97,11 +97,9 @@ on_up(void *arg)
 	s->up = s->ready = s->was_up = true;
 	s->epoch++;
 	s->up_ms = clock_mono_ms();
-	control_reset(s);
-	s->pumping = true;
-	control_all(s);
-	s->pumping = false;
-	net_out_settle(s->out);
+	control_drop(s);
+	s->opening = s->conf->kind != EXPORTING_JSON;
+	s->opening_at = 0;
 	sink_pump(s);
 }
 
@@ -126,8 +124,8 @@ on_down(void *arg, const char *reason, size_t unsent)
 		log_warning("destination %s: %s: %zu messages with %" PRIu64
 			    " records were on their way and are lost",
 			    s->conf->name, reason, unsent, lost);
-	s->up = s->ready = false;
-	control_reset(s);
+	s->up = s->ready = s->opening = false;
+	control_drop(s);
 }
 
 static void
@@ -199,7 +197,7 @@ sink_settle(struct sink *s)
 	     s->kernel_messages++)
 		s->ledger.exported += flight_take(s);
 	s->kernel_messages = stats.messages;
-	s->ledger.held = waiting + s->flight_records;
+	s->ledger.held = waiting + s->flight_records + s->control_counted;
 }
 
 int
@@ -287,7 +285,7 @@ sink_message(struct sink *s, const struct queue_entry *entry, uint8_t *message)
 {
 	struct channel *c = entry->channel;
 
-	if (s->ready && !s->pumping && !s->queue.messages) {
+	if (s->ready && !s->opening && !s->pumping && !s->queue.messages) {
 		s->pumping = true;
 		int r = transmit(s, entry, message);
 		s->pumping = false;
@@ -302,6 +300,20 @@ sink_message(struct sink *s, const struct queue_entry *entry, uint8_t *message)
 			  LOSS_NO_MEMORY);
 }
 
+/*
+ * What a session begins with: Templates and the Options Data that are known,
+ * before all that waits. A session that replaces another one takes over when
+ * that is out (draft-mentz-ipfix-dtls-recommendations section 3.1.3).
+ */
+static void
+open_session(struct sink *s)
+{
+	if (!s->ready || control_all(s) || kept_open(s) || control_send(s))
+		return; /* later */
+	s->opening = false;
+	net_out_settle(s->out);
+}
+
 void
 sink_pump(struct sink *s)
 {
@@ -311,12 +323,16 @@ sink_pump(struct sink *s)
 	if (s->pumping)
 		return;
 	s->pumping = true;
-	while (s->ready && (entry = queue_peek(&s->queue, &message))) {
+	if (s->opening)
+		open_session(s);
+	while (s->ready && !s->opening &&
+	       (entry = queue_peek(&s->queue, &message))) {
 		if (transmit(s, entry, message))
 			break;
 		queue_pop(&s->queue);
 	}
-	if (!STAILQ_EMPTY(&s->ending) && s->conf->kind != EXPORTING_JSON)
+	if (!STAILQ_EMPTY(&s->ending) && !s->opening &&
+	    s->conf->kind != EXPORTING_JSON)
 		control_withdraw(s);
 	s->pumping = false;
 	sink_settle(s);
@@ -343,7 +359,8 @@ sink_admit(struct sink *s)
 	return !full;
 }
 
-/* ---- JSON lines ----------------------------------------------------------- */
+/* ---- JSON lines -----------------------------------------------------------
+ */
 
 static void
 json_finish(struct sink *s)
@@ -392,11 +409,12 @@ json_put(struct sink *s, const struct batch *batch, struct taken *taken)
 	}
 }
 
-/* ---- the sink ------------------------------------------------------------- */
+/* ---- the sink -------------------------------------------------------------
+ */
 
 enum loss
-sink_put(struct sink *s, const struct domain *domain,
-	 const struct batch *batch, struct taken *taken)
+sink_put(struct sink *s, const struct domain *domain, const struct batch *batch,
+	 struct taken *taken)
 {
 	uint64_t lost[LOSS_COUNT];
 	enum loss reason = LOSS_COUNT;
@@ -431,7 +449,8 @@ sink_tick(struct sink *s, uint64_t now_ms)
 	if (s->text.length && now_ms - s->text_begun_ms >= age)
 		json_finish(s);
 	sink_pump(s);
-	if (s->ready && s->conf->kind != EXPORTING_JSON && !s->pumping) {
+	if (s->ready && !s->opening && s->conf->kind != EXPORTING_JSON &&
+	    !s->pumping) {
 		s->pumping = true;
 		if (options_run(s, now_ms) == 0 &&
 		    control_refresh(s, now_ms) == 0)
@@ -461,9 +480,8 @@ sink_flush(struct sink *s)
 bool
 sink_drained(const struct sink *s)
 {
-	return !s->queue.messages && TAILQ_EMPTY(&s->open) &&
-	       !s->text.length && !control_pending(s) &&
-	       net_out_drained(s->out);
+	return !s->queue.messages && TAILQ_EMPTY(&s->open) && !s->text.length &&
+	       !control_pending(s) && net_out_drained(s->out);
 }
 
 bool
@@ -476,8 +494,7 @@ bool
 sink_healthy(const struct sink *s)
 {
 	return s->up || s->exporting->now_ms < s->down_ms ||
-	       s->exporting->now_ms - s->down_ms <
-		       s->exporting->conf.grace_ms;
+	       s->exporting->now_ms - s->down_ms < s->exporting->conf.grace_ms;
 }
 
 uint8_t *
@@ -506,8 +523,8 @@ sink_alloc(struct sink *s)
 	s->spare = calloc(s->open_max, sizeof(*s->spare));
 	s->control_buffer = malloc(s->conf->max_message);
 	s->record = malloc(MESSAGE_MAX);
-	s->round = calloc(s->exporting->conf.options_count + 1,
-			  sizeof(*s->round));
+	s->round =
+		calloc(s->exporting->conf.options_count + 1, sizeof(*s->round));
 	if (!s->spare || !s->control_buffer || !s->record || !s->round)
 		return -ENOMEM;
 	for (unsigned i = 0; i < s->exporting->conf.options_count; i++)
@@ -539,6 +556,8 @@ sink_init(struct sink *s, struct exporting *e,
 	s->exporting = e;
 	s->conf = conf;
 	s->sealed = conf->kind == EXPORTING_UDP && conf->net.secure;
+	s->templates_first = conf->kind == EXPORTING_UDP ||
+			     (conf->kind == EXPORTING_SCTP && conf->net.secure);
 	s->fit = s->sealed ||
 		 (conf->kind == EXPORTING_UDP && !conf->max_message);
 	defaults(conf);
@@ -585,8 +604,8 @@ sink_end(struct sink *s)
 	/* What it cannot send it tells of ("down"). The rest has gone. */
 	net_out_close(s->out, LINGER_MS);
 	s->out = NULL;
-	s->up = s->ready = false;
-	control_reset(s);
+	s->up = s->ready = s->opening = false;
+	control_drop(s);
 	while (s->flight_count)
 		s->ledger.exported += flight_take(s);
 	left = s->queue.records + s->open_records + s->text_records;

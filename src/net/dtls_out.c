@@ -9,9 +9,10 @@
  * after its lifetime a session is replaced. The new one is made beside it on a
  * socket of its own, while messages go on in the old one. When it is there,
  * what the old one has is sent, the owner is told of a new session and sends
- * its Templates in it, and other messages wait a little (net_out_settle), so
- * that the Templates come first on any path that does not delay them by more.
- * The old one stays open for a while, for what comes late.
+ * in it what has to come first, Templates and Options Data. When it says that
+ * this is out (net_out_settle), other messages wait a little, so that they come
+ * later on any path that does not delay what was first by more. The old one
+ * stays open for a while, for what comes late.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -48,6 +49,8 @@ struct dtls_out {
 	bool holding;	     /* messages wait until Templates are ahead */
 	char peer[256], suite[128];
 };
+
+static void begin_session(struct dtls_out *out);
 
 static void
 back_off(struct dtls_out *out)
@@ -102,6 +105,9 @@ go_down(struct dtls_out *out, struct dtls_link *link, const char *text)
 		net->ops->down(net->arg, reason ? reason : "no memory", unsent);
 	}
 	free(reason);
+	/* One that waited to take over need not wait any more. */
+	if (out->next && dtls_link_is_up(out->next))
+		begin_session(out);
 }
 
 /* A replacement did not come about. */
@@ -167,11 +173,14 @@ describe(struct dtls_out *out)
 	socket_names(dtls_link_fd(out->now), &stats->local, NULL);
 }
 
+/* The next one is the session from now on. */
 static void
-come_up(struct dtls_out *out)
+begin_session(struct dtls_out *out)
 {
 	struct net_out *net = &out->out;
 
+	out->now = out->next;
+	out->next = NULL;
 	evtimer_del(out->retry);
 	describe(out);
 	log_info("%s: session with %s (%s)", net->name, out->peer, out->suite);
@@ -204,9 +213,7 @@ take_over(struct dtls_out *out)
 	drop_old(out);
 	out->old = out->now;
 	timer_start(out->linger, LINGER_MS);
-	out->now = out->next;
-	out->next = NULL;
-	come_up(out);
+	begin_session(out);
 }
 
 static void
@@ -240,13 +247,10 @@ told(struct net_out *net, struct dtls_link *link, enum dtls_link_event event,
 
 	switch (event) {
 	case DTLS_LINK_UP:
-		if (out->now) {
+		if (out->now)
 			take_over(out);
-		} else {
-			out->now = out->next;
-			out->next = NULL;
-			come_up(out);
-		}
+		else
+			begin_session(out);
 		break;
 	case DTLS_LINK_DOWN:
 		told_down(out, link, reason);

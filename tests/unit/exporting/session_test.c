@@ -196,6 +196,80 @@ test_reconnect(void)
 	feeder_fini(&f);
 }
 
+/* The number of flow records before the first of options, from 1; 0: none. */
+static void
+on_first_options(struct collector *c, const struct template *t,
+		 const uint8_t *p, uint32_t length,
+		 const struct message_header *header)
+{
+	uint64_t *first = c->user;
+
+	if (t->shape->scope_count && !*first)
+		*first = c->records + 1;
+}
+
+/* Options Data that other stages make is sent again, before what waits. */
+static void
+test_options_first(void)
+{
+	struct exporting_destination d;
+	struct exporting_conf conf = conf_of(&d, 1);
+	struct exporting_options options = {
+		.name = "s", .type = EXPORTING_SELECTION_SEQUENCE};
+	uint8_t record[16] = {0};
+	struct collector c, again;
+	const struct shape *shape, *sequence;
+	const struct ledger *l;
+	uint64_t first = 0;
+	struct feeder f;
+	uint16_t port;
+
+	feeder_init(&f);
+	collector_init(&c, false);
+	port = collector_listen(&c, f.base, 0);
+	d = to_port(EXPORTING_TCP, port);
+	conf.options = &options;
+	conf.options_count = 1;
+	feeder_open(&f, &conf);
+	shape = flow_shape(&f);
+	sequence = SHAPE(&f, 1, 0, IE_selectionSequenceId, 8, 0,
+			 IE_observationPointId, 8);
+	stage_run(f.stage,
+		  &(struct batch){.shape = sequence,
+				  .scope = &f.scope,
+				  .base = record,
+				  .count = 1,
+				  .stride = 16,
+				  .options = OPTIONS_SELECTION_SEQUENCE});
+	feeder_tick(&f, 300);
+	LOOP_UNTIL(&f, c.options == 1);
+	collector_fini(&c);
+	/* Until the end is seen. */
+	for (int i = 0; i < 20; i++) {
+		feeder_tick(&f, 10);
+		usleep(1000);
+	}
+	feed_flows(&f, shape, &f.scope, 5000, 0);
+	feeder_tick(&f, 300);
+	collector_init(&again, false);
+	again.record = on_first_options;
+	again.user = &first;
+	collector_listen(&again, f.base, port);
+	LOOP_UNTIL(&f, again.records == 5000);
+	CU_ASSERT_EQUAL(again.options, 1);
+	CU_ASSERT_EQUAL(first, 1);
+	CU_ASSERT_EQUAL(again.bad_sequence + again.no_template, 0);
+	feeder_finish(&f);
+	l = exporting_ledger(f.stage, 0);
+	CU_ASSERT_EQUAL(l->exported, 5002);
+	CU_ASSERT_TRUE(ledger_balanced(l));
+	CU_ASSERT_TRUE(ledger_balanced(&f.stage->ledger));
+	shape_release(shape);
+	shape_release(sequence);
+	collector_fini(&again);
+	feeder_fini(&f);
+}
+
 /* RFC 7011 section 8.3: data that has waited is not from before its Template.
  */
 static void
@@ -290,8 +364,8 @@ test_withdrawal(void)
 	d = to_port(EXPORTING_TCP, collector_listen(&c, f.base, 0));
 	feeder_open(&f, &conf);
 	a = flow_shape(&f);
-	b = SHAPE(&f, 1, 0, IE_observationDomainId, 4, 0,
-		  IE_samplingInterval, 4);
+	b = SHAPE(&f, 1, 0, IE_observationDomainId, 4, 0, IE_samplingInterval,
+		  4);
 	for (int i = 1; i <= 3; i++) {
 		feed_flows(&f, a, &f.scope, 500, 0);
 		feed_flows(&f, b, &f.scope, 1, 0);
@@ -300,8 +374,8 @@ test_withdrawal(void)
 		if (i == 1)
 			CU_ASSERT_FALSE(stage_drained(f.stage));
 		feeder_finish(&f);
-		LOOP_UNTIL(&f, c.outcome[TEMPLATE_WITHDRAWN] ==
-				       2 * (unsigned)i);
+		LOOP_UNTIL(&f,
+			   c.outcome[TEMPLATE_WITHDRAWN] == 2 * (unsigned)i);
 		CU_ASSERT_EQUAL(c.records, 500 * (unsigned)i);
 		CU_ASSERT_EQUAL(c.options, (unsigned)i);
 	}
@@ -710,6 +784,7 @@ static const struct unit_test tests[] = {
 	{"refresh by time", test_refresh},
 	{"refresh by packets", test_refresh_packets},
 	{"TCP: a collector that comes back", test_reconnect},
+	{"TCP: options before what waits", test_options_first},
 	{"Export Time of Templates", test_template_time},
 	{"TCP: sessions that break", test_break},
 	{"TCP: withdrawals", test_withdrawal},
