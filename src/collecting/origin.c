@@ -10,13 +10,15 @@
  * Domains are the same: what is behind us must see one scope, or flows would be
  * split and domains get other numbers with each new session.
  *
+ * Over SCTP an association is replaced for the same reason (section 4).
+ *
  * So a domain of a session joins the scope of another session's domain if that
  * has the same number and its peer the same address and proved the same name.
  * All else stays with the session.
  *
  * What was lost between the last message seen of the one and the first of the
- * other can be told if that has a number near to 0, or, with exporters that
- * count on, near to what the one had come to.
+ * other can be told over UDP, if that has a number near to 0, or, with
+ * exporters that count on, near to what the one had come to.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -51,8 +53,8 @@ template_shape(const struct scope *scope, uint16_t id)
 static bool
 same_peer(const struct net_session *a, const struct net_session *b)
 {
-	return a->transport == TRANSPORT_UDP && b->transport == TRANSPORT_UDP &&
-	       a->peer && b->peer && strcmp(a->peer, b->peer) == 0 &&
+	return a->transport == b->transport && a->peer && b->peer &&
+	       strcmp(a->peer, b->peer) == 0 &&
 	       addr_equal_host(&a->remote, &b->remote);
 }
 
@@ -63,7 +65,7 @@ find_before(const struct domain *domain, uint32_t id)
 	const struct session *session = domain->session, *other;
 	struct domain *before;
 
-	if (!session->net->peer)
+	if (!session->net->peer || session->net->transport == TRANSPORT_TCP)
 		return NULL;
 	TAILQ_FOREACH_REVERSE(other, &session->receiver->sessions, sessions,
 			      link)
@@ -86,7 +88,8 @@ origin_take(struct domain *domain, uint32_t id)
 
 	if (before) {
 		origin = before->origin;
-		if (before->first.sequence.started)
+		if (before->first.sequence.started &&
+		    net->transport == TRANSPORT_UDP)
 			sequence_expect(&domain->first.sequence,
 					before->first.sequence.next);
 	} else {

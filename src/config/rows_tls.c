@@ -169,9 +169,25 @@ static const struct conf_row heartbeat_rows[] = {
 			 "and has the session. 0 is never."),
 	CONF_ROW(LEAF, "heartbeatTries", .cx = true, CONF_RANGE(1, 16),
 		 .def = "3",
-		 .help = "When so many requests have no answer, one second "
-			 "after the first, two after the next and so on, the "
-			 "collector is dead, and a new session is begun."),
+		 .help = "When so many requests have no answer, the collector "
+			 "is dead, and a new session is begun. Over UDP they "
+			 "follow one second after the first, two after the "
+			 "next and so on. Over SCTP, which tells by itself "
+			 "that a collector is gone, there is one in each "
+			 "cx:heartbeatPeriod, and those don't count that it "
+			 "has not read yet."),
+	CONF_LAST,
+};
+
+static const struct conf_row replacement_rows[] = {
+	CONF_ROW(LEAF, "sessionLifetime", .cx = true, CONF_RANGE(0, 2592000),
+		 .units = "seconds",
+		 .help = "After that a session is replaced by a new one, with "
+			 "new keys, without loss: Templates and Options Data "
+			 "first, then data. 0 is never. When not given: 600 "
+			 "where the collector has no heartbeats, so that "
+			 "nothing else would show that it is dead, never where "
+			 "it has."),
 	CONF_LAST,
 };
 
@@ -189,13 +205,7 @@ const struct conf_row conf_rows_dtls_exporter[] = {
 	TLS_GROUP("Client", client_rows),
 	TLS_GROUP("Datagrams", dtls_rows),
 	TLS_GROUP("Heartbeats", heartbeat_rows),
-	CONF_ROW(LEAF, "sessionLifetime", .cx = true, CONF_RANGE(0, 2592000),
-		 .units = "seconds",
-		 .help = "After that a session is replaced by a new one, with "
-			 "new keys, without loss: Templates first, then data. "
-			 "0 is never. When not given: 600 where the collector "
-			 "has no heartbeats, so that nothing else would show "
-			 "that it is dead, never where it has."),
+	TLS_GROUP("Replacement", replacement_rows),
 	CONF_ROW(LEAF, "pathProbingPeriod", .cx = true, CONF_RANGE(0, 86400),
 		 .units = "seconds", .def = "600",
 		 .help = "Where maxPacketSize is 0, the path is asked again "
@@ -224,6 +234,7 @@ const struct conf_row conf_rows_dtls_sctp_exporter[] = {
 	TLS_GROUP("Client", client_rows),
 	TLS_GROUP("Datagrams", dtls_rows),
 	TLS_GROUP("Heartbeats", heartbeat_rows),
+	TLS_GROUP("Replacement", replacement_rows),
 	CONF_LAST,
 };
 

@@ -342,7 +342,7 @@ add_all_of(struct sink *s, struct channel *c)
 		if (t->retired || !t->epoch || t->epoch == s->epoch)
 			continue;
 		r = identity_tell(s, c);
-		if (r == 0)
+		if (r == 0 && t->epoch != s->epoch)
 			r = control_add_template(s, t);
 		if (r)
 			return r;

@@ -48,8 +48,8 @@ struct assoc_conf {
 	uint16_t port;		  /* 0: any */
 	const char *interface;	  /* or NULL */
 	uint16_t remote_udp;	  /* encapsulation port; 0: none */
-	uint16_t streams_out;		      /* to ask for */
-	uint16_t streams_in;		      /* to accept at most */
+	uint16_t streams_out;	  /* to ask for */
+	uint16_t streams_in;	  /* to accept at most */
 	uint32_t send_buffer, receive_buffer; /* 0: as the stack has it */
 	bool authenticated; /* SCTP-AUTH of what RFC 6083 4.8 lists */
 	/* For sctp_secured: the stack below, who we are, and the longest that
@@ -153,9 +153,15 @@ struct sctp_stack {
 	void (*free)(struct assoc *assoc);
 	void (*names)(struct assoc *assoc, struct addr *local,
 		      struct addr *remote, uint32_t *id);
-	/* Who the peer is, and the cipher suite; NULL: not secured. */
+	/* The octets that the peer had room for, when it last told. */
+	uint32_t (*window)(struct assoc *assoc);
+	/* Of a stack that is secured, else NULL. Who the peer is, and the
+	 * cipher suite; do heartbeats go; after files were read again: why it
+	 * may not go on, constant text, or NULL. */
 	void (*peer)(struct assoc *assoc, const char **peer,
 		     const char **suite);
+	bool (*heartbeat)(const struct assoc *assoc);
+	const char *(*revoked)(const struct assoc *assoc);
 	/* SCTP-AUTH. key_remove: -EAGAIN while data under it is on its way. */
 	int (*key_add)(struct assoc *assoc, uint16_t number, const uint8_t *key,
 		       size_t length);

@@ -493,10 +493,39 @@ sctp_in_next(const struct net_in *net, uint32_t *at)
 	return *at < in->session_count ? &in->session[(*at)++]->session : NULL;
 }
 
+static void
+session_revoke(struct sctp_session *s, const char *reason)
+{
+	struct net_in *in = &s->in->in;
+	char text[ADDR_TEXT_SIZE];
+	uint32_t held;
+
+	if (log_limit_pass(&in->reject_log, clock_mono_ms(), &held))
+		log_warning("dtls/sctp %s: \"%s\": %s, its session ends (%u "
+			    "lines held back)",
+			    addr_format(text, &s->session.remote),
+			    s->session.peer, reason, held);
+	session_end(s, reason);
+}
+
+static void
+sctp_in_reloaded(struct net_in *net)
+{
+	struct sctp_in *in = (struct sctp_in *)net;
+	const char *reason;
+
+	for (uint32_t i = in->session_count; i-- > 0;) {
+		reason = in->stack->revoked(in->session[i]->assoc);
+		if (reason)
+			session_revoke(in->session[i], reason);
+	}
+}
+
 const struct net_in_type net_sctp_in = {
 	.size = sizeof(struct sctp_in),
 	.open = sctp_in_open,
 	.close = sctp_in_close,
 	.port = sctp_in_port,
 	.next = sctp_in_next,
+	.reloaded = sctp_in_reloaded,
 };

@@ -654,6 +654,18 @@ kernel_idle(struct assoc *assoc)
 	return memory[SK_MEMINFO_WMEM_QUEUED] == 0;
 }
 
+static uint32_t
+kernel_window(struct assoc *assoc)
+{
+	struct kernel_assoc *a = (struct kernel_assoc *)assoc;
+	struct sctp_status status = {0};
+	socklen_t length = sizeof(status);
+
+	if (getsockopt(a->fd, IPPROTO_SCTP, SCTP_STATUS, &status, &length) < 0)
+		return 0;
+	return status.sstat_rwnd;
+}
+
 static int
 kernel_shutdown(struct assoc *assoc)
 {
@@ -779,6 +791,7 @@ const struct sctp_stack sctp_kernel = {
 	.watch = kernel_watch,
 	.wait = kernel_wait,
 	.idle = kernel_idle,
+	.window = kernel_window,
 	.shutdown = kernel_shutdown,
 	.abort = kernel_abort,
 	.free = kernel_free,

@@ -12,6 +12,15 @@
  * stays so for BARRIER_MS, sending pauses for a round trip until all has been
  * acknowledged. So it does when the messages since the last such moment are as
  * many as can be told apart.
+ *
+ * draft-mentz-ipfix-dtls-recommendations section 4: with DTLS an association is
+ * replaced after its lifetime, since RFC 6083 sessions are not renegotiated.
+ * The new one is made beside it, while messages go on in the old one. When it
+ * is there, no message is taken until all in the old one has been acknowledged
+ * or told of as undelivered: so none is lost, doubled or late, and each belongs
+ * to one session. Then the owner is told of the new session, sends what has to
+ * come first, and other messages wait until that is acknowledged
+ * (net_out_settle). The old association is ended in order meanwhile.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -28,6 +37,9 @@
 
 enum {
 	SOLID_MS = 10000, /* a session that long starts back-off anew */
+	OLD_MS = 30000,	  /* so long a replaced one may take to end */
+	OLD_WAIT_MS = 1000,
+	REASON = 600,
 	CONNECT_MS = 15000,
 	HANDSHAKE_MS = 10000,
 	BARRIER_MS = 500,
@@ -36,71 +48,120 @@ enum {
 	SEND_BUFFER = 1 << 20,
 };
 
+/* One association, its endpoint, and how far it has come. */
+struct way {
+	struct assoc_endpoint *endpoint;
+	struct assoc *assoc; /* NULL: there is none */
+	uint16_t streams;    /* 0: it is not up yet */
+	bool ending;	     /* the peer takes no more */
+	bool vague;	     /* it is over, and why is not known yet */
+	const char *lost;    /* why it is over, when it is */
+	char why[REASON];    /* the text of it, if it is not constant */
+};
+
 struct sctp_out {
 	struct net_out out;
 	const struct sctp_stack *stack;
 	const struct sctp_stack *below; /* of sctp_secured, or the same */
-	struct assoc_endpoint *endpoint;
-	bool started;	      /* the stack was */
-	struct assoc *assoc;  /* NULL: between two attempts */
+	bool started;			/* the stack was */
+	struct way now;			/* of the messages */
+	struct way next;		/* is being made */
+	struct way old;	      /* was replaced: nothing is left in it */
 	struct event *turn;   /* end of the round */
-	struct event *retry;  /* connect again, or it took too long */
+	struct event *retry;  /* make the next one, or it took too long */
+	struct event *linger; /* the old one takes too long to end */
 	int error;	      /* of a send, told in the next turn */
-	bool ending;	      /* the peer takes no more */
 	bool full;	      /* the stack is: it will tell */
 	bool barrier;	      /* wait until all is acknowledged */
 	bool ordered;	      /* one that was in order may be on its way */
 	uint64_t ordered_ms;  /* since when, monotonic */
 	bool timed;	      /* there was one with a lifetime */
-	bool vague;	      /* it is over, and why is not known yet */
-	const char *lost;     /* why it is over, when it is */
-	char why[600];	      /* the text of it, if it is not constant */
 	uint32_t wait_ms;     /* of the next back-off */
 	uint64_t up_ms;	      /* monotonic */
 	bool told;	      /* that it is down */
+	char reason[REASON];  /* why it is */
 	uint64_t sent;	      /* messages of this session */
 	uint64_t idle_at;     /* so many had been sent when it was idle */
 	uint64_t undelivered; /* of them */
 	uint64_t failed[NET_SCTP_FLIGHT / 64]; /* of the last, by number */
 };
 
+/* Another association is up, and is to take over. */
+static bool
+changing(const struct sctp_out *out)
+{
+	return out->next.streams > 0;
+}
+
 /* ---- the end of a session ----------------------------------------------- */
 
 static void
-close_assoc(struct sctp_out *out)
+close_way(struct sctp_out *out, struct way *way)
 {
-	if (out->assoc)
-		out->stack->free(out->assoc);
-	if (out->endpoint)
-		out->stack->close(out->endpoint);
-	out->assoc = NULL;
-	out->endpoint = NULL;
-	out->error = 0;
-	out->lost = NULL;
-	out->ending = out->full = out->barrier = false;
-	out->ordered = out->timed = out->vague = false;
+	if (way->assoc)
+		out->stack->free(way->assoc);
+	if (way->endpoint)
+		out->stack->close(way->endpoint);
+	*way = (struct way){0};
 }
 
-/* Ends the session or the attempt, and plans the next. */
 static void
-go_down(struct sctp_out *out, const char *reason)
+back_off(struct sctp_out *out)
 {
-	size_t undelivered = out->undelivered;
-	bool was_up = out->out.stats.up;
+	timer_start(out->retry, net_out_back_off(&out->out, &out->wait_ms));
+}
 
-	close_assoc(out);
-	out->out.stats.up = false;
-	out->out.stats.start_ms = 0;
-	out->out.stats.peer = out->out.stats.suite = NULL;
+/* Of one session. */
+static void
+forget_session(struct sctp_out *out)
+{
+	out->error = 0;
+	out->full = out->barrier = out->ordered = out->timed = false;
+	out->sent = out->undelivered = out->idle_at = 0;
+	memset(out->failed, 0, sizeof(out->failed));
+}
+
+/* Ends the session, or the attempt while there is none, and plans the next. */
+static void
+go_down(struct sctp_out *out, struct way *way, const char *text)
+{
+	struct net_out_stats *stats = &out->out.stats;
+	size_t undelivered = out->undelivered;
+	bool was_up = stats->up;
+	char *reason = out->reason;
+
+	snprintf(reason, REASON, "%s", text); /* it may be the way's */
+	close_way(out, way);
+	forget_session(out);
+	stats->up = false;
+	stats->start_ms = 0;
+	stats->peer = stats->suite = NULL;
 	if (was_up && clock_mono_ms() - out->up_ms >= SOLID_MS)
 		out->wait_ms = 0;
-	timer_start(out->retry, net_out_back_off(&out->out, &out->wait_ms));
+	if (!out->next.assoc)
+		back_off(out);
 	if (was_up || !out->told) {
 		out->told = true;
 		out->out.blocked = false;
 		log_warning("%s: %s", out->out.name, reason);
 		out->out.ops->down(out->out.arg, reason, undelivered);
 	}
+}
+
+/* The next association did not come about. */
+static void
+attempt_failed(struct sctp_out *out, const char *reason)
+{
+	if (!out->now.assoc) {
+		go_down(out, &out->next, reason);
+		return;
+	}
+	/* Of the present one SCTP tells itself whether its peer is there. */
+	log_warning("%s: an association to replace the present one failed: %s",
+		    out->out.name, reason);
+	close_way(out, &out->next);
+	back_off(out);
+	net_out_writable(&out->out);
 }
 
 /* ---- events ------------------------------------------------------------- */
@@ -139,37 +200,11 @@ undelivered(struct sctp_out *out, uint32_t number, int error)
 		out->out.ops->undelivered(out->out.arg, whole, error);
 }
 
-static void
-came_up(struct sctp_out *out, const struct assoc_event *event)
-{
-	struct net_out_stats *stats = &out->out.stats;
-	struct addr remote = out->out.conf.remote;
-
-	evtimer_del(out->retry);
-	stats->streams = event->streams_out ? event->streams_out : 1;
-	if (stats->streams > out->out.conf.sctp.streams)
-		stats->streams = out->out.conf.sctp.streams;
-	out->stack->names(out->assoc, &stats->local, &remote,
-			  &stats->association);
-	out->up_ms = clock_mono_ms();
-	out->sent = out->undelivered = out->idle_at = 0;
-	memset(out->failed, 0, sizeof(out->failed));
-	stats->up = true;
-	stats->start_ms = clock_wall_ms();
-	out->told = false;
-	if (out->stack->peer)
-		out->stack->peer(out->assoc, &stats->peer, &stats->suite);
-	log_info("%s: association up, %u streams, by the %s stack%s%s",
-		 out->out.name, stats->streams, out->below->name,
-		 stats->suite ? ", " : "", stats->suite ? stats->suite : "");
-	out->out.ops->up(out->out.arg);
-}
-
 /* Is all acknowledged? What was sent since an event told so may not be. */
 static bool
 settled(struct sctp_out *out)
 {
-	if (!out->stack->idle(out->assoc))
+	if (!out->stack->idle(out->now.assoc))
 		return false;
 	out->ordered = false;
 	out->idle_at = out->sent;
@@ -183,6 +218,8 @@ dry(struct sctp_out *out)
 
 	if (!settled(out))
 		return;
+	if (changing(out))
+		event_active(out->turn, EV_TIMEOUT, 0);
 	out->barrier = false;
 	if (waits)
 		net_out_writable(&out->out);
@@ -200,48 +237,62 @@ log_path(const struct sctp_out *out, const struct assoc_event *event)
 
 /* The association's own text does not outlive it. */
 static const char *
-keep_reason(struct sctp_out *out, const struct assoc_event *event)
+keep_reason(struct way *way, const struct assoc_event *event)
 {
-	snprintf(out->why, sizeof(out->why), "%s", sctp_lost_reason(event));
-	return out->why;
+	snprintf(way->why, sizeof(way->why), "%s", sctp_lost_reason(event));
+	return way->why;
 }
 
 static void
-take(struct sctp_out *out, const struct assoc_event *event)
+come_up(struct sctp_out *out, struct way *way, uint16_t streams)
 {
+	if (way->streams)
+		return;
+	way->streams = streams ? streams : 1;
+	evtimer_del(out->retry);
+	event_active(out->turn, EV_TIMEOUT, 0);
+}
+
+static void
+take(struct sctp_out *out, struct way *way, const struct assoc_event *event)
+{
+	bool now = way == &out->now;
+
 	switch (event->kind) {
 	case ASSOC_UP:
-		if (!out->out.stats.up)
-			came_up(out, event);
+		come_up(out, way, event->streams_out);
 		break;
 	case ASSOC_RESTARTED:
-		out->lost = "the peer began anew";
+		way->lost = "the peer began anew";
 		break;
 	case ASSOC_LOST:
 		/* It comes twice: one of them may know why. */
-		if (!out->lost || out->vague)
-			out->lost = out->ending
+		if (!way->lost || way->vague)
+			way->lost = way->ending
 					    ? "the peer ended the association"
-					    : keep_reason(out, event);
-		out->vague = event->error == 0 && !event->reason;
+					    : keep_reason(way, event);
+		way->vague = event->error == 0 && !event->reason;
 		break;
 	case ASSOC_ENDED:
 		/* One that we gave up for a reason ends in order, too. */
-		if (!out->lost || out->vague)
-			out->lost = "the peer ended the association";
+		if (!way->lost || way->vague)
+			way->lost = "the peer ended the association";
 		break;
 	case ASSOC_PEER_ENDS:
-		out->ending = true;
+		way->ending = true;
 		break;
 	case ASSOC_UNDELIVERED:
-		undelivered(out, event->number,
-			    out->timed && !out->lost ? ETIME : ECONNRESET);
+		if (now)
+			undelivered(out, event->number,
+				    out->timed && !way->lost ? ETIME
+							     : ECONNRESET);
 		break;
 	case ASSOC_DRY:
-		dry(out);
+		if (now)
+			dry(out);
 		break;
 	case ASSOC_PATH:
-		if (out->out.conf.sctp.remote_count > 1)
+		if (now && out->out.conf.sctp.remote_count > 1)
 			log_path(out, event);
 		break;
 	default:
@@ -251,24 +302,24 @@ take(struct sctp_out *out, const struct assoc_event *event)
 
 /*
  * Reads events. The session does not go down here: this is called from its
- * endpoint, which goes down with it.
+ * callbacks, and by its owner.
  */
 static void
-read_events(struct sctp_out *out)
+read_events(struct sctp_out *out, struct way *way)
 {
 	uint8_t scratch[SCRATCH];
 	struct assoc_event event;
-	int rc = 0;
+	int rc = way->assoc ? 0 : -EAGAIN;
 
-	for (int i = 0; rc == 0 && (i < EVENTS || out->lost); i++) {
-		rc = out->stack->receive(out->assoc, scratch, sizeof(scratch),
+	for (int i = 0; rc == 0 && (i < EVENTS || way->lost); i++) {
+		rc = out->stack->receive(way->assoc, scratch, sizeof(scratch),
 					 &event);
 		if (rc == 0)
-			take(out, &event);
+			take(out, way, &event);
 	}
-	if (rc == -ENOTCONN && !out->lost)
-		out->lost = "the association is over";
-	if (out->lost)
+	if (rc == -ENOTCONN && !way->lost)
+		way->lost = "the association is over";
+	if (way->lost)
 		event_active(out->turn, EV_TIMEOUT, 0);
 }
 
@@ -277,13 +328,78 @@ on_ready(void *arg, struct assoc *assoc, bool read, bool write)
 {
 	struct sctp_out *out = arg;
 
-	if (assoc != out->assoc)
-		return;
-	read_events(out);
-	if (write && out->full) {
-		out->full = false;
-		net_out_writable(&out->out);
+	if (assoc == out->next.assoc) {
+		read_events(out, &out->next);
+	} else if (assoc == out->old.assoc) {
+		read_events(out, &out->old);
+	} else if (assoc == out->now.assoc) {
+		read_events(out, &out->now);
+		if (changing(out))
+			event_active(out->turn, EV_TIMEOUT, 0);
+		if (write && out->full) {
+			out->full = false;
+			net_out_writable(&out->out);
+		}
 	}
+}
+
+/* ---- sessions ----------------------------------------------------------- */
+
+/* When this one is to be replaced. */
+static void
+plan_replacement(struct sctp_out *out)
+{
+	const struct net_dtls_conf *conf = &out->out.conf.dtls;
+
+	if (out->stack->heartbeat && conf->lifetime_ms &&
+	    (conf->lifetime_always || !out->stack->heartbeat(out->now.assoc)))
+		timer_start(out->retry, conf->lifetime_ms);
+}
+
+/* The next association is the session from now on. */
+static void
+begin_session(struct sctp_out *out)
+{
+	struct net_out *net = &out->out;
+	struct net_out_stats *stats = &net->stats;
+	struct addr remote = net->conf.remote;
+
+	out->now = out->next;
+	out->next = (struct way){0};
+	forget_session(out);
+	stats->streams = out->now.streams;
+	if (stats->streams > net->conf.sctp.streams)
+		stats->streams = net->conf.sctp.streams;
+	out->stack->names(out->now.assoc, &stats->local, &remote,
+			  &stats->association);
+	out->up_ms = clock_mono_ms();
+	stats->up = true;
+	stats->start_ms = clock_wall_ms();
+	out->told = false;
+	if (out->stack->peer)
+		out->stack->peer(out->now.assoc, &stats->peer, &stats->suite);
+	log_info("%s: association up, %u streams, by the %s stack%s%s",
+		 net->name, stats->streams, out->below->name,
+		 stats->suite ? ", " : "", stats->suite ? stats->suite : "");
+	plan_replacement(out);
+	net->ops->up(net->arg);
+}
+
+/* Once nothing is left in the present one; told of again until then. */
+static void
+take_over(struct sctp_out *out)
+{
+	if (!out->stack->idle(out->now.assoc))
+		return;
+	/* What was given up has been told before it was idle. */
+	read_events(out, &out->now);
+	if (out->now.lost)
+		return;
+	out->old = out->now;
+	out->stack->shutdown(out->old.assoc);
+	timer_start(out->linger, OLD_MS);
+	out->wait_ms = 0;
+	begin_session(out);
 }
 
 static void
@@ -291,13 +407,29 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	struct sctp_out *out = arg;
 
-	if (!out->assoc)
-		return;
-	read_events(out);
-	if (out->lost)
-		go_down(out, out->lost);
+	read_events(out, &out->old);
+	read_events(out, &out->now);
+	read_events(out, &out->next);
+	if (out->old.lost)
+		close_way(out, &out->old);
+	if (out->now.lost)
+		go_down(out, &out->now, out->now.lost);
 	else if (out->error)
-		go_down(out, strerror(out->error));
+		go_down(out, &out->now, strerror(out->error));
+	if (out->next.lost)
+		attempt_failed(out, out->next.lost);
+	else if (changing(out) && out->now.assoc)
+		take_over(out);
+	else if (changing(out))
+		begin_session(out);
+}
+
+static void
+on_linger(evutil_socket_t fd, short what, void *arg)
+{
+	struct sctp_out *out = arg;
+
+	close_way(out, &out->old);
 }
 
 static const struct assoc_ops ops = {
@@ -330,14 +462,14 @@ connect_now(struct sctp_out *out, char **error)
 		.handshake_ms = HANDSHAKE_MS,
 	};
 	int rc = out->stack->open(out->out.base, &assoc_conf, &ops, out,
-				  &out->endpoint, error);
+				  &out->next.endpoint, error);
 
 	if (rc < 0)
 		return rc;
 	return out->stack->connect(
-		out->endpoint,
+		out->next.endpoint,
 		sctp->remote_count ? sctp->remote : &conf->remote,
-		sctp->remote_count ? sctp->remote_count : 1, &out->assoc);
+		sctp->remote_count ? sctp->remote_count : 1, &out->next.assoc);
 }
 
 static void
@@ -347,7 +479,7 @@ start_connect(struct sctp_out *out)
 	int rc = connect_now(out, &error);
 
 	if (rc < 0)
-		go_down(out, error ? error : strerror(-rc));
+		attempt_failed(out, error ? error : strerror(-rc));
 	else
 		timer_start(out->retry, CONNECT_MS);
 	free(error);
@@ -358,8 +490,10 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 {
 	struct sctp_out *out = arg;
 
-	if (out->assoc)
-		go_down(out, "no answer to the association request");
+	if (out->next.assoc)
+		attempt_failed(out, "no answer to the association request");
+	else if (out->now.assoc && out->old.assoc)
+		timer_start(out->retry, OLD_WAIT_MS); /* one after the other */
 	else
 		start_connect(out);
 }
@@ -391,7 +525,9 @@ sctp_out_open(struct net_out *net, char **error)
 
 	out->turn = evtimer_new(net->base, on_turn, out);
 	out->retry = evtimer_new(net->base, on_retry, out);
-	if (!out->turn || !out->retry || local < 0 || remote < 0)
+	out->linger = evtimer_new(net->base, on_linger, out);
+	if (!out->turn || !out->retry || !out->linger || local < 0 ||
+	    remote < 0)
 		return -ENOMEM;
 	if (!sctp->streams)
 		sctp->streams = 1;
@@ -442,13 +578,15 @@ sctp_out_send(struct net_out *net, const uint8_t *message, size_t length,
 	bool asked = delivery->unordered;
 	int rc;
 
-	if (out->error || out->lost || out->ending)
+	if (out->error || out->now.lost || out->now.ending)
 		return -EAGAIN; /* "down" comes soon */
+	if (changing(out))
+		return -EAGAIN; /* and "up" */
 	rc = pass_barrier(out, &how.delivery);
 	if (rc < 0)
 		return rc;
 	how.number = (uint32_t)out->sent;
-	rc = out->stack->send(out->assoc, message, length, &how);
+	rc = out->stack->send(out->now.assoc, message, length, &how);
 	if (rc == -EAGAIN)
 		out->full = true;
 	if (rc == -EAGAIN || rc == -EMSGSIZE)
@@ -477,14 +615,23 @@ sctp_out_drained(const struct net_out *net)
 {
 	const struct sctp_out *out = (const struct sctp_out *)net;
 
-	return !out->assoc || out->stack->idle(out->assoc);
+	return !out->now.assoc || out->stack->idle(out->now.assoc);
+}
+
+static void
+sctp_out_settle(struct net_out *net)
+{
+	struct sctp_out *out = (struct sctp_out *)net;
+
+	if (out->now.assoc && !out->barrier)
+		out->barrier = !settled(out);
 }
 
 /* ---- the end ------------------------------------------------------------ */
 
 /* Reads events until it is over, or the time is. True: it is over. */
 static bool
-read_to_end(struct sctp_out *out, uint64_t until)
+read_to_end(struct sctp_out *out, struct way *way, uint64_t until)
 {
 	uint8_t scratch[SCRATCH];
 	struct assoc_event event;
@@ -492,20 +639,20 @@ read_to_end(struct sctp_out *out, uint64_t until)
 	int rc;
 
 	for (;;) {
-		rc = out->stack->receive(out->assoc, scratch, sizeof(scratch),
+		rc = out->stack->receive(way->assoc, scratch, sizeof(scratch),
 					 &event);
 		if (rc == 0) {
 			/* Nobody is to be woken any more. */
 			out->barrier = false;
-			take(out, &event);
+			take(out, way, &event);
 			continue;
 		}
-		if (rc != -EAGAIN || out->lost)
+		if (rc != -EAGAIN || way->lost)
 			return true;
 		now = clock_mono_ms();
 		if (now >= until)
 			return false;
-		out->stack->wait(out->assoc, (unsigned)(until - now));
+		out->stack->wait(way->assoc, (unsigned)(until - now));
 	}
 }
 
@@ -517,12 +664,14 @@ static void
 close_in_order(struct sctp_out *out, unsigned linger_ms)
 {
 	uint64_t until = clock_mono_ms() + linger_ms;
+	struct way *now = &out->now;
 
-	if (out->stack->shutdown(out->assoc) == 0 && read_to_end(out, until))
+	if (out->stack->shutdown(now->assoc) == 0 &&
+	    read_to_end(out, now, until))
 		return;
-	out->lost = NULL;
-	out->stack->abort(out->assoc);
-	read_to_end(out, clock_mono_ms() + 100);
+	now->lost = NULL;
+	out->stack->abort(now->assoc);
+	read_to_end(out, now, clock_mono_ms() + 100);
 }
 
 static size_t
@@ -536,23 +685,45 @@ sctp_out_close(struct net_out *net, unsigned linger_ms)
 		close_in_order(out, linger_ms);
 		unsent = out->undelivered;
 	}
-	if (out->stack)
-		close_assoc(out);
+	if (out->old.assoc)
+		read_to_end(out, &out->old, clock_mono_ms() + linger_ms);
+	close_way(out, &out->now);
+	close_way(out, &out->next);
+	close_way(out, &out->old);
 	if (out->started)
 		out->below->stop();
 	if (out->turn)
 		event_free(out->turn);
 	if (out->retry)
 		event_free(out->retry);
+	if (out->linger)
+		event_free(out->linger);
 	free((void *)net->conf.sctp.local);
 	free((void *)net->conf.sctp.remote);
 	return unsent;
+}
+
+static void
+sctp_out_reloaded(struct net_out *net)
+{
+	struct sctp_out *out = (struct sctp_out *)net;
+	const char *reason;
+
+	if (!out->stack || !out->stack->revoked)
+		return;
+	if (out->next.assoc && out->stack->revoked(out->next.assoc))
+		attempt_failed(out, out->stack->revoked(out->next.assoc));
+	reason = out->now.assoc ? out->stack->revoked(out->now.assoc) : NULL;
+	if (reason)
+		go_down(out, &out->now, reason);
 }
 
 const struct net_out_type net_sctp_out = {
 	.size = sizeof(struct sctp_out),
 	.open = sctp_out_open,
 	.send_as = sctp_out_send,
+	.settle = sctp_out_settle,
 	.drained = sctp_out_drained,
 	.close = sctp_out_close,
+	.reloaded = sctp_out_reloaded,
 };

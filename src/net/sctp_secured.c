@@ -86,7 +86,8 @@ struct secured {
 	struct event *deadline;
 	struct event *beat; /* heartbeats, of a client */
 	unsigned missed;    /* in a row */
-	uint8_t *record; /* one that comes in parts */
+	uint32_t window;    /* of the peer, at the last of them */
+	uint8_t *record;    /* one that comes in parts */
 	size_t have;
 	char suite[96];
 	char reason[600];
@@ -299,6 +300,7 @@ look(struct secured *s)
 		evtimer_del(s->deadline);
 		dtls_describe(s->dtls, s->suite, sizeof(s->suite));
 		remove_old_key(s);
+		s->window = s->endpoint->stack->window(s->under);
 		if (s->endpoint->dtls.heartbeat_ms &&
 		    dtls_has_heartbeat(s->dtls))
 			timer_start(s->beat, s->endpoint->dtls.heartbeat_ms);
@@ -313,9 +315,27 @@ look(struct secured *s)
 }
 
 /*
+ * What the peer has acknowledged and not read takes from its window, and so
+ * does each request: a window that gets smaller is that of one who doesn't
+ * read.
+ */
+static void
+count_missed(struct secured *s)
+{
+	uint32_t before = s->window;
+
+	if (!s->endpoint->stack->idle(s->under))
+		return;
+	s->window = s->endpoint->stack->window(s->under);
+	s->missed = s->window < before ? 0 : s->missed + 1;
+}
+
+/*
  * A request goes once, as SCTP repeats it (RFC 6520 section 3); the next one
  * goes when its time is over, answered or not. While a collector does not read,
- * requests are behind the data on their way: that tells nothing of it.
+ * for what is behind it is slow, requests wait with the data before them, on
+ * this end or on its own: that tells nothing of it, and SCTP finds by itself
+ * whether it is there. So only those count that it must have read.
  */
 static void
 on_beat(evutil_socket_t fd, short what, void *arg)
@@ -329,10 +349,13 @@ on_beat(evutil_socket_t fd, short what, void *arg)
 		return;
 	dtls_tick(s->dtls, now);
 	last = dtls_probe_result(s->dtls);
-	if (last == DTLS_PROBE_ANSWERED)
+	if (last == DTLS_PROBE_ANSWERED) {
 		s->missed = 0;
-	else if (last != DTLS_PROBE_NONE && e->stack->idle(s->under) &&
-		 ++s->missed >= e->dtls.heartbeat_tries) {
+		s->window = e->stack->window(s->under);
+	} else if (last != DTLS_PROBE_NONE) {
+		count_missed(s);
+	}
+	if (s->missed >= e->dtls.heartbeat_tries) {
 		lose(s, "the peer does not answer heartbeats");
 		e->ops->ready(e->arg, &s->assoc, true, false);
 		return;
@@ -830,6 +853,18 @@ secured_peer(struct assoc *assoc, const char **peer, const char **suite)
 	*suite = s->suite;
 }
 
+static bool
+secured_heartbeat(const struct assoc *assoc)
+{
+	return dtls_has_heartbeat(((const struct secured *)assoc)->dtls);
+}
+
+static const char *
+secured_revoked(const struct assoc *assoc)
+{
+	return dtls_revoked(((const struct secured *)assoc)->dtls);
+}
+
 const struct sctp_stack sctp_secured = {
 	.name = "secured",
 	.open = secured_open,
@@ -848,4 +883,6 @@ const struct sctp_stack sctp_secured = {
 	.free = secured_free,
 	.names = secured_names,
 	.peer = secured_peer,
+	.heartbeat = secured_heartbeat,
+	.revoked = secured_revoked,
 };

@@ -785,6 +785,20 @@ userland_idle(struct assoc *assoc)
 	return !status.sstat_unackdata && !status.sstat_penddata;
 }
 
+static uint32_t
+userland_window(struct assoc *assoc)
+{
+	struct user_assoc *a = (struct user_assoc *)assoc;
+	struct sctp_status status;
+	socklen_t length = sizeof(status);
+
+	memset(&status, 0, sizeof(status));
+	if (usrsctp_getsockopt(a->so, IPPROTO_SCTP, SCTP_STATUS, &status,
+			       &length) < 0)
+		return 0;
+	return status.sstat_rwnd;
+}
+
 static int
 userland_shutdown(struct assoc *assoc)
 {
@@ -917,6 +931,7 @@ const struct sctp_stack sctp_userland = {
 	.watch = userland_watch,
 	.wait = userland_wait,
 	.idle = userland_idle,
+	.window = userland_window,
 	.shutdown = userland_shutdown,
 	.abort = userland_abort,
 	.free = userland_free,

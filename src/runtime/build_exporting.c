@@ -27,7 +27,7 @@ enum {
 struct destination_room {
 	char interface[IF_NAMESIZE];
 	struct secure_conf secure;
-	const char **names; /* of secure */
+	const char **names;	     /* of secure */
 	struct addr *remote, *local; /* of SCTP */
 };
 
@@ -45,8 +45,7 @@ kind_node(const struct conf_node *destination, enum exporting_kind *kind)
 {
 	const struct conf_node *node = NULL;
 
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && !node;
-	     i++) {
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && !node; i++) {
 		node = conf_child(destination, kinds[i].name);
 		*kind = kinds[i].kind;
 	}
@@ -55,8 +54,7 @@ kind_node(const struct conf_node *destination, enum exporting_kind *kind)
 
 /* maxPacketSize is that of the IP packet; 0: what the path takes now. */
 static uint32_t
-udp_message_size(const struct conf_node *node,
-		 const struct net_out_conf *net)
+udp_message_size(const struct conf_node *node, const struct net_out_conf *net)
 {
 	uint32_t headers = net->remote.version == 4 ? HEADERS_4 : HEADERS_6;
 	uint32_t size = (uint32_t)conf_uint(node, "maxPacketSize", 0);
@@ -125,11 +123,15 @@ fill_udp(struct exporting_destination *d, const struct conf_node *node)
 }
 
 static void
-fill_heartbeats(struct net_dtls_conf *dtls, const struct conf_node *tls)
+fill_sessions(struct net_dtls_conf *dtls, const struct conf_node *tls)
 {
 	dtls->heartbeat = conf_bool(tls, "heartbeat");
 	dtls->heartbeat_ms = conf_ms(tls, "heartbeatPeriod");
 	dtls->heartbeat_tries = (unsigned)conf_uint(tls, "heartbeatTries", 0);
+	dtls->lifetime_always = conf_has(tls, "sessionLifetime");
+	dtls->lifetime_ms = dtls->lifetime_always
+				    ? conf_ms(tls, "sessionLifetime")
+				    : LIFETIME_MS;
 }
 
 /*
@@ -145,11 +147,7 @@ fill_dtls(struct exporting_destination *d, const struct conf_node *udp,
 
 	d->net.reconnect_min_ms = RECONNECT_MIN_MS;
 	d->net.reconnect_max_ms = RECONNECT_MAX_MS;
-	fill_heartbeats(dtls, tls);
-	dtls->lifetime_always = conf_has(tls, "sessionLifetime");
-	dtls->lifetime_ms = dtls->lifetime_always
-				    ? conf_ms(tls, "sessionLifetime")
-				    : LIFETIME_MS;
+	fill_sessions(dtls, tls);
 	dtls->path_probing = size == 0;
 	dtls->path_min = PACKET_MIN;
 	dtls->path_max = size == 0 ? UINT16_MAX : size;
@@ -177,8 +175,8 @@ fill_sctp(struct exporting_destination *d, const struct conf_node *node,
 
 	sctp_conf_of(node, sctp);
 	if (d->net.secure)
-		fill_heartbeats(&d->net.dtls,
-				conf_child(node, "transportLayerSecurity"));
+		fill_sessions(&d->net.dtls,
+			      conf_child(node, "transportLayerSecurity"));
 	if (d->net.secure && d->max_message > NET_DTLS_MESSAGE_MAX)
 		d->max_message = NET_DTLS_MESSAGE_MAX;
 	sctp->remote_udp =
@@ -355,8 +353,7 @@ build_exporting(struct unit *unit, char **error)
 		.name = conf_name(node),
 		.mode = (enum exporting_mode)exporting_mode_parse(
 			conf_text(node, "exportMode")),
-		.domains = conf_is(node, "observationDomainMapping",
-				   "renumber")
+		.domains = conf_is(node, "observationDomainMapping", "renumber")
 				   ? EXPORTING_DOMAIN_RENUMBER
 				   : EXPORTING_DOMAIN_KEEP,
 		.id = exporting_id(worker->runtime, node),
@@ -366,8 +363,8 @@ build_exporting(struct unit *unit, char **error)
 		.grace_ms = (uint32_t)conf_uint(node, "graceTime", 0),
 		.hold_ms = (uint32_t)conf_uint(node, "holdTime", 0),
 		.max_templates = (uint32_t)conf_uint(node, "templateLimit", 0),
-		.destination = calloc(destinations + 1,
-				      sizeof(*conf.destination)),
+		.destination =
+			calloc(destinations + 1, sizeof(*conf.destination)),
 		.options = calloc(count(node, "options") + 1,
 				  sizeof(*conf.options)),
 	};

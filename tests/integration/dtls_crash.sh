@@ -142,13 +142,5 @@ echo "$sessions sessions"
 equal "status" 0 "$STATUS"
 ledger_holds "$T/rotates.err"
 holds "$T/rotates.ipfix" 24000
-equal "domains" "{1}" "$(python3 - "$T/rotates.ipfix" <<'END'
-import sys
-data, domains = open(sys.argv[1], 'rb').read(), set()
-while data:
-    domains.add(int.from_bytes(data[12:16], 'big'))
-    data = data[int.from_bytes(data[2:4], 'big'):]
-print(domains)
-END
-)"
+one_domain "$T/rotates.ipfix"
 exit 0

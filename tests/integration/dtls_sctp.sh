@@ -4,8 +4,9 @@
 #
 # IPFIX over DTLS over SCTP (RFC 6083) from one confluxd to another, by userland
 # SCTP in UDP on loopback: certificates and pre-shared keys, several workers,
-# streams, a collector that is killed; who is turned away, and why. There is no
-# other program that speaks it with a DTLS library of Debian's.
+# streams, associations that are replaced, a collector that is killed; who is
+# turned away, and why. There is no other program that speaks it with a DTLS
+# library of Debian's.
 . "${SRC:-.}/tests/integration/lib.sh"
 . "$SRC/tests/integration/lib_secure.sh"
 PORT=$(free_port) TO=$(free_port)
@@ -82,6 +83,27 @@ stop $c
 ended both $c
 holds "$T/both.ipfix" $((3 * records))
 
+step "an association a second under load: nothing is lost, nothing doubled"
+collector rotates "$to_exporter"
+r=$PID
+more=60000
+"$MKIPFIX" -n $more -f 50 "$T/in.ipfix" >/dev/null || fail mkipfix
+level=info
+exporter rotating "$to_collector<cx:sessionLifetime>1</cx:sessionLifetime>" \
+	"<rateLimit>700000</rateLimit><cx:streams>8</cx:streams>
+	<cx:streamPerTemplate>true</cx:streamPerTemplate>"
+level=
+ended rotating $PID
+wait_for 10 arrives rotates $more
+stop $r
+ended rotates $r
+holds "$T/rotates.ipfix" $more
+sessions=$(grep -c "association up" "$T/rotating.err")
+[ "$sessions" -ge 3 ] || fail "only $sessions sessions"
+echo "$sessions sessions"
+one_domain "$T/rotates.ipfix"
+
+"$MKIPFIX" -n $records -f 50 "$T/in.ipfix" >/dev/null || fail mkipfix
 step "a collector that is killed and comes back"
 collector first "$psk"
 c=$PID

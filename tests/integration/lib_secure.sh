@@ -11,10 +11,12 @@
 #	collects NAME XML [MORE]	starts one with this collector, records
 #					go to $T/NAME.ipfix
 #	exports NAME XML		starts one that sends $T/in.ipfix to
-#					this exporter's destination, and ends
+#					this exporter's destination, and ends;
+#					$level is what it logs
 #	give_up PID			ends one that would wait for its peer
 #	ended NAME PID			waits; fails unless all went well
 #	holds FILE RECORDS		fails unless it has so many
+#	one_domain FILE			fails unless all is in domain 1
 #	$to_collector, $to_exporter	elements of an exporter, of a collector
 #	$key, $psk, $ours		a pre-shared key; elements of both, and
 #					what an exporter needs beside it
@@ -99,7 +101,7 @@ exports()
 		<destination><name>far</name>$2</destination>
 		</exportingProcess>"
 	"$CONFLUX" check "$T/$1.xml" || fail "conflux check"
-	start "$1" "$CONFLUXD" -c "$T/$1.xml"
+	start "$1" "$CONFLUXD" -l "${level:-notice}" -c "$T/$1.xml"
 }
 
 # A second order to end does not wait for the peer.
@@ -123,6 +125,20 @@ holds()
 {
 	equal "records of ${1##*/}" "$2" \
 		"$("$CONFLUX" read -f json "$1" | grep -c octetDeltaCount)"
+}
+
+one_domain()
+{
+	need python3
+	equal "domains" "{1}" "$(python3 - "$1" <<'END'
+import sys
+data, domains = open(sys.argv[1], 'rb').read(), set()
+while data:
+    domains.add(int.from_bytes(data[12:16], 'big'))
+    data = data[int.from_bytes(data[2:4], 'big'):]
+print(domains)
+END
+)"
 }
 
 to_collector=$(x509 exporter)'<remoteSubjectFQDN>collector.test</remoteSubjectFQDN>'

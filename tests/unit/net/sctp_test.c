@@ -617,6 +617,108 @@ test_too_large(void)
 	pair_close(&p);
 }
 
+static struct net_out_conf
+replacing_conf(const struct pair *p)
+{
+	struct net_out_conf conf = out_conf(net_in_port(p->in));
+
+	conf.dtls.lifetime_ms = 100;
+	conf.dtls.lifetime_always = true;
+	return conf;
+}
+
+/* Messages go on while association after association is replaced. */
+static void
+test_replaced(void)
+{
+	struct pair p = {.base = event_base_new()};
+	struct net_out_conf conf;
+
+	p.in = open_in(p.base, &p.r, 0, 10);
+	conf = replacing_conf(&p);
+	p.s.length = 1000;
+	p.s.streams = STREAMS;
+	open_out(p.base, &conf, &p.s);
+	while (p.s.up < 6 && !p.s.down) {
+		p.s.stop = p.s.next + 20;
+		sender_push(&p.s);
+		run_for(p.base, 10);
+	}
+	CU_ASSERT_EQUAL(p.s.down, 0);
+	p.s.stop = p.s.next;
+	RUN_UNTIL(p.base, p.r.messages == p.s.next);
+	CU_ASSERT_EQUAL(p.r.octets, 1000 * (uint64_t)p.s.next);
+	CU_ASSERT_EQUAL(p.s.undelivered, 0);
+	/* All but the last have ended, and in order. */
+	RUN_UNTIL(p.base, p.r.closed + 1 >= p.s.up);
+	CU_ASSERT_PTR_NULL(p.r.reason);
+	pair_close(&p);
+}
+
+/* A replacement that does not come about changes nothing. */
+static void
+test_not_replaced(void)
+{
+	struct pair p = {.base = event_base_new()};
+	struct net_out_conf conf;
+
+	p.in = open_in(p.base, &p.r, 0, 1);
+	conf = replacing_conf(&p);
+	p.s.length = 1000;
+	p.s.stop = 10;
+	open_out(p.base, &conf, &p.s);
+	RUN_UNTIL(p.base, p.r.refused >= 2);
+	p.s.stop = 100;
+	sender_push(&p.s);
+	RUN_UNTIL(p.base, p.r.messages == 100);
+	CU_ASSERT_EQUAL(p.s.down, 0);
+	CU_ASSERT_EQUAL(p.s.up, 1);
+	pair_close(&p);
+}
+
+/* Who does not read, because it can't, is not dead. */
+static void
+test_busy_peer(void)
+{
+	struct pair p = {0};
+
+	pair_open(&p, 1000, 10);
+	RUN_UNTIL(p.base, p.r.messages == 10);
+	p.r.busy = true;
+	p.s.stop = 20;
+	sender_push(&p.s);
+	run_for(p.base, 1500);
+	p.r.busy = false;
+	RUN_UNTIL(p.base, p.r.messages == 20);
+	run_for(p.base, 500);
+	CU_ASSERT_EQUAL(p.s.down, 0);
+	CU_ASSERT_EQUAL(p.s.up, 1);
+	pair_close(&p);
+}
+
+/* After the files were read again, a peer that is in the list is turned away.
+ */
+static void
+test_revoked(void)
+{
+	struct pair p = {0};
+	char *error = NULL;
+
+	secured_list(false);
+	secured.server.revocations = secured.list;
+	pair_open(&p, 1000, 10);
+	RUN_UNTIL(p.base, p.r.messages == 10);
+	CU_ASSERT_EQUAL(net_in_reload(p.in, &error), 1);
+	run_for(p.base, 50);
+	CU_ASSERT_EQUAL(p.r.closed, 0);
+	secured_list(true);
+	CU_ASSERT_EQUAL(net_in_reload(p.in, &error), 1);
+	CU_ASSERT_EQUAL(p.r.closed, 1);
+	RUN_UNTIL(p.base, p.s.down == 1 && p.r.refused > 0);
+	secured.server.revocations = NULL;
+	pair_close(&p);
+}
+
 static const struct unit_test tests[] = {
 	{"in order", test_in_order},
 	{"the largest messages", test_largest},
@@ -636,6 +738,10 @@ static const struct unit_test tests[] = {
 static const struct unit_test dtls_tests[] = {
 	{"rejected", test_rejected},
 	{"too large", test_too_large},
+	{"revoked", test_revoked},
+	{"busy peer", test_busy_peer},
+	{"replaced", test_replaced},
+	{"not replaced", test_not_replaced},
 	{"in order", test_in_order},
 	{"streams", test_streams},
 	{"back-pressure", test_back_pressure},

@@ -11,7 +11,18 @@ static struct {
 	struct certs_folder
 		folder; /* collector.pem, .key, exporter ..., ca.pem */
 	struct secure_conf server, client;
+	struct cert ca, exporter;
+	const char *list; /* path of revocations, see secured_list */
 } secured;
+
+/* Writes a list of who is revoked: the exporter, or nobody. */
+static inline void
+secured_list(bool exporter)
+{
+	unlink(secured.list);
+	cert_write_list(secured.list, &secured.ca,
+			exporter ? &secured.exporter : NULL, -1, 5);
+}
 
 static inline void
 secured_begin(void)
@@ -19,18 +30,18 @@ secured_begin(void)
 	static const char *const collector[] = {"collector.test"};
 	static const char *const exporter[] = {"exporter.test"};
 	struct certs_folder *folder = &secured.folder;
-	struct cert ca, one, other;
+	struct cert *ca = &secured.ca, *other = &secured.exporter, one;
 
 	certs_begin(folder);
-	cert_make(&ca, &(struct cert_spec){.subject = "CN=CA", .ca = true},
+	cert_make(ca, &(struct cert_spec){.subject = "CN=CA", .ca = true},
 		  NULL);
-	cert_make(&one, &(struct cert_spec){.domain = "collector.test"}, &ca);
-	cert_make(&other, &(struct cert_spec){.domain = "exporter.test"}, &ca);
-	cert_write(certs_path(folder, "ca.pem"), &ca, 1);
+	cert_make(&one, &(struct cert_spec){.domain = "collector.test"}, ca);
+	cert_make(other, &(struct cert_spec){.domain = "exporter.test"}, ca);
+	cert_write(certs_path(folder, "ca.pem"), ca, 1);
 	cert_write(certs_path(folder, "collector.pem"), &one, 1);
 	cert_write_key(certs_path(folder, "collector.key"), &one, 0600);
-	cert_write(certs_path(folder, "exporter.pem"), &other, 1);
-	cert_write_key(certs_path(folder, "exporter.key"), &other, 0600);
+	cert_write(certs_path(folder, "exporter.pem"), other, 1);
+	cert_write_key(certs_path(folder, "exporter.key"), other, 0600);
 	secured.server = (struct secure_conf){
 		.server = true,
 		.certificate = certs_path(folder, "collector.pem"),
@@ -46,14 +57,15 @@ secured_begin(void)
 	secured.client.certificate = certs_path(folder, "exporter.pem");
 	secured.client.key = certs_path(folder, "exporter.key");
 	secured.client.remote_fqdn.text = collector;
-	cert_free(&ca);
 	cert_free(&one);
-	cert_free(&other);
+	secured.list = certs_path(folder, "revoked.pem");
 }
 
 static inline void
 secured_end(void)
 {
+	cert_free(&secured.ca);
+	cert_free(&secured.exporter);
 	certs_end(&secured.folder);
 }
 
