@@ -15,10 +15,11 @@
  * scopes never share one, but those of the process itself (caches:
  * exporter.version 0, no file) with the same domain do.
  *
- * What is not forwarded: options records whose scope holds a templateId (145),
- * because the ids in them are those of the sender. They count as filtered.
- * Flow keys are told by our own flowKeys options instead. Options of our own
- * are sent only if the configuration asks for them.
+ * Options of others are passed on. What they are about, a Template or a domain,
+ * gets the number that it has here; those about what is not known, and what our
+ * own options say instead, count as filtered. A Template that the source
+ * withdraws (stage_template_end) is withdrawn here, too. Options of our own are
+ * sent only if the configuration asks for them.
  *
  * Structured data (RFC 6313) names Templates within records. If the scope tells
  * their shapes (template_shape), the ids are replaced by ours.

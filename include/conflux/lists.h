@@ -19,6 +19,12 @@
 bool lists_in(const struct shape *shape);
 
 /*
+ * Options Data Records may be about a Template (templateId, RFC 7011 section
+ * 4.4, RFC 6235 section 6.2): the n-th such field, or -1.
+ */
+int lists_template_id(const struct shape *shape, unsigned n);
+
+/*
  * Called for each Template id in the lists of a record, which is at that octet
  * of it (network byte order). Returns the shape that the records behind the id
  * have, or NULL: they are stepped over.

@@ -154,6 +154,12 @@ struct stage_ops {
 	/* No more records of this scope will come. May be NULL. */
 	void (*scope_end)(struct stage *stage, const struct scope *scope);
 	/*
+	 * The Template that records of this shape had in this scope was
+	 * withdrawn. NULL: told to the next stages.
+	 */
+	void (*template_end)(struct stage *stage, const struct scope *scope,
+			     const struct shape *shape);
+	/*
 	 * What comes from now on was measured in another way (sampling,
 	 * overload) and must not be merged with what came before: flows end
 	 * now (draft-ietf-ipfix-reqs 5.2, 5.3). NULL: told to the next stages.
@@ -212,6 +218,8 @@ int stage_link(struct stage *stage, struct stage *next);
 
 void stage_tick(struct stage *stage, uint64_t now_ms);
 void stage_scope_end(struct stage *stage, const struct scope *scope);
+void stage_template_end(struct stage *stage, const struct scope *scope,
+			const struct shape *shape);
 void stage_cut(struct stage *stage);
 /* The same for all next stages: for stages that have these operations. */
 void stage_pass_scope_end(const struct stage *stage, const struct scope *scope);

@@ -59,7 +59,7 @@ enum template_outcome {
 	TEMPLATE_REDEFINED_BAD, /* the same over a reliable transport: taken,
 				 * but the peer broke RFC 7011 8.1 */
 	TEMPLATE_WITHDRAWN,
-	TEMPLATE_WITHDRAWN_ALL,
+	TEMPLATE_WITHDRAWN_ALL, /* id: of the sets of all that now go */
 	TEMPLATE_WITHDRAWN_UNKNOWN, /* ignored */
 	TEMPLATE_WITHDRAWN_UDP,     /* not legal over UDP (8.4): ignored */
 	TEMPLATE_MALFORMED,         /* *reason tells why */
@@ -70,7 +70,8 @@ struct template_event {
 	enum template_outcome outcome;
 	uint16_t id;
 	const char *reason; /* constant text for MALFORMED and REFUSED */
-	struct template *template; /* of NEW, REFRESHED, REDEFINED*, or NULL */
+	/* Of NEW, REFRESHED, REDEFINED*; of WITHDRAWN, for the last time. */
+	struct template *template;
 };
 
 struct template_store;

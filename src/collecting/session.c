@@ -146,6 +146,21 @@ session_domain(struct session *session, enum protocol protocol, uint32_t id)
 
 /* ---- sets -------------------------------------------------------------- */
 
+/* All of a kind are withdrawn. */
+static void
+end_templates(struct domain *domain, uint16_t set_id)
+{
+	const struct session *session = domain->session;
+	const struct template *template;
+	uint32_t at = 0;
+
+	while ((template = template_store_next(session->templates, &at)))
+		if (template->domain == domain->scope->domain &&
+		    template->set_id == set_id)
+			stage_template_end(&session->process->stage,
+					   domain->scope, template->shape);
+}
+
 static void
 template_event(void *arg, const struct template_event *event)
 {
@@ -163,7 +178,11 @@ template_event(void *arg, const struct template_event *event)
 		       "definition is used";
 		break;
 	case TEMPLATE_WITHDRAWN:
+		stage_template_end(&session->process->stage, domain->scope,
+				   event->template->shape);
+		return;
 	case TEMPLATE_WITHDRAWN_ALL:
+		end_templates(domain, event->id);
 		return;
 	case TEMPLATE_WITHDRAWN_UNKNOWN:
 		what = "was withdrawn, but is not known: ignored";
@@ -438,8 +457,8 @@ relearn(struct collecting *c)
 
 	c->relearn = false;
 	TAILQ_FOREACH(receiver, &c->receivers, link)
-		TAILQ_FOREACH(session, &receiver->sessions, link)
-			template_store_relearn(session->templates);
+	TAILQ_FOREACH(session, &receiver->sessions, link)
+	template_store_relearn(session->templates);
 }
 
 size_t

@@ -218,7 +218,7 @@ describe(struct out_template *t)
 				 ie->id == IE_flowEndDeltaMicroseconds))
 			t->relative = true;
 	}
-	t->lists = lists_in(shape);
+	t->lists = lists_in(shape) || lists_template_id(shape, 0) >= 0;
 	t->too_long = length > t->channel->sink->max_message;
 }
 
@@ -361,6 +361,19 @@ channel_end(struct channel *c)
 	c->by_shape = (struct table){0};
 }
 
+void
+channel_end_shape(struct channel *c, const struct shape *shape)
+{
+	const struct shape_key key = {.shape = shape};
+	struct out_template *t =
+		table_find(&c->by_shape, shape->hash, shape_equal, &key);
+
+	if (!t)
+		return;
+	table_remove(&c->by_shape, shape->hash, t);
+	retire(t);
+}
+
 /* ---- packing ------------------------------------------------------------ */
 
 static bool
@@ -458,8 +471,8 @@ copy(struct channel *c, struct out_template *t, const struct batch *batch,
      uint32_t i, uint32_t n)
 {
 	uint32_t from = batch->stride ? i * batch->stride : batch->offset[i];
-	uint32_t to = batch->stride ? from + n * batch->stride
-				    : batch->offset[i + n];
+	uint32_t to =
+		batch->stride ? from + n * batch->stride : batch->offset[i + n];
 	uint8_t *p = message_add_data(&c->writer, t->id, to - from, n);
 
 	memcpy(p, batch->base + from, to - from);
@@ -536,8 +549,8 @@ put(struct channel *c, struct out_template *t, const struct batch *batch,
 
 /* Records with lists are changed on their way, so they go one by one. */
 static void
-put_lists(struct channel *c, struct out_template *t,
-	  const struct batch *batch, struct taken *taken)
+put_lists(struct channel *c, struct out_template *t, const struct batch *batch,
+	  struct taken *taken)
 {
 	uint8_t *copy = c->sink->record;
 

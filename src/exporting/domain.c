@@ -341,6 +341,21 @@ bind_scope(struct exporting *e, const struct scope *scope)
 	return d;
 }
 
+static struct binding *
+find_binding(const struct domains *ds, const struct scope *scope)
+{
+	return table_find(&ds->by_serial, hash_of(scope->serial), binding_equal,
+			  &scope->serial);
+}
+
+struct domain *
+domain_find(const struct exporting *e, const struct scope *scope)
+{
+	const struct binding *b = find_binding(&e->domains, scope);
+
+	return b ? b->domain : NULL;
+}
+
 struct domain *
 domain_get(struct exporting *e, const struct scope *scope)
 {
@@ -349,8 +364,7 @@ domain_get(struct exporting *e, const struct scope *scope)
 
 	if (ds->last && ds->last_serial == scope->serial)
 		return ds->last;
-	b = table_find(&ds->by_serial, hash_of(scope->serial), binding_equal,
-		       &scope->serial);
+	b = find_binding(ds, scope);
 	ds->last = b ? b->domain : bind_scope(e, scope);
 	ds->last_serial = scope->serial;
 	return ds->last;
@@ -360,8 +374,7 @@ struct domain *
 domain_release(struct exporting *e, const struct scope *scope)
 {
 	struct domains *ds = &e->domains;
-	struct binding *b = table_find(&ds->by_serial, hash_of(scope->serial),
-				       binding_equal, &scope->serial);
+	struct binding *b = find_binding(ds, scope);
 	struct domain *d;
 
 	if (!b)
@@ -385,11 +398,46 @@ domain_own(struct exporting *e, uint32_t number)
 	if (!d)
 		d = make(e, number);
 	if (d && !d->pinned) {
+		/* One of a past run: its owner gets another. */
+		table_remove(&e->domains.by_owner,
+			     owner_hash(&e->domains, &d->owner, d->source), d);
 		d->pinned = true;
 		if (!d->users)
 			TAILQ_REMOVE(&e->domains.idle, d, idle);
 	}
 	return d;
+}
+
+static bool
+source_equal(const void *item, const void *arg)
+{
+	const struct domain *d = item;
+	const struct owner_key *key = arg;
+
+	return d->source == key->source &&
+	       addr_equal_host(&d->owner, key->owner);
+}
+
+bool
+domain_number(const struct exporting *e, const struct scope *scope,
+	      uint32_t source, uint32_t *number)
+{
+	const struct domains *ds = &e->domains;
+	const struct owner_key key = {&scope->exporter, source};
+	struct addr owner = scope->exporter;
+	const struct domain *d;
+
+	/* Others of that exporter may have this domain, too: not they. */
+	if (source == scope->domain) {
+		*number = ds->last->number;
+		return true;
+	}
+	owner.port = 0;
+	d = table_find(&ds->by_owner, owner_hash(ds, &owner, source),
+		       source_equal, &key);
+	if (d)
+		*number = d->number;
+	return d != NULL;
 }
 
 int

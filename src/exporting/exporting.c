@@ -143,17 +143,6 @@ of(struct stage *stage)
 	return (struct exporting *)stage;
 }
 
-/* Template ids in a scope are the sender's, and mean nothing behind us. */
-static bool
-tells_of_templates(const struct shape *shape)
-{
-	for (uint16_t i = 0; i < shape->scope_count; i++)
-		if (!shape->field[i].ie->pen &&
-		    shape->field[i].ie->id == IE_templateId)
-			return true;
-	return false;
-}
-
 /* Is not passed on, because ours say it, or nobody could understand it. */
 static bool
 left_out(const struct exporting *e, const struct batch *batch)
@@ -162,7 +151,7 @@ left_out(const struct exporting *e, const struct batch *batch)
 		return false;
 	if (batch->options != OPTIONS_OTHER)
 		return !kept_wanted(e, batch);
-	return tells_of_templates(batch->shape) ||
+	return rescope_leaves_out(e, batch->shape) ||
 	       identity_replaces(e, batch->shape);
 }
 
@@ -214,6 +203,33 @@ put_wider(struct exporting *e, struct domain *domain, const struct shape *wider,
 	}
 }
 
+/* Options of others: what they are about has other numbers with us. */
+static void
+put_options(struct exporting *e, struct domain *domain,
+	    const struct batch *batch)
+{
+	uint32_t index[BATCH_MAX], n;
+	struct batch part;
+	bool same;
+	uint32_t count = rescope_pick(e, batch, index, &same);
+
+	e->stage.ledger.filtered += batch->count - count;
+	if (same) {
+		put(e, domain, batch);
+		return;
+	}
+	for (uint32_t i = 0; i < count; i += n) {
+		n = rescope_make(e, batch, index + i, count - i, &part);
+		if (!n) {
+			e->stage.ledger.lost[LOSS_NO_MEMORY] += count - i;
+			return;
+		}
+		put(e, domain, &part);
+		if (part.shape != batch->shape)
+			shape_release(part.shape);
+	}
+}
+
 static void
 exporting_run(struct stage *stage, const struct batch *batch)
 {
@@ -235,6 +251,8 @@ exporting_run(struct stage *stage, const struct batch *batch)
 	wider = identity_shape(e, domain, batch->shape);
 	if (wider)
 		put_wider(e, domain, wider, batch);
+	else if (batch->shape->scope_count && batch->options == OPTIONS_OTHER)
+		put_options(e, domain, batch);
 	else
 		put(e, domain, batch);
 }
@@ -269,6 +287,29 @@ exporting_scope_end(struct stage *stage, const struct scope *scope)
 		    !s->channel[domain->index])
 			continue;
 		channel_end(s->channel[domain->index]);
+		sink_pump(s);
+	}
+}
+
+static void
+exporting_template_end(struct stage *stage, const struct scope *scope,
+		       const struct shape *shape)
+{
+	struct exporting *e = of(stage);
+	struct domain *domain = domain_find(e, scope);
+	const struct shape *wider;
+
+	if (!domain)
+		return;
+	wider = identity_shape(e, domain, shape);
+	for (unsigned i = 0; i < e->conf.destination_count; i++) {
+		struct sink *s = &e->sink[i];
+
+		if (domain->index >= s->channel_size ||
+		    !s->channel[domain->index])
+			continue;
+		channel_end_shape(s->channel[domain->index],
+				  wider ? wider : shape);
 		sink_pump(s);
 	}
 }
@@ -395,6 +436,7 @@ exporting_free(struct stage *stage)
 	for (unsigned i = 0; e->sink && i < e->conf.destination_count; i++)
 		sink_close(&e->sink[i]);
 	free(e->sink);
+	free(e->room);
 	kept_fini(e);
 	domain_file_save(e, true);
 	identity_fini(e);
@@ -408,6 +450,7 @@ static const struct stage_ops ops = {
 	.run = exporting_run,
 	.tick = exporting_tick,
 	.scope_end = exporting_scope_end,
+	.template_end = exporting_template_end,
 	.flush = exporting_flush,
 	.congested = exporting_congested,
 	.drained = exporting_drained,
@@ -512,8 +555,9 @@ exporting_new(struct event_base *base, const struct exporting_conf *conf,
 	e->stage.ops = &ops;
 	e->stage.name = e->conf.name;
 	domains_init(e);
+	e->room = malloc(sizeof(*e->room));
 	if (r == 0)
-		r = identity_init(e);
+		r = e->room ? identity_init(e) : -ENOMEM;
 	if (r == 0)
 		r = domain_file_load(e, error);
 	if (r == 0)

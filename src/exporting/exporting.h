@@ -82,10 +82,16 @@ void domains_init(struct exporting *e);
 void domains_fini(struct exporting *e);
 /* The out-domain of a scope, or NULL: the bound is reached, or no memory. */
 struct domain *domain_get(struct exporting *e, const struct scope *scope);
+/* The same, or NULL if it has none. */
+struct domain *domain_find(const struct exporting *e,
+			   const struct scope *scope);
 /* NULL if the scope never sent anything, or others still use its domain. */
 struct domain *domain_release(struct exporting *e, const struct scope *scope);
 /* The domain with this number for our own options. */
 struct domain *domain_own(struct exporting *e, uint32_t number);
+/* The Observation Domain ID of a domain of the same exporter; false: none. */
+bool domain_number(const struct exporting *e, const struct scope *scope,
+		   uint32_t source, uint32_t *number);
 /* One of a past run: -EEXIST, -ENOSPC, -ENOMEM. */
 int domain_restore(struct exporting *e, uint32_t number,
 		   const struct addr *owner, uint32_t source);
@@ -211,6 +217,8 @@ void out_template_free(struct out_template *t);
 void channel_finish(struct channel *channel);
 /* The scope has ended: its Templates are withdrawn after their data. */
 void channel_end(struct channel *channel);
+/* The same of the Template of this shape, if there is one. */
+void channel_end_shape(struct channel *channel, const struct shape *shape);
 /*
  * The sequence number for the next message on this stream in the present
  * session; to be counted on by its records.
@@ -468,11 +476,34 @@ int kept_open(struct sink *sink);
 void kept_scope_end(struct exporting *e, const struct scope *scope);
 void kept_fini(struct exporting *e);
 
+/* ---- rescope.c ---------------------------------------------------------- */
+
+/* Records of this shape, of others, are not passed on. */
+bool rescope_leaves_out(const struct exporting *e, const struct shape *shape);
+/*
+ * Which records of options can be passed on; index has BATCH_MAX places. Returns
+ * how many. *same: all of them, and as they are.
+ */
+uint32_t rescope_pick(const struct exporting *e, const struct batch *batch,
+		      uint32_t *index, bool *same);
+/*
+ * Makes those records ours, as many as fit, valid until the next call. Returns
+ * how many; out->shape, if it is another than that of batch, is held.
+ */
+uint32_t rescope_make(struct exporting *e, const struct batch *batch,
+		      const uint32_t *index, uint32_t count, struct batch *out);
+
 /* ---- report.c ----------------------------------------------------------- */
 
 void exporting_report(struct stage *stage, struct report *report);
 
 /* ---- exporting.c -------------------------------------------------------- */
+
+/* For records that are changed on their way. */
+struct exporting_room {
+	uint32_t offset[BATCH_MAX + 1];
+	uint8_t records[2 * MESSAGE_MAX];
+};
 
 struct exporting {
 	struct stage stage;
@@ -489,6 +520,7 @@ struct exporting {
 	const struct shape *option_shape[OPTION_SHAPE_COUNT];
 	struct domain *own; /* domain 0, or NULL */
 	struct identity_room *identity; /* for records, or NULL */
+	struct exporting_room *room;
 	struct kept **kept;
 	unsigned kept_count;
 };

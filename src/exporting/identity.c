@@ -44,8 +44,6 @@ struct wider {
 struct identity_room {
 	struct wider wider[WIDER];
 	uint32_t index[BATCH_MAX]; /* 0, 1, 2, ... */
-	uint32_t offset[BATCH_MAX + 1];
-	uint8_t records[2 * MESSAGE_MAX];
 };
 
 int
@@ -238,11 +236,12 @@ identity_add(struct exporting *e, const struct domain *d,
 	     const struct shape *wider, const struct batch *batch,
 	     uint32_t first, struct batch *out)
 {
-	struct identity_room *room = e->identity;
+	struct exporting_room *room = e->room;
 	uint32_t octets = d->identity.exporter.version == 4 ? 4 : 16;
-	uint32_t n = batch_gather(
-		batch, room->index + first, batch->count - first, octets + 4,
-		room->records, sizeof(room->records), room->offset, out);
+	uint32_t n =
+		batch_gather(batch, e->identity->index + first,
+			     batch->count - first, octets + 4, room->records,
+			     sizeof(room->records), room->offset, out);
 
 	for (uint32_t i = 0; i < n; i++) {
 		uint8_t *end = room->records + room->offset[i + 1];

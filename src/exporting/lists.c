@@ -72,12 +72,43 @@ rewrite_id(void *arg, size_t at)
 	return shape;
 }
 
+/* Options that are about Templates: those that data has, with all its fields.
+ */
+static void
+rewrite_about(const struct rewrite *rw, uint32_t length)
+{
+	struct channel *c = rw->user->channel;
+	const struct shape *shape = rw->user->shape, *about, *wider;
+	int field;
+
+	for (unsigned n = 0; (field = lists_template_id(shape, n)) >= 0; n++) {
+		uint32_t octets;
+		const uint8_t *at =
+			shape_field(shape, field, rw->record, length, &octets);
+		uint8_t *p = at ? rw->record + (at - rw->record) : NULL;
+		struct out_template *t = NULL;
+
+		if (!p)
+			return;
+		about = rw->scope->template_shape(rw->scope, wire_get16(p));
+		wider = about ? identity_shape(c->sink->exporting, c->domain,
+					       about)
+			      : NULL;
+		if (about && channel_template_room(c))
+			t = channel_template_own(c, wider ? wider : about);
+		if (t && (t->too_long || !add_use(rw->user, t)))
+			t = NULL;
+		wire_put16(p, t ? t->id : ID_UNKNOWN);
+	}
+}
+
 void
 lists_rewrite(struct out_template *t, const struct scope *scope,
 	      uint8_t *record, uint32_t length)
 {
 	struct rewrite rw = {t, scope, record};
 
+	rewrite_about(&rw, length);
 	lists_walk(t->shape, t->channel->sink->exporting->registry, record,
 		   length, rewrite_id, &rw);
 }

@@ -263,15 +263,16 @@ withdraw(struct reading *reading, uint16_t id)
 	}
 	if (id != reading->set_id) {
 		template = lookup(store, reading->domain, id);
-		if (template && template->set_id == reading->set_id)
-			drop(store, template);
-		else
-			template = NULL;
-		tell(reading,
-		     template ? TEMPLATE_WITHDRAWN : TEMPLATE_WITHDRAWN_UNKNOWN,
-		     id, NULL, NULL);
+		if (!template || template->set_id != reading->set_id) {
+			tell(reading, TEMPLATE_WITHDRAWN_UNKNOWN, id, NULL,
+			     NULL);
+			return;
+		}
+		tell(reading, TEMPLATE_WITHDRAWN, id, NULL, template);
+		drop(store, template);
 		return;
 	}
+	tell(reading, TEMPLATE_WITHDRAWN_ALL, id, NULL, NULL);
 	while ((template = table_next(&store->table, &at))) {
 		if (template->domain != reading->domain ||
 		    template->set_id != reading->set_id)
@@ -279,7 +280,6 @@ withdraw(struct reading *reading, uint16_t id)
 		drop(store, template);
 		at--;
 	}
-	tell(reading, TEMPLATE_WITHDRAWN_ALL, id, NULL, NULL);
 }
 
 /* Reads a Field Specifier, with the element of it. */

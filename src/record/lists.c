@@ -48,6 +48,15 @@ lists_in(const struct shape *shape)
 	return any_list(shape->field, shape->count);
 }
 
+int
+lists_template_id(const struct shape *shape, unsigned n)
+{
+	int field = shape->scope_count ? shape_find(shape, 0, IE_templateId, n)
+				       : -1;
+
+	return field >= 0 && shape->field[field].length == 2 ? field : -1;
+}
+
 /* semantic, field id, length, perhaps PEN, elements. */
 static void
 walk_basic(const struct walk *walk, const uint8_t *p, const uint8_t *end,

@@ -42,6 +42,18 @@ stage_pass_scope_end(const struct stage *stage, const struct scope *scope)
 }
 
 void
+stage_template_end(struct stage *stage, const struct scope *scope,
+		   const struct shape *shape)
+{
+	if (stage->ops->template_end) {
+		stage->ops->template_end(stage, scope, shape);
+		return;
+	}
+	for (unsigned i = 0; i < stage->next_count; i++)
+		stage_template_end(stage->next[i], scope, shape);
+}
+
+void
 stage_cut(struct stage *stage)
 {
 	if (stage->ops->cut)

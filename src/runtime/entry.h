@@ -15,6 +15,7 @@ enum entry_type {
 	ENTRY_SCOPE_END,
 	ENTRY_TEMPLATE,	     /* an id that lists in records name (RFC 6313) */
 	ENTRY_TEMPLATES_END, /* none of this scope is known any more */
+	ENTRY_SHAPE_END,     /* see stage_template_end */
 	ENTRY_CUT,	     /* see stage_cut */
 	ENTRY_BARRIER,
 	ENTRY_FINISHED,

@@ -33,8 +33,8 @@ struct known_template {
 struct known_scope {
 	struct scope scope; /* as it was told */
 	uint32_t target;
-	bool told;              /* the intake knows it */
-	struct table templates; /* struct known_template, by id */
+	bool told;		  /* the intake knows it */
+	struct table templates;	  /* struct known_template, by id */
 	struct known_scope *next; /* of those that have ended */
 };
 
@@ -307,6 +307,29 @@ handover_scope_end(struct stage *stage, const struct scope *scope)
 	h->port->ended = known;
 }
 
+/* What there is no room for stays with the intake until the scope ends. */
+static void
+handover_template_end(struct stage *stage, const struct scope *scope,
+		      const struct shape *shape)
+{
+	struct handover *h = (struct handover *)stage;
+	const struct slot *slot =
+		table_find(&h->port->slots, shape->hash, slot_equal, shape);
+	struct entry_template *entry;
+
+	if (!slot || !find_scope(h, scope->serial))
+		return;
+	entry = reserve(h->port, sizeof(*entry));
+	if (!entry)
+		return;
+	*entry = (struct entry_template){
+		.head = {.type = ENTRY_SHAPE_END, .target = h->target},
+		.scope = scope->serial,
+		.slot = slot->number,
+	};
+	ring_commit(h->port->ring);
+}
+
 static void
 handover_tick(struct stage *stage, uint64_t now_ms)
 {
@@ -402,6 +425,22 @@ tell_id(void *arg, size_t at)
 	return shape;
 }
 
+/* Of options that are about Templates. */
+static void
+tell_about(struct telling *telling, const struct shape *shape, uint32_t length)
+{
+	int field;
+
+	for (unsigned n = 0; (field = lists_template_id(shape, n)) >= 0; n++) {
+		uint32_t octets;
+		const uint8_t *p = shape_field(shape, field, telling->record,
+					       length, &octets);
+
+		if (p)
+			tell_id(telling, (size_t)(p - telling->record));
+	}
+}
+
 /* Sees to it that the intake knows the Templates that the records name. */
 static bool
 tell_templates(struct handover *h, const struct batch *batch)
@@ -409,12 +448,18 @@ tell_templates(struct handover *h, const struct batch *batch)
 	struct telling telling = {.handover = h, .scope = batch->scope};
 	uint32_t length;
 
-	if (!batch->scope->template_shape || !lists_in(batch->shape))
+	bool lists = lists_in(batch->shape);
+	bool about = lists_template_id(batch->shape, 0) >= 0;
+
+	if (!batch->scope->template_shape || (!lists && !about))
 		return true;
 	for (uint32_t i = 0; i < batch->count && !telling.failed; i++) {
 		telling.record = batch_record(batch, i, &length);
-		lists_walk(batch->shape, h->port->registry, telling.record,
-			   length, tell_id, &telling);
+		if (lists)
+			lists_walk(batch->shape, h->port->registry,
+				   telling.record, length, tell_id, &telling);
+		if (about)
+			tell_about(&telling, batch->shape, length);
 	}
 	return !telling.failed;
 }
@@ -524,6 +569,7 @@ handover_cut(struct stage *stage)
 static const struct stage_ops handover_ops = {
 	.run = handover_run,
 	.scope_end = handover_scope_end,
+	.template_end = handover_template_end,
 	.cut = handover_cut,
 	.tick = handover_tick,
 	.congested = handover_congested,

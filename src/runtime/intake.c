@@ -190,6 +190,18 @@ take_template(struct intake *in, const struct entry_template *entry)
 }
 
 static void
+end_shape(struct intake *in, const struct entry_template *entry)
+{
+	const struct shape *shape = in->slot[entry->slot];
+	const struct intake_scope *s =
+		find_scope(in, entry->scope, entry->head.target);
+
+	if (s && shape)
+		stage_template_end(in->target[entry->head.target], &s->scope,
+				   shape);
+}
+
+static void
 take_scope(struct intake *in, const struct entry_scope *entry)
 {
 	uint32_t target = entry->head.target;
@@ -288,6 +300,9 @@ take(struct intake *in, const struct entry_head *head)
 		break;
 	case ENTRY_TEMPLATE:
 		take_template(in, (const struct entry_template *)head);
+		break;
+	case ENTRY_SHAPE_END:
+		end_shape(in, (const struct entry_template *)head);
 		break;
 	case ENTRY_TEMPLATES_END:
 		s = find_scope(in,

@@ -4,7 +4,8 @@
 #
 # confluxd as a proxy: what is passed on says what came in, whatever Template
 # ids it gets. Structured data (RFC 6313) names Templates within records: they
-# are read behind the proxy by ourselves, libfixbuf and tshark.
+# are read behind the proxy by ourselves, libfixbuf and tshark. Options are about
+# Templates and domains: behind the proxy they are about the same ones.
 . "${SRC:-.}/tests/integration/lib.sh"
 
 # proxy NAME WORKERS FILE PORT: UDP and TCP in, a file out, as $T/NAME.xml
@@ -80,5 +81,86 @@ for workers in 1 3; do
 		tshark -r "$T/out.ipfix" -V >"$T/shark" 2>&1
 		grep -qi 'malformed' "$T/shark" && fail "tshark complains"
 	fi
+done
+
+# Templates 400 (16 octets) and 401, flow keys of the one, anonymisation of the
+# other, sampling of the domain, an interface; then 400 is withdrawn.
+cat >"$T/options.py" <<'PYTHON'
+import socket, struct, sys, time
+def sets(*parts):
+    return b''.join(struct.pack('!HH', i, len(b) + 4) + b for i, b in parts)
+def message(sequence, body):
+    return struct.pack('!HHIII', 10, len(body) + 16, int(time.time()),
+                       sequence, 7) + body
+def fields(*pairs):
+    return b''.join(struct.pack('!HH', i, n) for i, n in pairs)
+first = sets(
+    (2, struct.pack('!HH', 400, 3) + fields((8, 4), (12, 4), (1, 8)) +
+        struct.pack('!HH', 401, 2) + fields((27, 16), (1, 8))),
+    (3, struct.pack('!HHH', 500, 2, 1) + fields((145, 2), (173, 8)) +
+        struct.pack('!HHH', 501, 3, 2) +
+        fields((145, 2), (303, 2), (286, 2)) +
+        struct.pack('!HHH', 502, 2, 1) + fields((149, 4), (34, 4)) +
+        struct.pack('!HHH', 503, 2, 1) + fields((10, 4), (82, 65535))),
+    (500, struct.pack('!HQ', 400, 3)),
+    (501, struct.pack('!HHH', 401, 27, 3)),
+    (502, struct.pack('!II', 7, 100)),
+    (503, struct.pack('!I', 9) + b'\x04eth9'),
+    (401, bytes(15) + b'\x01' + struct.pack('!Q', 1)),
+    (400, struct.pack('!IIQ', 1, 2, 3)))
+second = sets((2, struct.pack('!HH', 400, 0)))
+host, port = sys.argv[1], int(sys.argv[2])
+s = socket.create_connection((host, port))
+s.sendall(message(0, first) + message(6, second))
+s.recv(1) # until the other side has seen the end of the test
+PYTHON
+for workers in 1 3; do
+	step "options about Templates and domains, $workers workers"
+	port=$(free_port)
+	proxy about$workers $workers "$T/about.ipfix" "$port"
+	start about$workers "$CONFLUXD" -c "$T/about$workers.xml"
+	daemon=$PID
+	wait_port tcp "$port"
+	# The first exporter has the id of the domain, and other Templates.
+	"$MKIPFIX" -n 10 -d 7 "tcp:127.0.0.1:$port" >/dev/null
+	wait_for 20 sh -c "\"$CONFLUX\" status -s \"$T/about$workers.sock\" \
+		-j >\"$T/status\" && grep -q '\"in\": *10' \"$T/status\""
+	start other "$MKIPFIX" -n 1000000 -r 10 -d 7 "tcp:127.0.0.1:$port"
+	other=$PID
+	wait_for 20 sh -c "\"$CONFLUX\" status -s \"$T/about$workers.sock\" \
+		-j >\"$T/status\" && ! grep -q '\"in\": *10,' \"$T/status\""
+	start sender python3 "$T/options.py" 127.0.0.1 "$port"
+	sender=$PID
+	wait_for 20 sh -c "\"$CONFLUX\" status -s \"$T/about$workers.sock\" \
+		-j >\"$T/status\" && grep -q 'samplingInterval' \"$T/status\""
+	stop "$sender"
+	stop "$other"
+	stop "$daemon"
+	"$CONFLUX" read -o -t -f json "$T/about.ipfix" >"$T/about.json"
+	python3 - "$T/about.json" <<-'PYTHON' || fail "what options are about"
+	import json, sys
+	OURS = 2147483648
+	shape, seen = {}, set()
+	for line in open(sys.argv[1]):
+	    r = json.loads(line)
+	    t = r.get('template')
+	    if isinstance(t, dict) and t['observationDomainId'] == OURS:
+	        shape[t['templateId']] = [f['ieId'] for f in t['field']]
+	    o = r.get('options', {})
+	    if 'flowKeyIndicator' in o:
+	        assert shape[o['templateId']] == [8, 12, 1], o
+	        seen.add('keys')
+	    elif 'anonymizationTechnique' in o:
+	        assert shape[o['templateId']] == [27, 1], o
+	        seen.add('anonymised')
+	    elif 'samplingInterval' in o:
+	        assert o['observationDomainId'] == OURS, o
+	        seen.add('sampling')
+	    elif 'interfaceName' in o:
+	        assert (o['ingressInterface'], o['interfaceName']) == \
+	            (9, 'eth9'), o
+	        seen.add('interface')
+	assert len(seen) == 4, seen
+	PYTHON
 done
 exit 0

@@ -315,7 +315,8 @@ test_none(void)
 	feeder_fini(&f);
 }
 
-/* ---- the file of domains --------------------------------------------------- */
+/* ---- the file of domains ---------------------------------------------------
+ */
 
 static void
 write_text(const char *path, const char *text)

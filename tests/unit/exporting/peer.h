@@ -421,6 +421,7 @@ feed_flows(struct feeder *f, const struct shape *shape,
 {
 	uint8_t data[BATCH_MAX * 64];
 	int at = shape_find(shape, 0, IE_octetDeltaCount, 0);
+	int about = shape_find(shape, 0, IE_observationDomainId, 0);
 	uint32_t offset = at < 0 ? 0 : shape->field[at].offset;
 	struct batch batch = {
 		.shape = shape,
@@ -438,6 +439,11 @@ feed_flows(struct feeder *f, const struct shape *shape,
 				      ++f->serial, shape->field[at].length);
 			f->sum += f->serial;
 		}
+		/* Options are about the domain that they come in. */
+		for (uint32_t i = 0; i < batch.count && about >= 0; i++)
+			wire_put32(data + i * batch.stride +
+					   shape->field[about].offset,
+				   scope->domain);
 		stage_run(f->stage, &batch);
 		count -= batch.count;
 	}

@@ -77,7 +77,8 @@ on_event(void *arg, const struct template_event *event)
 			event->outcome == TEMPLATE_MALFORMED ||
 				event->outcome == TEMPLATE_REFUSED);
 	CU_ASSERT_EQUAL(event->template != NULL,
-			event->outcome <= TEMPLATE_REDEFINED_BAD);
+			event->outcome <= TEMPLATE_REDEFINED_BAD ||
+				event->outcome == TEMPLATE_WITHDRAWN);
 }
 
 static const char *
