@@ -36,6 +36,7 @@ struct slot {
 				* SLOT_VAR: of 4 */
 	uint16_t width;        /* octets in the row */
 	uint16_t wire_length;  /* octets when encoded, or IE_VARIABLE */
+	struct field_mark mark; /* of the field when encoded */
 };
 
 /* The kind of slot that suits an element, and its natural width. */

@@ -27,6 +27,16 @@ struct field {
 	uint16_t offset; /* from the start of the record, or FIELD_NO_OFFSET */
 };
 
+/*
+ * What was done to the values of a field to hide what they were: the
+ * anonymizationTechnique and anonymizationFlags of RFC 6235 section 6.2.
+ * Zeros: nothing is said about it. The Exporting Process declares it.
+ */
+struct field_mark {
+	uint8_t technique;
+	uint8_t flags;
+};
+
 struct shape {
 	uint32_t hash;
 	uint32_t holds;       /* reference count, see shape_hold */
@@ -39,6 +49,7 @@ struct shape {
 	uint32_t *gap; /* fixed octets before each variable-length field, and
 			* behind the last one: variable_count + 1 entries */
 	struct shape_table *table;
+	struct field_mark *mark; /* of each field; NULL: none has one */
 	struct field field[];
 };
 
@@ -57,6 +68,14 @@ void shape_table_free(struct shape_table *table);
  */
 int shape_get(struct shape_table *table, const struct field *fields,
 	      uint16_t count, uint16_t scope_count, const struct shape **out);
+
+/*
+ * The same for fields with marks, one for each field: with others it is another
+ * shape, and so another Template. All zeros, or NULL: as shape_get.
+ */
+int shape_get_marked(struct shape_table *table, const struct field *fields,
+		     const struct field_mark *marks, uint16_t count,
+		     uint16_t scope_count, const struct shape **out);
 
 /* Each hold needs one release; the last one frees the shape. NULL is legal. */
 const struct shape *shape_hold(const struct shape *shape);

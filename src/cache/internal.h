@@ -63,6 +63,8 @@ struct column {
 	bool id;        /* flowId: stays as long as the flow */
 	const struct ie *forward; /* biflow: the element that it is of the
 				   * reverse direction, else NULL */
+	bool fed;		/* records have had it */
+	struct field_mark mark; /* that of all of them, or none */
 };
 
 /* Set when a flow leaves, never taken from a record. */

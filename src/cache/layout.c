@@ -198,6 +198,7 @@ place(struct layout *layout, unsigned i, uint16_t *at)
 	slot->offset = *at;
 	slot->width = slot_width_of(slot->ie, slot->kind);
 	slot->wire_length = wire_length(column);
+	slot->mark = column->mark;
 	*at += slot->width;
 	bit_set(layout->slots, i);
 }

@@ -304,6 +304,50 @@ plan_flags(struct plan *plan, const struct cache *cache,
 	return decoder_add(plan->decoder, &slot, &source);
 }
 
+/* From now on flows leave with other marks, in other Templates. */
+static void
+change_marks(struct cache *cache)
+{
+	emit_all(cache);
+	for (unsigned l = 0; l < cache->layout_count; l++) {
+		struct layout *layout = cache->layout[l];
+
+		emit_free(layout);
+		for (unsigned i = 0; i < cache->column_count; i++)
+			layout->slot[i].mark = cache->column[i].mark;
+	}
+}
+
+/*
+ * What was done to the values before (RFC 6235) is said of the merged ones, as
+ * long as all records say the same.
+ */
+static void
+learn_marks(struct cache *cache, const struct shape *shape,
+	    const struct source *source)
+{
+	static const struct field_mark none;
+	bool changed = false;
+
+	for (unsigned i = 0; i < cache->column_count; i++) {
+		struct column *column = &cache->column[i];
+		const struct field_mark *mark;
+
+		if (source[i].kind != SOURCE_FIELD &&
+		    source[i].kind != SOURCE_DURATION)
+			continue;
+		mark = shape->mark ? &shape->mark[source[i].field] : &none;
+		if (memcmp(mark, column->fed ? &column->mark : &none,
+			   sizeof(*mark)) != 0) {
+			changed |= !column->fed || column->mark.technique;
+			column->mark = column->fed ? none : *mark;
+		}
+		column->fed = true;
+	}
+	if (changed)
+		change_marks(cache);
+}
+
 /* 0; a bound leaves plan->layout NULL. */
 static int
 plan_build(struct plan *plan, struct cache *cache, const struct batch *batch)
@@ -322,6 +366,7 @@ plan_build(struct plan *plan, struct cache *cache, const struct batch *batch)
 		if (cache->column[i].field.key && source[i].kind != SOURCE_NONE)
 			bit_set(keys, i);
 	}
+	learn_marks(cache, plan->shape, source);
 	err = layout_get(cache, keys, &plan->layout);
 	if (err)
 		return err == -ENOSPC ? 0 : err;

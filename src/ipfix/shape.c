@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conflux/hash.h"
 #include "conflux/table.h"
@@ -25,9 +26,29 @@ struct shape_table {
 
 struct key {
 	const struct field *fields;
+	const struct field_mark *marks; /* NULL: none */
 	uint16_t count;
 	uint16_t scope_count;
 };
+
+static bool
+same_marks(const struct shape *shape, const struct key *key)
+{
+	if (!shape->mark || !key->marks)
+		return !shape->mark && !key->marks;
+	return memcmp(shape->mark, key->marks,
+		      key->count * sizeof(*key->marks)) == 0;
+}
+
+/* Marks that say nothing are none. */
+static bool
+any_mark(const struct field_mark *marks, uint16_t count)
+{
+	for (uint16_t i = 0; marks && i < count; i++)
+		if (marks[i].technique || marks[i].flags)
+			return true;
+	return false;
+}
 
 struct shape_table *
 shape_table_new(uint32_t max_shapes)
@@ -64,7 +85,7 @@ equal_fields(const void *item, const void *arg)
 		if (shape->field[i].ie != key->fields[i].ie ||
 		    shape->field[i].length != key->fields[i].length)
 			return false;
-	return true;
+	return same_marks(shape, key);
 }
 
 static uint32_t
@@ -75,6 +96,10 @@ hash_key(const struct shape_table *table, const struct key *key)
 	for (uint16_t i = 0; i < key->count; i++)
 		h = hash_u64((uint64_t)(uintptr_t)key->fields[i].ie ^
 				     (uint64_t)key->fields[i].length << 48,
+			     h);
+	for (uint16_t i = 0; key->marks && i < key->count; i++)
+		h = hash_u64((uint64_t)key->marks[i].technique << 8 |
+				     key->marks[i].flags,
 			     h);
 	return (uint32_t)h;
 }
@@ -131,11 +156,20 @@ int
 shape_get(struct shape_table *table, const struct field *fields, uint16_t count,
 	  uint16_t scope_count, const struct shape **out)
 {
-	struct key key = {fields, count, scope_count};
+	return shape_get_marked(table, fields, NULL, count, scope_count, out);
+}
+
+int
+shape_get_marked(struct shape_table *table, const struct field *fields,
+		 const struct field_mark *marks, uint16_t count,
+		 uint16_t scope_count, const struct shape **out)
+{
+	struct key key = {fields, any_mark(marks, count) ? marks : NULL, count,
+			  scope_count};
 	uint32_t min_length, hash;
 	struct shape *shape;
 	uint16_t variable;
-	size_t size;
+	size_t size, more;
 	int err;
 
 	if (!measure(&key, &min_length, &variable))
@@ -149,7 +183,8 @@ shape_get(struct shape_table *table, const struct field *fields, uint16_t count,
 	if (table->table.count >= table->max_shapes)
 		return -ENOSPC;
 	size = sizeof(*shape) + count * sizeof(shape->field[0]);
-	shape = malloc(size + (variable + 1u) * sizeof(shape->gap[0]));
+	more = size + (variable + 1u) * sizeof(shape->gap[0]);
+	shape = malloc(more + (key.marks ? count * sizeof(*marks) : 0));
 	if (!shape)
 		return -ENOMEM;
 	*shape = (struct shape){
@@ -164,6 +199,11 @@ shape_get(struct shape_table *table, const struct field *fields, uint16_t count,
 		.gap = (uint32_t *)(void *)((char *)shape + size),
 		.table = table,
 	};
+	if (key.marks) {
+		shape->mark = (struct field_mark *)(void *)((char *)shape +
+							    more);
+		memcpy(shape->mark, marks, count * sizeof(*marks));
+	}
 	lay_out(shape, fields);
 	err = table_add(&table->table, hash, shape);
 	if (err) {

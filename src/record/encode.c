@@ -61,25 +61,30 @@ encoder_new(const struct slot *slots, unsigned count,
 	struct encoder *encoder =
 		calloc(1, sizeof(*encoder) + count * sizeof(*slots));
 	struct field *fields = calloc(count, sizeof(*fields));
+	struct field_mark *marks = calloc(count, sizeof(*marks));
 	int err = -ENOMEM;
 
-	if (!encoder || !fields)
+	if (!encoder || !fields || !marks)
 		goto fail;
 	for (unsigned i = 0; i < count; i++) {
 		encoder->slot[i] = slots[i];
 		fields[i].ie = slots[i].ie;
 		fields[i].length = slots[i].wire_length;
+		marks[i] = slots[i].mark;
 	}
 	encoder->count = count;
 	encoder->strings = strings;
-	err = shape_get(shapes, fields, (uint16_t)count, 0, &encoder->shape);
+	err = shape_get_marked(shapes, fields, marks, (uint16_t)count, 0,
+			       &encoder->shape);
 	if (err)
 		goto fail;
 	free(fields);
+	free(marks);
 	*out = encoder;
 	return 0;
 fail:
 	free(fields);
+	free(marks);
 	free(encoder);
 	return err;
 }

@@ -81,8 +81,8 @@ take_shape(struct intake *in, const struct entry_shape *entry)
 			break;
 	}
 	if (field && known == theirs->count &&
-	    shape_get(in->shapes, field, theirs->count, theirs->scope_count,
-		      slot) < 0)
+	    shape_get_marked(in->shapes, field, theirs->mark, theirs->count,
+			     theirs->scope_count, slot) < 0)
 		*slot = NULL;
 	while (known)
 		ie_release(field[--known].ie);

@@ -28,6 +28,7 @@ struct sink {
 	struct unit_sink base;
 	struct text lines;
 	uint64_t records;
+	struct field_mark mark[4]; /* of the last batch */
 };
 
 static void
@@ -49,6 +50,10 @@ sink_run(struct stage *stage, const struct batch *batch)
 		}
 	}
 	sink->records += batch->count;
+	memset(sink->mark, 0, sizeof(sink->mark));
+	for (uint16_t i = 0; i < 4 && i < batch->shape->count; i++)
+		if (batch->shape->mark)
+			sink->mark[i] = batch->shape->mark[i];
 }
 
 static const struct stage_ops sink_ops = {
@@ -86,7 +91,8 @@ add_value(struct writer *w, const struct ie *ie, const char *value)
 
 /* One record like "8=192.0.2.1 29305/1=5"; its shape follows from it. */
 static void
-put(struct stage *cache, const char *record)
+put_marked(struct stage *cache, const char *record,
+	   const struct field_mark *marks)
 {
 	struct field field[64] = {0};
 	struct batch batch = {.scope = &scope,
@@ -115,13 +121,21 @@ put(struct stage *cache, const char *record)
 		count++;
 	}
 	CU_ASSERT_FALSE(w.failed);
-	CU_ASSERT_EQUAL(shape_get(shapes, field, count, 0, &batch.shape), 0);
+	CU_ASSERT_EQUAL(
+		shape_get_marked(shapes, field, marks, count, 0, &batch.shape),
+		0);
 	batch.base = data;
 	offset[1] = (uint32_t)(w.p - data);
 	batch.offset = offset;
 	batch.stride = batch.shape->variable ? 0 : offset[1];
 	stage_run(cache, &batch);
 	shape_release(batch.shape);
+}
+
+static void
+put(struct stage *cache, const char *record)
+{
+	put_marked(cache, record, NULL);
 }
 
 /* ---- a cache from a line -------------------------------------------------- */
@@ -826,6 +840,43 @@ test_a_flow_of_nothing_is_filtered(void)
 	bed_close(&bed);
 }
 
+/*
+ * What was done to the values of records is said of merged ones as long as all
+ * say the same.
+ */
+static void
+test_marks(void)
+{
+	static const struct field_mark one[2] = {{6, 3}, {8, 0}};
+	static const struct field_mark other[2] = {{6, 3}, {2, 3}};
+	struct bed bed;
+
+	bed_open(&bed, timeout, "8! 1 2");
+	put_marked(bed.cache, "8=192.0.2.1 1=100", one);
+	put_marked(bed.cache, "8=192.0.2.1 1=100", one);
+	wait_ms(&bed, 16000);
+	EXPECT(&bed, "{\"sourceIPv4Address\":\"192.0.2.1\","
+		     "\"octetDeltaCount\":200}\n");
+	CU_ASSERT_EQUAL(bed.sink.mark[0].technique, 6);
+	CU_ASSERT_EQUAL(bed.sink.mark[0].flags, 3);
+	CU_ASSERT_EQUAL(bed.sink.mark[1].technique, 8);
+	/* Others: nothing is said, of a flow that was there before as well. */
+	put_marked(bed.cache, "8=192.0.2.1 1=100", one);
+	put_marked(bed.cache, "8=192.0.2.1 1=100", other);
+	wait_ms(&bed, 16000);
+	CU_ASSERT_EQUAL(bed.sink.mark[0].technique, 6);
+	CU_ASSERT_EQUAL(bed.sink.mark[1].technique, 0);
+	/* And it stays so; a field that was never there before has its own. */
+	put_marked(bed.cache, "8=192.0.2.1 2=100", one);
+	put(bed.cache, "8=192.0.2.1 1=100");
+	wait_ms(&bed, 16000);
+	CU_ASSERT_EQUAL(bed.sink.mark[0].technique, 0);
+	CU_ASSERT_EQUAL(bed.sink.mark[1].technique, 0);
+	CU_ASSERT_EQUAL(bed.sink.mark[2].technique, 8);
+	clear(&bed);
+	bed_close(&bed);
+}
+
 static void
 test_bad_configurations(void)
 {
@@ -876,6 +927,7 @@ static const struct unit_test tests[] = {
 	{"random traffic adds up", test_random_traffic_adds_up},
 	{"Options Data are no flows", test_options_are_no_flows},
 	{"a flow of nothing is filtered", test_a_flow_of_nothing_is_filtered},
+	{"marks on fields", test_marks},
 	{"bad configurations", test_bad_configurations},
 };
 

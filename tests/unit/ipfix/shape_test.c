@@ -78,6 +78,40 @@ test_equal_fields_are_one_shape(void)
 	teardown();
 }
 
+/* Fields of which other things are said are another shape. */
+static void
+test_marks(void)
+{
+	static const struct field_mark none[2], one[2] = {{0}, {6, 3}},
+						other[2] = {{0}, {5, 3}};
+	const struct shape *a, *b, *c, *d, *e;
+	struct field fields[2];
+
+	setup(3);
+	fields[0] = field(IE_interfaceName, IE_VARIABLE);
+	fields[1] = field(IE_sourceIPv4Address, 4);
+	CU_ASSERT_EQUAL(shape_get(table, fields, 2, 0, &a), 0);
+	CU_ASSERT_EQUAL(shape_get_marked(table, fields, none, 2, 0, &b), 0);
+	CU_ASSERT_PTR_EQUAL(a, b);
+	CU_ASSERT_PTR_NULL(a->mark);
+	CU_ASSERT_EQUAL(shape_get_marked(table, fields, one, 2, 0, &c), 0);
+	CU_ASSERT_EQUAL(shape_get_marked(table, fields, one, 2, 0, &d), 0);
+	CU_ASSERT_EQUAL(shape_get_marked(table, fields, other, 2, 0, &e), 0);
+	CU_ASSERT_PTR_EQUAL(c, d);
+	CU_ASSERT_PTR_NOT_EQUAL(a, c);
+	CU_ASSERT_PTR_NOT_EQUAL(c, e);
+	CU_ASSERT_EQUAL(c->mark[0].technique, 0);
+	CU_ASSERT_EQUAL(c->mark[1].technique, 6);
+	CU_ASSERT_EQUAL(c->mark[1].flags, 3);
+	CU_ASSERT_EQUAL(c->gap[1], 4);
+	shape_release(a);
+	shape_release(b);
+	shape_release(c);
+	shape_release(d);
+	shape_release(e);
+	teardown();
+}
+
 static void
 test_impossible_shapes(void)
 {
@@ -238,6 +272,7 @@ test_values(void)
 
 static const struct unit_test tests[] = {
 	{"equal fields are one shape", test_equal_fields_are_one_shape},
+	{"marks on fields", test_marks},
 	{"impossible shapes are refused", test_impossible_shapes},
 	{"lengths of records", test_record_lengths},
 	{"many shapes come and go", test_many_shapes},
