@@ -19,7 +19,8 @@
  * gets the number that it has here; those about what is not known, and what our
  * own options say instead, count as filtered. A Template that the source
  * withdraws (stage_template_end) is withdrawn here, too. Options of our own are
- * sent only if the configuration asks for them.
+ * sent only if the configuration asks for them; but what was done to the values
+ * of fields (struct field_mark) is always told, behind their Template.
  *
  * Structured data (RFC 6313) names Templates within records. If the scope tells
  * their shapes (template_shape), the ids are replaced by ours.

@@ -153,6 +153,7 @@ mark_sent(struct sink *s, struct out_template *t)
 	t->epoch = s->epoch;
 	t->sent_ms = s->exporting->now_ms;
 	t->sent_messages = s->messages;
+	t->marks_told = 0;
 }
 
 static int
@@ -206,6 +207,15 @@ add_reliability(struct sink *s, struct out_template *t)
 	return r;
 }
 
+/* What belongs to a Template that has been sent, as far as it was not told. */
+static int
+tell_rest(struct sink *s, struct out_template *t)
+{
+	int r = options_keys(s, t);
+
+	return r ? r : options_marks(s, t);
+}
+
 int
 control_add_template(struct sink *s, struct out_template *t)
 {
@@ -219,7 +229,7 @@ control_add_template(struct sink *s, struct out_template *t)
 		return r;
 	mark_sent(s, t);
 	r = identity_follow(s, t);
-	return r ? r : options_keys(s, t);
+	return r ? r : tell_rest(s, t);
 }
 
 static int
@@ -241,7 +251,7 @@ add_needed(struct sink *s, struct channel *c, const uint8_t *message,
 		if (control_is_due(s, t))
 			r = control_add_template(s, t);
 		else
-			r = options_keys(s, t);
+			r = tell_rest(s, t);
 	}
 	return r ? r : control_send(s);
 }

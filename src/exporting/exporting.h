@@ -157,6 +157,7 @@ struct out_template {
 	uint64_t flow_keys;
 	uint32_t keys_epoch;   /* session in which they were told */
 	uint64_t keys_ms;
+	uint16_t marks_told; /* of its fields, since it was sent last */
 	TAILQ_ENTRY(out_template) sent;    /* UDP: longest not sent first */
 	STAILQ_ENTRY(out_template) ending; /* retired ones */
 };
@@ -450,6 +451,7 @@ enum option_shape {
 	OPTION_SHAPE_ORIGIN_4,	       /* RFC 7119 */
 	OPTION_SHAPE_ORIGIN_6,
 	OPTION_SHAPE_ORIGIN_NONE,
+	OPTION_SHAPE_ANONYMIZATION,    /* RFC 6235 */
 	OPTION_SHAPE_COUNT,
 };
 
@@ -459,6 +461,8 @@ bool options_wanted(const struct exporting *e, enum exporting_option type);
 /* Elements of a Template that were not described yet; its flow keys. */
 int options_types(struct sink *sink, struct out_template *t);
 int options_keys(struct sink *sink, struct out_template *t);
+/* What was done to its fields (struct field_mark), as far as not yet told. */
+int options_marks(struct sink *sink, struct out_template *t);
 bool options_describable(const struct ie *ie);
 /* Periodic ones. */
 int options_run(struct sink *sink, uint64_t now_ms);

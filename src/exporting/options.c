@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /*
- * The options that the Exporting Process makes itself, if the configuration
- * asks for them.
+ * The options that the Exporting Process makes itself, most of them if the
+ * configuration asks for them.
  *
  * extendedTypeInformation: RFC 5610 describes enterprise-specific elements in
  * Options Data, which should come before the Templates that use them. Here: in
@@ -10,6 +10,13 @@
  *
  * flowKeys: RFC 7011 section 4.4 gives the fields of a Template that are Flow
  * Keys. Here: just behind the Template, and when they change.
+ *
+ * Anonymisation: RFC 6235 section 6.1 tells for each field of a Template what
+ * was done to hide its values; a new session, and a Template that is sent
+ * again, need it again. Here: just behind the Template, in all destinations,
+ * whether the configuration asks for options or not, as who reads what is not
+ * true has to know. Values of enterprise number and index are in all records,
+ * so that one Options Template serves.
  *
  * meteringStatistics: RFC 7011 section 4.1 counts messages, Flow Records and
  * octets of an Observation Domain. Here: what was sent in it to this
@@ -95,6 +102,14 @@ static const struct option_layout layout[OPTION_SHAPE_COUNT] = {
 		{1,
 		 2,
 		 {{IE_observationDomainId, 4}, {IE_basicList, IE_VARIABLE}}},
+	[OPTION_SHAPE_ANONYMIZATION] = {4,
+					6,
+					{{IE_templateId, 2},
+					 {IE_informationElementId, 2},
+					 {IE_privateEnterpriseNumber, 4},
+					 {IE_informationElementIndex, 2},
+					 {IE_anonymizationFlags, 2},
+					 {IE_anonymizationTechnique, 2}}},
 };
 
 static int
@@ -315,6 +330,54 @@ round_keys(struct sink *s, struct channel *c, uint64_t start_ms)
 		if (t->flow_keys && !t->options && t->keys_epoch == s->epoch &&
 		    t->keys_ms < start_ms)
 			r = tell_keys(s, t);
+	return r;
+}
+
+/* ---- anonymisation -------------------------------------------------------- */
+
+/* How many fields before it have the same element. */
+static uint16_t
+instance_of(const struct shape *shape, uint16_t field)
+{
+	uint16_t n = 0;
+
+	for (uint16_t i = 0; i < field; i++)
+		n += shape->field[i].ie->id == shape->field[field].ie->id &&
+		     shape->field[i].ie->pen == shape->field[field].ie->pen;
+	return n;
+}
+
+static int
+tell_mark(struct sink *s, struct out_template *t, uint16_t field)
+{
+	const struct ie *ie = t->shape->field[field].ie;
+	const struct field_mark *mark = &t->shape->mark[field];
+	uint8_t record[14];
+
+	wire_put16(record, t->id);
+	wire_put16(record + 2, ie->id);
+	wire_put32(record + 4, ie->pen);
+	wire_put16(record + 8, instance_of(t->shape, field));
+	wire_put16(record + 10, mark->flags);
+	wire_put16(record + 12, mark->technique);
+	return control_add_record(
+		s, t->channel,
+		s->exporting->option_shape[OPTION_SHAPE_ANONYMIZATION], record,
+		sizeof(record));
+}
+
+int
+options_marks(struct sink *s, struct out_template *t)
+{
+	int r = 0;
+
+	if (!t->shape->mark)
+		return 0;
+	while (r == 0 && t->marks_told < t->shape->count) {
+		if (t->shape->mark[t->marks_told].technique)
+			r = tell_mark(s, t, t->marks_told);
+		t->marks_told += r == 0;
+	}
 	return r;
 }
 

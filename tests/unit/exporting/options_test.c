@@ -3,7 +3,14 @@
 /* Options that are forwarded, left out, and made. */
 #include "peer.h"
 
+struct got_mark {
+	uint32_t pen;
+	uint16_t template, id, index, flags, technique;
+};
+
 struct got {
+	unsigned marks, marks_before_flows;
+	struct got_mark mark[8];
 	unsigned types, keys, metering, reliability, flows;
 	unsigned types_before_flows;
 	uint64_t key_mask;
@@ -34,6 +41,34 @@ read_type(struct got *got, const uint8_t *p)
 	got->name[length] = '\0';
 }
 
+/* RFC 6235 section 6.1. */
+static void
+read_mark(struct got *got, const struct shape *s, const uint8_t *p)
+{
+	static const uint16_t id[] = {IE_templateId,
+				      IE_informationElementId,
+				      IE_privateEnterpriseNumber,
+				      IE_informationElementIndex,
+				      IE_anonymizationFlags,
+				      IE_anonymizationTechnique};
+
+	CU_ASSERT_EQUAL(s->scope_count, 4);
+	for (int i = 0; i < 6; i++)
+		CU_ASSERT_EQUAL(s->field[i].ie->id, id[i]);
+	if (got->marks < 8) {
+		struct got_mark *m = &got->mark[got->marks];
+
+		m->template = wire_get16(p);
+		m->id = wire_get16(p + 2);
+		m->pen = wire_get32(p + 4);
+		m->index = wire_get16(p + 8);
+		m->flags = wire_get16(p + 10);
+		m->technique = wire_get16(p + 12);
+	}
+	got->marks++;
+	got->marks_before_flows += got->flows == 0;
+}
+
 static void
 on_record(struct collector *c, const struct template *t, const uint8_t *p,
 	  uint32_t length, const struct message_header *header)
@@ -51,6 +86,10 @@ on_record(struct collector *c, const struct template *t, const uint8_t *p,
 		read_type(got, p);
 		break;
 	case IE_templateId:
+		if (s->count == 6) {
+			read_mark(got, s, p);
+			break;
+		}
 		got->keys++;
 		got->key_template = wire_get16(p);
 		got->key_mask = wire_get64(p + 2);
@@ -193,6 +232,89 @@ test_types(void)
 	shape_release(unknown);
 	collector_fini(&c);
 	feeder_fini(&f);
+}
+
+static void
+expect_mark(const struct got *got, unsigned n, uint32_t pen, uint16_t id,
+	    uint16_t index, uint16_t technique, uint16_t flags)
+{
+	const struct got_mark *m = &got->mark[n];
+
+	CU_ASSERT(m->template >= 256);
+	CU_ASSERT_EQUAL(m->pen, pen);
+	CU_ASSERT_EQUAL(m->id, id);
+	CU_ASSERT_EQUAL(m->index, index);
+	CU_ASSERT_EQUAL(m->technique, technique);
+	CU_ASSERT_EQUAL(m->flags, flags);
+}
+
+/*
+ * What was done to fields is told without being asked for, before the data,
+ * and to each session.
+ */
+static void
+try_marks(enum exporting_kind kind)
+{
+	static const struct field_mark marks[5] = {
+		{6, 11}, {0, 0}, {8, 0}, {6, 3}, {1, 3}};
+	struct exporting_destination d;
+	struct exporting_conf conf = conf_of(&d, 1);
+	const struct shape *plain, *shape;
+	uint8_t data[24] = {0};
+	struct got got = {0};
+	struct collector c;
+	struct feeder f;
+	struct batch batch;
+
+	feeder_init(&f);
+	add_element(&f);
+	collector_init(&c, kind == EXPORTING_UDP);
+	c.record = on_record;
+	c.user = &got;
+	d = to_port(kind, collector_listen(&c, f.base, 0));
+	d.template_refresh_ms = d.options_template_refresh_ms = 1000;
+	feeder_open(&f, &conf);
+	plain = SHAPE(&f, 0, 0, IE_sourceIPv4Address, 4, 0,
+		      IE_destinationIPv4Address, 4, IE_PEN_REVERSE,
+		      IE_octetDeltaCount, 8, 0, IE_sourceIPv4Address, 4,
+		      TEST_PEN, 12, 4);
+	CU_ASSERT_EQUAL_FATAL(shape_get_marked(plain->table, plain->field,
+					       marks, 5, 0, &shape),
+			      0);
+	batch = (struct batch){
+		.shape = shape,
+		.scope = &f.scope,
+		.base = data,
+		.count = 1,
+		.stride = 24,
+	};
+	stage_run(f.stage, &batch);
+	feed_flows(&f, plain, &f.scope, 1, 0);
+	stage_flush(f.stage);
+	LOOP_UNTIL(&f, got.flows == 2 && got.marks == 4);
+	CU_ASSERT_EQUAL(got.marks_before_flows, 4);
+	expect_mark(&got, 0, 0, IE_sourceIPv4Address, 0, 6, 11);
+	expect_mark(&got, 1, IE_PEN_REVERSE, IE_octetDeltaCount, 0, 8, 0);
+	expect_mark(&got, 2, 0, IE_sourceIPv4Address, 1, 6, 3);
+	expect_mark(&got, 3, TEST_PEN, 12, 0, 1, 3);
+	if (kind == EXPORTING_UDP) {
+		/* With the Template, when it is sent again. */
+		for (int i = 0; i < 12; i++)
+			feeder_tick(&f, 100);
+		LOOP_UNTIL(&f, got.marks == 8);
+	}
+	CU_ASSERT_EQUAL(c.bad_sequence + c.no_template + c.bad_message, 0);
+	shape_release(plain);
+	shape_release(shape);
+	collector_fini(&c);
+	feeder_fini(&f);
+}
+
+static void
+test_marks(void)
+{
+	try_marks(EXPORTING_TCP);
+	try_marks(EXPORTING_UDP);
 }
 
 static void
@@ -370,6 +492,7 @@ test_idle(void)
 static const struct unit_test tests[] = {
 	{"options that are forwarded or not", test_forward},
 	{"type information and flow keys", test_types},
+	{"anonymised fields", test_marks},
 	{"statistics", test_statistics},
 	{"long descriptions", test_long_names},
 	{"domains without a scope", test_idle},
