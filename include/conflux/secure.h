@@ -155,6 +155,17 @@ int secure_psk_find(const struct secure *secure, const void *identity,
 bool secure_has_psk(const struct secure *secure);
 const char *secure_psk_identity(const struct secure *secure);
 
+/* ---- keys of other parts (key_file.c) ---------------------------------- */
+
+/*
+ * Reads a key of that many octets from a file: pairs of hexadecimal digits in a
+ * line; empty lines, and those that begin with "#", are comments. As of all
+ * secrets, others must not be able to read or change it. 0, or a negative code
+ * and *error, to be freed. The caller wipes the key.
+ */
+int secure_key_read(const char *file, uint8_t *key, size_t octets,
+		    char **error);
+
 /* ---- certificates for the libraries ------------------------------------ */
 
 /* Is there a certificate of our own? */

@@ -110,6 +110,8 @@ bool name_in_list(const X509_NAME *name, const struct dn_list *list);
 int psk_load(struct psk_list *list, const char *file, bool *shared,
 	     char **error);
 void psk_free(struct psk_list *list); /* keys are wiped */
+/* Octets, or -1: not pairs of hexadecimal digits, or more than size. */
+int hex_decode(const char *p, size_t length, uint8_t *out, size_t size);
 
 /*
  * ssl_context.c: makes now.ssl for the material as it is now. The callbacks

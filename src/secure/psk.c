@@ -39,8 +39,7 @@ fail(struct psk_reader *r, const char *what)
 			  (unsigned)r->line, what);
 }
 
-/* Octets, or -1: not pairs of hexadecimal digits, or more than size. */
-static int
+int
 hex_decode(const char *p, size_t length, uint8_t *out, size_t size)
 {
 	char digits[3] = {0};

@@ -1,6 +1,6 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* Files of pre-shared keys. */
+/* Files of pre-shared keys, and of other ones. */
 #include <errno.h>
 
 #include "conflux/secure.h"
@@ -146,12 +146,47 @@ test_identity_of_a_client(void)
 	secure_free(secure);
 }
 
+/* Of a key for something else than a session. */
+static void
+test_key_file(void)
+{
+	static const struct {
+		const char *text, *error;
+		mode_t mode;
+	} cases[] = {
+		{"# a key\n\n  " KEY " \r\n", NULL, 0600},
+		{KEY, NULL, 0640},
+		{"", ": no key in it, expected one of 16 octets", 0600},
+		{"# " KEY, ": no key in it", 0600},
+		{KEY "\n" KEY, ": more than one key in it", 0600},
+		{KEY "00", ": its key is another, expected one", 0600},
+		{"x0" KEY, ": its key is another", 0600},
+		{KEY, ": it is secret, but others", 0644},
+	};
+	const char *path = certs_path(&folder, "key");
+
+	for (size_t i = 0; i < UNIT_COUNT(cases); i++) {
+		uint8_t key[16] = {0};
+		char *error = NULL;
+		int rc;
+
+		certs_write_text(path, cases[i].text, cases[i].mode);
+		rc = secure_key_read(path, key, sizeof(key), &error);
+		CU_ASSERT_EQUAL(rc == 0, cases[i].error == NULL);
+		CU_ASSERT_EQUAL(key[15] == 15, cases[i].error == NULL);
+		CU_ASSERT(!cases[i].error || strstr(error, cases[i].error));
+		CU_ASSERT(!error || !strstr(error, "0001020"));
+		free(error);
+	}
+}
+
 static const struct unit_test tests[] = {
 	{"good lines", test_good},
 	{"bad lines", test_bad},
 	{"as many as may be, and one more", test_many},
 	{"not for others to read", test_not_for_others},
 	{"the identity of a client", test_identity_of_a_client},
+	{"a file with one key", test_key_file},
 };
 
 int
