@@ -88,6 +88,13 @@ void shape_release(const struct shape *shape);
 int shape_find(const struct shape *shape, uint32_t pen, uint16_t id,
 	       unsigned n);
 
+/* What is said of a field; zeros: nothing. */
+static inline struct field_mark
+shape_mark(const struct shape *shape, uint16_t field)
+{
+	return shape->mark ? shape->mark[field] : (struct field_mark){0, 0};
+}
+
 /*
  * The octets of one field of a record of size octets, and how many: quick if
  * nothing before it has a variable length. NULL if field is negative or the

@@ -331,16 +331,16 @@ learn_marks(struct cache *cache, const struct shape *shape,
 
 	for (unsigned i = 0; i < cache->column_count; i++) {
 		struct column *column = &cache->column[i];
-		const struct field_mark *mark;
+		struct field_mark mark;
 
 		if (source[i].kind != SOURCE_FIELD &&
 		    source[i].kind != SOURCE_DURATION)
 			continue;
-		mark = shape->mark ? &shape->mark[source[i].field] : &none;
-		if (memcmp(mark, column->fed ? &column->mark : &none,
-			   sizeof(*mark)) != 0) {
+		mark = shape_mark(shape, source[i].field);
+		if (memcmp(&mark, column->fed ? &column->mark : &none,
+			   sizeof(mark)) != 0) {
 			changed |= !column->fed || column->mark.technique;
-			column->mark = column->fed ? none : *mark;
+			column->mark = column->fed ? none : mark;
 		}
 		column->fed = true;
 	}

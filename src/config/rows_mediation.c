@@ -6,6 +6,113 @@
  */
 #include "rows.h"
 
+static const struct conf_row prefix_rows[] = {
+	CONF_ROW(LEAF, "unchangedBits", .cx = true, CONF_RANGE(0, 127),
+		 .units = "bits", .def = "0",
+		 .help = "Low-order bits of the addresses that stay as they "
+			 "are, so that who scans in order does not give the "
+			 "others away."),
+	CONF_LAST,
+};
+
+static const struct conf_row bin_rows[] = {
+	CONF_ROW(LEAF_LIST, "bin", .cx = true, .type = CONF_WORD,
+		 .help = "\"80\" stays, \"0-1023\" becomes 0, "
+			 "\"1024-65535=1024\" what is behind the equals sign. "
+			 "The first bin that has a number counts; what none "
+			 "has becomes 0."),
+	CONF_LAST,
+};
+
+static const struct conf_row method_choice[] = {
+	CONF_ROW(LEAF, "real", .cx = true, .type = CONF_EMPTY,
+		 .help = "The values pass as they are, and are declared to be "
+			 "real."),
+	CONF_ROW(LEAF, "remove", .cx = true, .type = CONF_EMPTY,
+		 .help = "The fields are left out (black-marker)."),
+	CONF_ROW(LEAF, "truncation", .cx = true, CONF_RANGE(1, 127),
+		 .units = "bits",
+		 .help = "So many low-order bits of an address become 0: with "
+			 "8, IPv4 addresses become those of /24 networks."),
+	CONF_ROW(LEAF, "reverseTruncation", .cx = true, CONF_RANGE(1, 127),
+		 .units = "bits",
+		 .help = "So many high-order bits of an address become 0."),
+	CONF_ROW(LEAF, "permutation", .cx = true, .type = CONF_EMPTY,
+		 .help = "Each address or integer becomes another one, as "
+			 "the key says: different ones stay different, and "
+			 "nothing else is left of them. Of integers, those of "
+			 "fields of one length."),
+	CONF_ROW(PRESENCE, "prefixPreserving", .cx = true, .rows = prefix_rows,
+		 .help = "IP addresses become others, as the key says, that "
+			 "have as long a prefix in common as before: "
+			 "Crypto-PAn, so that others with the same key get "
+			 "the same addresses."),
+	CONF_ROW(LEAF, "structuredPermutation", .cx = true, .type = CONF_EMPTY,
+		 .help = "The manufacturer's and the other half of a MAC "
+			 "address are permuted apart, as the key says."),
+	CONF_ROW(LEAF, "precision", .cx = true, CONF_RANGE(1, UINT32_MAX),
+		 .help = "Unsigned numbers become multiples of this, the next "
+			 "lower ones; times those of so many milliseconds."),
+	CONF_ROW(PRESENCE, "binning", .cx = true, .rows = bin_rows,
+		 .help = "Unsigned numbers go into bins."),
+	CONF_ROW(LEAF, "knownValue", .cx = true, .type = CONF_STRING, .min = 1,
+		 .max = 255,
+		 .help = "All become this address or unsigned number."),
+	CONF_ROW(LEAF, "enumeration", .cx = true, CONF_RANGE(1, UINT32_MAX),
+		 .units = "milliseconds",
+		 .help = "Times become others so far apart from each other, in "
+			 "the order in which records come, and in that of the "
+			 "times within a record; the first is chosen at "
+			 "random. For times in seconds, 1000 or more."),
+	CONF_ROW(LEAF, "randomShift", .cx = true, CONF_RANGE(1, 315360000),
+		 .units = "seconds",
+		 .help = "All times of the process move by the same offset, "
+			 "which follows from the key and is at most this, in "
+			 "either direction. Of several rules, the first says "
+			 "it."),
+	CONF_ROW(LEAF, "noise", .cx = true, CONF_RANGE(1, 100),
+		 .units = "percent",
+		 .help = "Unsigned numbers that are no identifiers get more or "
+			 "less by a random part of them, at most this."),
+	CONF_LAST,
+};
+
+static const struct conf_row anonymization_rule_rows[] = {
+	CONF_KEY_CX,
+	CONF_ROW(LEAF_LIST, "group", .cx = true, .type = CONF_ENUM,
+		 CONF_VALUES("ipv4Address", "ipv6Address", "macAddress", "port",
+			     "timestamp", "counter"),
+		 .help = "Elements that the rule is for: all of type "
+			 "ipv4Address, ipv6Address or macAddress; ports of "
+			 "TCP, UDP and SCTP; all of the four dateTime types; "
+			 "all unsigned delta and total counters. Their reverse "
+			 "elements are among them."),
+	CONF_ROW(LEAF_LIST, "ieName", .cx = true, .type = CONF_WORD,
+		 .help = "Information Element that the rule is for, by name."),
+	CONF_ROW(CHOICE, "Method", .cx = true, .mandatory = true,
+		 .rows = method_choice),
+	CONF_LAST,
+};
+
+static const struct conf_row anonymization_rows[] = {
+	CONF_ROW(LEAF, "keyFile", .cx = true, .type = CONF_PATH,
+		 .help = "File with the key: 64 hexadecimal digits, 32 octets, "
+			 "in one line; of Crypto-PAn, the first 16 octets are "
+			 "that of AES, the others the pad. Nobody but its "
+			 "owner and group may read it. It is read at the "
+			 "start, and not again, as what was declared to be "
+			 "stable has to stay so."),
+	CONF_ROW(LEAF, "keepUnknown", .cx = true, .type = CONF_BOOL,
+		 .def = "false",
+		 .help = "Fields of elements that nobody has described pass "
+			 "as they are. Else they are left out."),
+	CONF_ROW(LIST, "rule", .cx = true, .mandatory = true,
+		 .rows = anonymization_rule_rows,
+		 .help = "What is done to which elements. The first rule that "
+			 "has an element counts."),
+	CONF_LAST,
+};
+
 static const struct conf_row kind_choice[] = {
 	CONF_ROW(LEAF, "filter", .cx = true, .type = CONF_STRING, .min = 1,
 		 .max = 65535,
@@ -27,6 +134,10 @@ static const struct conf_row kind_choice[] = {
 			 "or values of single packets. A direction without "
 			 "packets gives no record. Records that are no biflows "
 			 "pass as they are."),
+	CONF_ROW(PRESENCE, "anonymization", .cx = true,
+		 .rows = anonymization_rows,
+		 .help = "What tells of persons and hosts is replaced, made "
+			 "coarser or left out (RFC 6235), see ANONYMISATION."),
 	CONF_LAST,
 };
 

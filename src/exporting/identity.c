@@ -184,6 +184,7 @@ static const struct shape *
 make_wider(struct exporting *e, const struct shape *shape, uint8_t version)
 {
 	struct field *field;
+	struct field_mark *mark;
 	const struct shape *wider = NULL;
 	uint16_t n = shape->count;
 
@@ -193,9 +194,15 @@ make_wider(struct exporting *e, const struct shape *shape, uint8_t version)
 	    n > UINT16_MAX - 2)
 		return NULL;
 	field = calloc(n + 2u, sizeof(*field));
-	if (!field)
+	mark = calloc(n + 2u, sizeof(*mark));
+	if (!field || !mark) {
+		free(field);
+		free(mark);
 		return NULL;
+	}
 	memcpy(field, shape->field, n * sizeof(*field));
+	if (shape->mark)
+		memcpy(mark, shape->mark, n * sizeof(*mark));
 	field[n].ie = ie_get(e->registry, 0,
 			     version == 4 ? IE_originalExporterIPv4Address
 					  : IE_originalExporterIPv6Address);
@@ -204,9 +211,10 @@ make_wider(struct exporting *e, const struct shape *shape, uint8_t version)
 		ie_get(e->registry, 0, IE_originalObservationDomainId);
 	field[n + 1].length = 4;
 	if (!field[n].ie || !field[n + 1].ie ||
-	    shape_get(e->shapes, field, n + 2, 0, &wider))
+	    shape_get_marked(e->shapes, field, mark, n + 2, 0, &wider))
 		wider = NULL;
 	free(field);
+	free(mark);
 	return wider;
 }
 

@@ -69,6 +69,7 @@ struct plan {
 	uint64_t keys_in, keys_out;
 	uint16_t count;
 	struct field *field; /* elements held */
+	struct field_mark *mark;
 	uint16_t *source;
 };
 
@@ -83,6 +84,7 @@ plan_add(struct plan *plan, uint16_t id, uint32_t pen, unsigned source)
 	plan->field[plan->count] = (struct field){.ie = ie, .length = length};
 	if (source < 64 && plan->count < 64 && plan->keys_in >> source & 1)
 		plan->keys_out |= (uint64_t)1 << plan->count;
+	plan->mark[plan->count] = shape_mark(plan->shape, (uint16_t)source);
 	plan->source[plan->count++] = (uint16_t)source;
 	return 0;
 }
@@ -216,8 +218,8 @@ half_init(struct half *half, const struct plan *plan)
 	half->run = calloc(plan->count, sizeof(*half->run));
 	if (!half->run)
 		return -ENOMEM;
-	rc = shape_get(plan->stage->shapes, plan->field, plan->count, 0,
-		       &half->shape);
+	rc = shape_get_marked(plan->stage->shapes, plan->field, plan->mark,
+			      plan->count, 0, &half->shape);
 	if (rc < 0)
 		return rc == -EINVAL ? 0 : rc; /* fields without octets */
 	half->flow_keys = plan->keys_out;
@@ -247,9 +249,10 @@ plan_half(struct split_stage *s, const struct batch *batch, bool reverse,
 		.shape = batch->shape,
 		.keys_in = batch->flow_keys,
 		.field = calloc(count, sizeof(*plan.field)),
+		.mark = calloc(count, sizeof(*plan.mark)),
 		.source = calloc(count, sizeof(*plan.source)),
 	};
-	int rc = plan.field && plan.source ? 0 : -ENOMEM;
+	int rc = plan.field && plan.mark && plan.source ? 0 : -ENOMEM;
 
 	if (rc == 0)
 		rc = reverse ? plan_reverse(&plan) : plan_forward(&plan);
@@ -260,6 +263,7 @@ plan_half(struct split_stage *s, const struct batch *batch, bool reverse,
 	while (plan.count)
 		ie_release(plan.field[--plan.count].ie);
 	free(plan.field);
+	free(plan.mark);
 	free(plan.source);
 	return rc;
 }

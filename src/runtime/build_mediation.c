@@ -60,6 +60,7 @@ static const struct {
 } kinds[] = {
 	{"filter", make_filter},
 	{"splitBiflows", make_split},
+	{"anonymization", make_anonymization},
 };
 
 int

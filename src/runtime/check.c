@@ -168,6 +168,7 @@ check_mediation(struct check *check, const struct conf_node *process)
 	struct conf_node at;
 	int rc = mediation_make(&place, process, &stage, &why);
 
+	check_file(check, conf_child(process, "anonymization"), "keyFile");
 	stage_free(stage);
 	if (rc < 0 && rc != -ENOMEM) {
 		at = *why.at;

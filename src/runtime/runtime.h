@@ -257,6 +257,10 @@ struct mediation_error {
 int mediation_make(const struct mediation_place *place,
 		   const struct conf_node *process, struct stage **out,
 		   struct mediation_error *error);
+/* build_anonymization.c: one kind of them. */
+int make_anonymization(const struct mediation_place *place,
+		       const struct conf_node *kind, struct stage **out,
+		       struct mediation_error *error);
 /* That of records, or of those of an Observation Point; NULL: there is none. */
 struct unit *find_mediation(struct worker *worker, const struct conf_node *node,
 			    const struct conf_node *point);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "conflux/anonymize.h"
 #include "conflux/mediation.h"
 #include "flow.h"
 #include "nomem.h"
@@ -45,10 +46,44 @@ new_split(struct stage **out)
 	return split_stage_new("s", registry, shapes, out);
 }
 
+static int
+new_anonymize(struct stage **out)
+{
+	static const char *const bins[] = {"80", "1024-65535=1024"};
+	static const char *const named[] = {"ipClassOfService",
+					    "flowEndMilliseconds"};
+	static const struct anonymize_rule rules[] = {
+		{.method = ANONYMIZE_PREFIX_PRESERVING,
+		 .groups = ANONYMIZE_IPV4},
+		{.method = ANONYMIZE_STRUCTURED, .groups = ANONYMIZE_MAC},
+		{.method = ANONYMIZE_BINNING,
+		 .groups = ANONYMIZE_PORTS,
+		 .bin = bins,
+		 .bin_count = UNIT_COUNT(bins)},
+		{.method = ANONYMIZE_REMOVE,
+		 .element = named,
+		 .element_count = UNIT_COUNT(named)},
+		{.method = ANONYMIZE_ENUMERATION,
+		 .groups = ANONYMIZE_TIMESTAMPS,
+		 .amount = 1},
+		{.method = ANONYMIZE_NOISE,
+		 .groups = ANONYMIZE_COUNTERS,
+		 .amount = 5},
+	};
+	static const uint8_t key[ANONYMIZE_KEY] = {1, 2, 3};
+	const struct anonymize_conf conf = {rules, UNIT_COUNT(rules), key,
+					    false};
+	struct anonymize_error error;
+	int rc = anonymize_stage_new("a", &conf, registry, shapes, out, &error);
+
+	free(error.text);
+	return rc;
+}
+
 static const struct kind {
 	int (*make)(struct stage **out);
 	unsigned records; /* of one */
-} kinds[] = {{new_filter, 1}, {new_split, 2}};
+} kinds[] = {{new_filter, 1}, {new_split, 2}, {new_anonymize, 1}};
 
 /* As far as memory goes. */
 static int
