@@ -9,7 +9,6 @@
  *	             and the list of updates
  *	update.c     merging rows of a batch into the table
  *	emit.c       encoding flows that leave
- *	flow_table.c rows, index, wheel
  *	interval.c   RFC 7015 distribution of a flow over intervals
  *	totals.c     total counters turned into differences
  *	biflow.c     the other direction of a flow
@@ -22,10 +21,9 @@
 #include <string.h>
 
 #include "conflux/cache.h"
+#include "conflux/flow_table.h"
 #include "conflux/projection.h"
 #include "conflux/table.h"
-
-#include "flow_table.h"
 
 enum {
 	LAYOUTS_MAX = 64,  /* subsets of the key fields that occur */
@@ -40,6 +38,17 @@ enum {
 	 */
 	LINGER_MS = 1000,
 };
+
+/* The present bits are CACHE_VALUES_MAX; the flags lie above them. */
+#define ROW_BIT(n) ((uint64_t)1 << (n))
+#define ROW_PRESENT (ROW_BIT(56) - 1)
+#define ROW_FIN_FORWARD ROW_BIT(57) /* TCP ends in this direction */
+#define ROW_FIN_REVERSE ROW_BIT(58)
+#define ROW_CLOSING ROW_BIT(59) /* waits for what comes after its end */
+#define ROW_BUSY ROW_BIT(60)  /* found by the batch that is being merged */
+#define ROW_DEAD ROW_BIT(61)  /* has left; waits for the wheel to come by */
+#define ROW_DIRTY ROW_BIT(62) /* has data that was not exported */
+#define ROW_LIVE ROW_BIT(63)  /* holds a flow */
 
 /* Values of flowEndReason (IANA). */
 enum end_reason {

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checks of chains of Intermediate Processes: they come to an end, and do not
- * lead from one cache to another.
+ * Checks of chains of Intermediate Processes: they come to an end, do not lead
+ * from one cache to another, and bring no packets where Flows are expected.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,6 +16,7 @@ struct ways {
 	const struct conf_node **done; /* checked, and all behind them */
 	unsigned done_count;
 	bool behind_cache;
+	bool packets; /* come this way */
 	const struct conf_node *way[CHAIN_MAX];
 	unsigned depth;
 };
@@ -42,13 +43,26 @@ check_caches(const struct ways *w, const struct conf_node *process)
 				   "cx:exportingProcess");
 }
 
-/* False: the reference leads back, or too far. */
+static void
+check_packets(const struct ways *w, const struct conf_node *process)
+{
+	const struct conf_node *kind = conf_child(process, "deduplicate");
+
+	if (w->packets && kind)
+		conf_error(w->errors, kind->line, "cx:deduplicate",
+			   "packets come here from a selectionProcess, "
+			   "expected a cache before it");
+}
+
+/* False: the reference leads back, or too far, which is told once. */
 static bool
 may_follow(const struct ways *w, const struct conf_node *ref)
 {
 	for (unsigned i = 0; i < w->depth; i++) {
 		if (w->way[i] != ref->target)
 			continue;
+		if (w->packets)
+			return false;
 		conf_error(w->errors, ref->line, "cx:intermediateProcess",
 			   "leads back to the cx:intermediateProcess in line "
 			   "%u, expected one that its records have not run "
@@ -58,6 +72,8 @@ may_follow(const struct ways *w, const struct conf_node *ref)
 	}
 	if (w->depth < CHAIN_MAX)
 		return true;
+	if (w->packets)
+		return false;
 	conf_error(w->errors, ref->line, "cx:intermediateProcess",
 		   "is behind %d others, expected fewer", CHAIN_MAX);
 	return false;
@@ -72,6 +88,7 @@ walk(struct ways *w, const struct conf_node *process)
 		return;
 	w->way[w->depth++] = process;
 	check_caches(w, process);
+	check_packets(w, process);
 	conf_each (ref, process, "intermediateProcess")
 		if (ref->target && may_follow(w, ref))
 			walk(w, ref->target);
@@ -106,6 +123,10 @@ conf_check_ways(const struct conf *conf, struct conf_errors *errors)
 	w.behind_cache = false;
 	conf_each (node, conf->root, "intermediateProcess")
 		walk(&w, node);
+	w.packets = true;
+	w.done_count = 0;
+	conf_each (node, conf->root, "selectionProcess")
+		walk_from(&w, node);
 	free(w.done);
 	return 0;
 }

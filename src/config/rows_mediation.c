@@ -113,7 +113,80 @@ static const struct conf_row anonymization_rows[] = {
 	CONF_LAST,
 };
 
+static const struct conf_row dedup_rows[] = {
+	CONF_ROW(LEAF, "choose", .cx = true, .type = CONF_ENUM, .def = "first",
+		 CONF_VALUES("first", "mostPackets"),
+		 .help = "Whose records of a Flow pass: those of the "
+			 "Observation Point that reports it first, without "
+			 "delay; or of the one with the most packets in what "
+			 "has come when cx:holdTime is over."),
+	CONF_ROW(LEAF, "holdTime", .cx = true, CONF_RANGE(1, 600),
+		 .units = "seconds", .def = "30",
+		 .help = "With mostPackets: how long the first records of a "
+			 "Flow wait for the choice. It should be longer than "
+			 "the difference between the exporters' idle timeouts. "
+			 "At most 16 records of a Flow wait; those of a "
+			 "Transport Session wait no longer than it lasts."),
+	CONF_ROW(
+		LEAF, "window", .cx = true, CONF_RANGE(1, 86400),
+		.units = "seconds", .def = "600",
+		.help = "A Flow is forgotten when its chosen Observation Point "
+			"has not reported it for so long, by the time of "
+			"arrival. It should be longer than the active "
+			"timeouts of the exporters."),
+	CONF_ROW(LEAF, "startTolerance", .cx = true, CONF_RANGE(0, 60000),
+		 .units = "milliseconds", .def = "2000",
+		 .help = "Records of different Observation Points are of the "
+			 "same packets if their start times differ by no more "
+			 "than this, or if they overlap by more than this, or "
+			 "if one lies in the time of the other. Clocks are not "
+			 "equal, and NetFlow counts its times from seconds "
+			 "on."),
+	CONF_ROW(LEAF, "maxFlows", .cx = true, CONF_RANGE(1, UINT32_MAX),
+		 .units = "flows", .def = "262144",
+		 .help = "Bound of the Flows that are remembered, of about 130 "
+			 "octets each. Records of others pass undecided, and "
+			 "are counted (undecidedTableFull in conflux status)."),
+	CONF_ROW(LEAF, "maxOctets", .cx = true,
+		 CONF_RANGE(1048576, UINT64_C(1) << 34), .units = "octets",
+		 .def = "67108864",
+		 .help = "With mostPackets: bound of the memory for records "
+			 "that wait. Others pass undecided, and are counted "
+			 "(undecidedHoldFull)."),
+	CONF_ROW(LEAF_LIST, "flowKey", .cx = true, .type = CONF_WORD,
+		 .help = "Information Elements in which records of one Flow "
+			 "agree, all of which a record must have (of those "
+			 "for IPv4 and IPv6 one). When not given: source and "
+			 "destination address and, where they are there, "
+			 "protocol, ports and ICMP type and code. Records "
+			 "without them, or without start times, pass undecided "
+			 "(undecidedNoKey)."),
+	CONF_ROW(LEAF_LIST, "observationPointKey", .cx = true,
+		 .type = CONF_WORD,
+		 .help = "Information Elements by which Observation Points are "
+			 "told apart; records that agree in all of them are "
+			 "never duplicates of each other. When not given: "
+			 "originalExporterIPv4Address, "
+			 "originalExporterIPv6Address, "
+			 "originalObservationDomainId (of records that do not "
+			 "have them: those of the Transport Session) and "
+			 "observationPointId. ingressInterface and "
+			 "flowDirection tell apart what one exporter sees "
+			 "twice."),
+	CONF_LAST,
+};
+
 static const struct conf_row kind_choice[] = {
+	CONF_ROW(
+		PRESENCE, "deduplicate", .cx = true, .rows = dedup_rows,
+		.help = "Of Flows that several Observation Points have seen, "
+			"the records of one point pass; what others tell of "
+			"the same time counts as filtered. When a record comes "
+			"that is later than all of the chosen point, its "
+			"point is chosen from then on: Flows whose way changes "
+			"go on. Counters are those of the chosen point, "
+			"nothing "
+			"is added. Not for packets."),
 	CONF_ROW(LEAF, "filter", .cx = true, .type = CONF_STRING, .min = 1,
 		 .max = 65535,
 		 .help = "Only Data Records that this expression takes are "

@@ -158,6 +158,8 @@ build_target(struct worker *worker, uint32_t number, char **error)
 	bool cache = is_a(target, "cache");
 	struct unit *unit;
 
+	if (is_a(target, "intermediateProcess"))
+		return 0; /* it is built with the others */
 	if (worker->index > 0 &&
 	    (!cache || !cache_merges_twice(target->node, worker->registry)))
 		return 0;

@@ -3,8 +3,10 @@
 /*
  * Intermediate Processes of the configuration. Each worker has all of them,
  * beside what feeds them: filtering before records are handed over costs the
- * first worker nothing. One that gets packets of Observation Points is there
- * once for each of them, as the cache behind may be (domains.c).
+ * first worker nothing. Those in which records of all workers meet are in the
+ * first one alone, and handovers stand for them in the others. One that gets
+ * packets of Observation Points is there once for each of them, as the cache
+ * behind may be (domains.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,8 +22,9 @@ find_mediation(struct worker *worker, const struct conf_node *node,
 	for (unsigned i = 0; i < worker->unit_count; i++) {
 		struct unit *unit = &worker->unit[i];
 
-		if (unit->kind == UNIT_MEDIATION && unit->node == node &&
-		    unit->point == point)
+		if ((unit->kind == UNIT_MEDIATION ||
+		     unit->kind == UNIT_HANDOVER) &&
+		    unit->node == node && unit->point == point)
 			return unit;
 	}
 	return NULL;
@@ -57,10 +60,13 @@ static const struct {
 	int (*make)(const struct mediation_place *place,
 		    const struct conf_node *kind, struct stage **out,
 		    struct mediation_error *error);
+	/* Records of all workers meet in it, so it is in the first one. */
+	bool gathers;
 } kinds[] = {
-	{"filter", make_filter},
-	{"splitBiflows", make_split},
-	{"anonymization", make_anonymization},
+	{"deduplicate", make_dedup, true},
+	{"filter", make_filter, false},
+	{"splitBiflows", make_split, false},
+	{"anonymization", make_anonymization, false},
 };
 
 int
@@ -75,6 +81,15 @@ mediation_make(const struct mediation_place *place,
 			return kinds[i].make(place, error->at, out, error);
 	}
 	return -EINVAL; /* the rows ask for one of them */
+}
+
+bool
+mediation_gathers(const struct conf_node *process)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (kinds[i].gathers && conf_has(process, kinds[i].element))
+			return true;
+	return false;
 }
 
 /* ---- units --------------------------------------------------------------- */
@@ -117,6 +132,14 @@ build_process(struct worker *worker, const struct conf_node *node, char **error)
 	return rc;
 }
 
+/* Or does a handover stand for it, which is built last? */
+static bool
+is_built(struct worker *worker, const struct conf_node *node)
+{
+	return (worker->index > 0 && mediation_gathers(node)) ||
+	       find_mediation(worker, node, NULL);
+}
+
 /* Are all built that lead to it? */
 static bool
 is_next(struct worker *worker, const struct conf_node *node)
@@ -125,8 +148,7 @@ is_next(struct worker *worker, const struct conf_node *node)
 
 	conf_each (other, node->parent, "intermediateProcess")
 		conf_each (ref, other, "intermediateProcess")
-			if (ref->target == node &&
-			    !find_mediation(worker, other, NULL))
+			if (ref->target == node && !is_built(worker, other))
 				return false;
 	return true;
 }
@@ -144,8 +166,7 @@ build_mediation(struct worker *worker, bool cache, char **error)
 		more = false;
 		conf_each (node, root, "intermediateProcess") {
 			if (rc < 0 || (cache_behind(node) != NULL) != cache ||
-			    find_mediation(worker, node, NULL) ||
-			    !is_next(worker, node))
+			    is_built(worker, node) || !is_next(worker, node))
 				continue;
 			rc = build_process(worker, node, error);
 			more = true;

@@ -242,6 +242,8 @@ targets_of(const struct conf *conf, unsigned *count)
 		most++;
 	conf_each (node, conf_root(conf), "meterAgent")
 		most++;
+	conf_each (node, conf_root(conf), "intermediateProcess")
+		most++;
 	list = calloc(most + 1, sizeof(*list));
 	if (!list)
 		return NULL;
@@ -250,6 +252,9 @@ targets_of(const struct conf *conf, unsigned *count)
 		list[n++] = (struct target){node, 0};
 	conf_each (node, conf_root(conf), "meterAgent")
 		list[n++] = (struct target){node, 0};
+	conf_each (node, conf_root(conf), "intermediateProcess")
+		if (mediation_gathers(node))
+			list[n++] = (struct target){node, 0};
 	*count = n;
 	return list;
 }

@@ -43,7 +43,7 @@ enum unit_kind {
 	UNIT_SELECTION, /* of one Observation Point: a Selection Sequence */
 	UNIT_MEDIATION, /* of records (no point), or of those of a point */
 	UNIT_CACHE,
-	UNIT_HANDOVER, /* for a cache or exporting process, to worker 0 */
+	UNIT_HANDOVER, /* to a cache, exporting process, ... of worker 0 */
 	UNIT_EXPORTING,
 	UNIT_AGENT, /* the meter that is read by SNMP */
 };
@@ -261,7 +261,16 @@ int mediation_make(const struct mediation_place *place,
 int make_anonymization(const struct mediation_place *place,
 		       const struct conf_node *kind, struct stage **out,
 		       struct mediation_error *error);
-/* That of records, or of those of an Observation Point; NULL: there is none. */
+/* De-duplication, from its element. */
+int make_dedup(const struct mediation_place *place,
+	       const struct conf_node *kind, struct stage **out,
+	       struct mediation_error *error);
+/* Do records of all workers meet in this intermediateProcess? */
+bool mediation_gathers(const struct conf_node *process);
+/*
+ * That of records, or of those of an Observation Point, or the handover to it;
+ * NULL: there is none.
+ */
 struct unit *find_mediation(struct worker *worker, const struct conf_node *node,
 			    const struct conf_node *point);
 /* A new one; there is room for all that count_units counts. */
@@ -362,14 +371,14 @@ void worker_capture_finished(void *unit);
 void worker_source_finished(void *unit);
 struct unit *worker_find(struct worker *worker, const struct conf_node *node,
 			 uint32_t domain);
-/* That of a cache, an exporting process or an agent, by its number. */
+/* What records are handed over to in the first worker, by its number. */
 struct target {
 	const struct conf_node *node;
 	uint32_t domain;
 };
 /*
- * Caches by domain first, then exporting processes, then the agent; to be
- * freed, or NULL.
+ * Caches by domain first, then exporting processes, then the agent, then the
+ * Intermediate Processes that gather; to be freed, or NULL.
  */
 struct target *targets_of(const struct conf *conf, unsigned *count);
 

@@ -23,7 +23,7 @@
 
 enum {
 	TICK_MS = 100,
-	FLUSH_MS = 2,       /* caches that wait for their next stages */
+	FLUSH_MS = 2, /* caches that wait for their next stages */
 	SHAPES_MAX = 65536,
 };
 
@@ -91,35 +91,49 @@ worker_source_finished(void *arg)
 	event_active(unit->worker->check, EV_TIMEOUT, 0);
 }
 
+/* True when it is drained. */
+static bool
+flush_unit(struct unit *unit, uint64_t now)
+{
+	if (unit->finished) {
+		stage_tick(unit->stage, now);
+	} else {
+		unit->finished = true;
+		stage_flush(unit->stage);
+	}
+	return stage_drained(unit->stage);
+}
+
 bool
 worker_flush(struct worker *worker, enum unit_kind kind)
 {
 	uint64_t now = clock_mono_ms();
 	bool drained = true;
 
-	for (unsigned i = 0; i < worker->unit_count; i++) {
-		struct unit *unit = &worker->unit[i];
-
-		if (unit->kind != kind)
-			continue;
-		if (!unit->finished) {
-			unit->finished = true;
-			stage_flush(unit->stage);
-		} else {
-			stage_tick(unit->stage, now);
-		}
-		drained = stage_drained(unit->stage) && drained;
-	}
+	for (unsigned i = 0; i < worker->unit_count; i++)
+		if (worker->unit[i].kind == kind)
+			drained = flush_unit(&worker->unit[i], now) && drained;
 	return drained;
 }
 
 bool
 worker_flush_caches(struct worker *worker)
 {
+	uint64_t now = clock_mono_ms();
+
 	/* What they still have to tell goes through the caches. */
 	worker_flush(worker, UNIT_OBSERVATION);
 	worker_flush(worker, UNIT_SELECTION);
-	return worker_flush(worker, UNIT_CACHE);
+	/* Each when nothing more comes from those before it. */
+	for (unsigned i = 0; i < worker->unit_count; i++) {
+		struct unit *unit = &worker->unit[i];
+
+		if ((unit->kind == UNIT_MEDIATION ||
+		     unit->kind == UNIT_CACHE) &&
+		    !flush_unit(unit, now))
+			return false;
+	}
+	return true;
 }
 
 /* ---- the thread ---------------------------------------------------------- */
@@ -130,8 +144,7 @@ on_flush(evutil_socket_t fd, short what, void *arg)
 	static const struct timeval soon = {.tv_usec = FLUSH_MS * 1000};
 	struct worker *worker = arg;
 
-	if (worker_flush_caches(worker) &&
-	    handover_port_finish(worker->port))
+	if (worker_flush_caches(worker) && handover_port_finish(worker->port))
 		event_base_loopbreak(worker->base);
 	else
 		evtimer_add(worker->flush, &soon);
@@ -350,8 +363,7 @@ worker_init(struct worker *worker, struct runtime *runtime, unsigned index)
 	worker->shapes = shape_table_new(SHAPES_MAX);
 	if (rc < 0 || !worker->shapes)
 		return rc < 0 ? rc : -ENOMEM;
-	worker->tick = event_new(worker->base, -1, EV_PERSIST, on_tick,
-				 worker);
+	worker->tick = event_new(worker->base, -1, EV_PERSIST, on_tick, worker);
 	worker->check = evtimer_new(worker->base, on_check, worker);
 	return worker->tick && worker->check ? 0 : -ENOMEM;
 }

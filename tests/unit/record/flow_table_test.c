@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "flow_table.h"
+#include "conflux/flow_table.h"
 #include "unit.h"
 
 enum {

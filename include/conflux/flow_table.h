@@ -7,8 +7,8 @@
  * by one multiplication and memory follows the number of flows. A row is
  * addressed by its number, 0 is none.
  */
-#ifndef CONFLUX_CACHE_FLOW_TABLE_H
-#define CONFLUX_CACHE_FLOW_TABLE_H
+#ifndef CONFLUX_FLOW_TABLE_H
+#define CONFLUX_FLOW_TABLE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,23 +21,12 @@ enum {
 	WHEEL_REACH_MS = (WHEEL_SLOTS - 8) << WHEEL_SHIFT,
 };
 
-/* The present bits are CACHE_VALUES_MAX; the flags lie above them. */
-#define ROW_BIT(n) ((uint64_t)1 << (n))
-#define ROW_PRESENT (ROW_BIT(56) - 1)
-#define ROW_FIN_FORWARD ROW_BIT(57) /* TCP ends in this direction */
-#define ROW_FIN_REVERSE ROW_BIT(58)
-#define ROW_CLOSING ROW_BIT(59) /* waits for what comes after its end */
-#define ROW_BUSY ROW_BIT(60)  /* found by the batch that is being merged */
-#define ROW_DEAD ROW_BIT(61)  /* has left; waits for the wheel to come by */
-#define ROW_DIRTY ROW_BIT(62) /* has data that was not exported */
-#define ROW_LIVE ROW_BIT(63)  /* holds a flow */
-
 struct row {
 	uint32_t next;  /* in the wheel slot, or in the list of free rows */
 	uint32_t last;  /* ms of the last record, low 32 bits */
 	uint32_t first; /* ms of the first one */
 	uint32_t pad;
-	uint64_t flags;
+	uint64_t flags; /* the owner's; 0 in a row that is free */
 	/* then the key, padded with zeros to 8 octets, and the values */
 };
 

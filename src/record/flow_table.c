@@ -1,6 +1,6 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
-#include "flow_table.h"
+#include "conflux/flow_table.h"
 
 #include <errno.h>
 #include <stdlib.h>
