@@ -8,7 +8,7 @@
 # both. Nothing here passes or fails.
 #
 #	SRC=. BUILD=.build sh tests/bench/run.sh [file] [workers] [udp] [meters]
-#		[probe] [biflow] [live] [transports] [filter]
+#		[probe] [biflow] [live] [transports] [proxy] [filter]
 #
 # The load generator and the ceilings are in the folder that LOAD_TOOLS names
 # (ipfixgen.c, ipfixsink.c, ceiling.c, fixbufsum.c); without it there is nothing
@@ -18,7 +18,7 @@ set -u
 : "${SRC:=$(pwd)}" "${BUILD:=$SRC/.build}" "${RUNS:=3}" "${RECORDS:=10000000}"
 : "${LOAD_TOOLS:=$SRC/../shared/tools}"
 confluxd=$BUILD/src/daemon/confluxd
-[ $# -gt 0 ] || set -- file workers udp meters probe biflow live transports filter
+[ $# -gt 0 ] || set -- file workers udp meters probe biflow live transports proxy filter
 if [ ! -f "$LOAD_TOOLS/ipfixgen.c" ]; then
 	echo "bench: no load generator in $LOAD_TOOLS (set LOAD_TOOLS)"
 	exit 77
@@ -490,12 +490,14 @@ bench_filter()
 }
 
 . "$SRC/tests/bench/transports.sh"
+. "$SRC/tests/bench/proxy.sh"
 [ -x "$confluxd" ] || { say "bench: no $confluxd"; exit 1; }
 for part; do
 	case $part in
-	file | workers | udp | meters | probe | biflow | live | transports | filter)
+	file | workers | udp | meters | probe | biflow | live | transports | \
+		proxy | filter)
 		"bench_$part" ;;
 	*) say "bench: no part '$part' (file, workers, udp, meters, probe," \
-		"biflow, live, transports, filter)" ;;
+		"biflow, live, transports, proxy, filter)" ;;
 	esac
 done
