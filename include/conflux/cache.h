@@ -92,8 +92,9 @@ struct cache_conf {
 	/*
 	 * Both directions of a conversation are one Flow (RFC 5103): a record
 	 * whose key is that of a Flow with source and destination exchanged
-	 * goes into its reverse elements. The first record tells which
-	 * direction is the forward one. Values without a reverse element among
+	 * goes into its reverse elements. The forward direction is that of the
+	 * packet that came first, or of the record with the earliest flowStart,
+	 * if that is among the fields, else that came first. Values without a reverse element among
 	 * the fields are those of the forward direction, but times that keep
 	 * the least or the greatest are of both. Records that have reverse
 	 * elements themselves are turned as a whole.

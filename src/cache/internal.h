@@ -32,6 +32,8 @@ enum {
 	EVICT_SAMPLE = 64,   /* rows to choose from, permanent */
 	INTERVALS_MAX = 1024, /* that one flow may touch */
 	SWAPS_MAX = 18,
+	TWIN_NONE = -1,
+	TWIN_FORGOTTEN = -2, /* of one direction alone */
 	/*
 	 * After FIN or RST a flow takes what is still under way, such as the
 	 * last acknowledgement, for so long.
@@ -101,6 +103,9 @@ struct layout {
 	uint32_t retired_row; /* to go on with */
 	unsigned swap_count;  /* biflow: keys that change places, if any */
 	struct key_swap swap[SWAPS_MAX];
+	int start; /* biflow: the column that tells who began, or -1 */
+	int16_t twin[CACHE_FIELDS_MAX]; /* the column of the other direction,
+					 * TWIN_NONE or TWIN_FORGOTTEN */
 	struct emit *emit[EMITS_MAX];
 	unsigned emit_count;
 };
@@ -137,6 +142,7 @@ struct plan {
 	struct update *reverse;
 	unsigned turn_count;   /* what changes places in such records before */
 	struct turn *turn;
+	uint16_t start_at;     /* where a record tells when it began, or 0 */
 	bool packets;          /* its records are single packets */
 	bool both;             /* its records are of both directions */
 	bool has_flags;        /* TCP flags lie behind the scratch row */
@@ -220,6 +226,17 @@ void plans_trim(struct cache *cache, uint64_t now_ms);
 void plans_free(struct cache *cache);
 
 /* biflow.c */
+/* Times of a biflow are of the whole, whichever direction they come from. */
+bool biflow_is_of_both(const struct column *column);
+/* The column with the values of this one in the other direction, or -1. */
+int biflow_twin(const struct cache *cache, unsigned i);
+/*
+ * Before rows of records are merged: where one of the reverse direction began
+ * before its flow did, the flow is turned, and what of the batch belongs to it
+ * changes its direction.
+ */
+void biflow_direct(struct plan *plan, const uint8_t *rows, uint32_t count,
+		   uint8_t *const *flow, const uint32_t *number, bool *reverse);
 /* Which keys of the layout change places; none if one has no counterpart. */
 void biflow_layout(struct layout *layout);
 

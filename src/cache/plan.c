@@ -161,14 +161,6 @@ column_source(const struct cache *cache, const struct column *column,
 		 base->semantics == IE_TOTAL_COUNTER;
 }
 
-/* Times of a biflow are of the whole, whichever direction they come from. */
-static bool
-is_of_both(const struct column *column)
-{
-	return !column->forward && column->kind == SLOT_TIME &&
-	       (column->merge == MERGE_MIN || column->merge == MERGE_MAX);
-}
-
 static struct update
 update_of(const struct plan *plan, const struct cache *cache, unsigned i)
 {
@@ -212,35 +204,11 @@ plan_value(struct plan *plan, const struct cache *cache, unsigned i,
 		plan->update[plan->update_count++] = update;
 		plan->present |= update.bit;
 	}
-	if (plan->reverse && (back || is_of_both(column)))
+	if (plan->reverse && (back || biflow_is_of_both(column)))
 		plan_reverse(plan, cache, i);
 	if (total && plan->total_count < 8)
 		plan->total_at[plan->total_count++] = slot->offset;
 	return 0;
-}
-
-/* The column with the values of this one in the other direction, or -1. */
-static int
-twin_of(const struct cache *cache, unsigned i)
-{
-	const struct column *column = &cache->column[i];
-
-	if (column->field.key)
-		return -1;
-	/* A field that is there twice: the first one has it. */
-	for (unsigned k = 0; k < i; k++)
-		if (cache->column[k].field.ie == column->field.ie)
-			return -1;
-	for (unsigned k = 0; k < cache->column_count; k++) {
-		const struct column *other = &cache->column[k];
-
-		if (other->forward == column->field.ie)
-			return other->kind == column->kind &&
-					       other->merge == column->merge
-				       ? (int)k
-				       : -1;
-	}
-	return -1;
 }
 
 /*
@@ -256,12 +224,12 @@ plan_turns(struct plan *plan, const struct cache *cache,
 	if (!plan->turn)
 		return -ENOMEM;
 	for (unsigned i = 0; i < cache->column_count; i++) {
-		int k = twin_of(cache, i);
+		int k = biflow_twin(cache, i);
 		bool copy, has, has_twin;
 
 		if (k < 0)
 			continue;
-		copy = is_of_both(&cache->column[i]);
+		copy = biflow_is_of_both(&cache->column[i]);
 		has = source[i].kind != SOURCE_NONE;
 		has_twin = source[k].kind != SOURCE_NONE;
 		if (!has && (copy || !has_twin))
@@ -399,8 +367,13 @@ plan_build(struct plan *plan, struct cache *cache, const struct batch *batch)
 		if (slot->kind == SLOT_VAR)
 			plan->key_var[plan->key_count++] = slot->offset;
 	}
-	if (!err && plan->reverse && !plan->packets)
+	if (!err && plan->reverse && !plan->packets) {
+		int start = plan->layout->start;
+
+		if (start >= 0 && source[start].kind != SOURCE_NONE)
+			plan->start_at = plan->layout->slot[start].offset;
 		err = plan_turns(plan, cache, source);
+	}
 	if (!err)
 		err = plan_flags(plan, cache, batch);
 	return err ? err : decoder_finish(plan->decoder);

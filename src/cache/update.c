@@ -361,6 +361,8 @@ update_rows(struct cache *cache, struct plan *plan, uint8_t *rows,
 	place_rows(cache, plan, rows, count, flow, number, is_new, reverse);
 	if (plan->key_count)
 		release_keys(cache, plan, rows, count, is_new, flow);
+	if (plan->start_at)
+		biflow_direct(plan, rows, count, flow, number, reverse);
 	if (plan->reverse)
 		turn_rows(plan, rows, count, reverse);
 	merge_direction(plan, rows, count, flow, reverse, false);

@@ -99,14 +99,18 @@ static const struct conf_row max_flows[] = {
 			 "bound by itself."),
 	CONF_ROW(LEAF, "biflow", .cx = true, .type = CONF_BOOL, .def = "false",
 		 .help = "Both directions of a conversation are one Flow (RFC "
-			 "5103). Who is seen first is the source. What comes "
+			 "5103). Who began is the source: of packets whoever "
+			 "sent the first, of records of exporters that of the "
+			 "earliest flowStart, if such a field is in the "
+			 "layout, else that of the first record. What comes "
 			 "back goes into reverse elements "
 			 "(ieEnterpriseNumber 29305), which a Flow without "
 			 "answer does not have; the others are of the forward "
 			 "direction alone, but for the times, which are of "
-			 "both. Records of exporters are joined in the same "
-			 "way, and those that are biflows already keep what "
-			 "they say of either direction."),
+			 "both. This is how the uniflows of exporters become "
+			 "biflows: those of both directions that come before "
+			 "idleTimeout is over. Records that are biflows "
+			 "already keep what they say of either direction."),
 	CONF_ROW(LEAF, "activeFlows", .state = true, CONF_U32,
 		 .units = "flows"),
 	CONF_ROW(LEAF, "unusedCacheEntries", .state = true, CONF_U32,

@@ -96,3 +96,50 @@ theirs=$(nfdump -R "$T/nf" -q -N -o 'fmt:%pkt,%byt' any | awk -F, '
 equal "flows, packets and octets of nfcapd" "$(awk -F, '
 	{ n++; p += $6; o += $7 } END { print n, p, o }' "$T/truth.csv")" \
 	"$theirs"
+
+step "uniflows become the same biflows, whichever direction comes first"
+# Clients have the high ports: what they send goes to one file, what the servers
+# send to another.
+half()
+{
+	cat >"$T/$1.xml" <<XML
+<ipfix xmlns="urn:ietf:params:xml:ns:yang:ietf-ipfix-psamp"
+       xmlns:cx="urn:conflux:config:1">
+<cx:controlSocket>$T/$1.sock</cx:controlSocket>
+<collectingProcess><name>in</name>
+<fileReader><name>f</name><file>file://$T/split.ipfix</file></fileReader>
+<cx:intermediateProcess>half</cx:intermediateProcess></collectingProcess>
+<cx:intermediateProcess><cx:name>half</cx:name><cx:filter>$2</cx:filter>
+<cx:exportingProcess>out</cx:exportingProcess></cx:intermediateProcess>
+<exportingProcess><name>out</name><destination><name>d</name>
+<fileWriter><file>file://$T/$1.ipfix</file></fileWriter>
+</destination></exportingProcess></ipfix>
+XML
+	run "$1"
+}
+half clients 'src port gt 1000'
+half servers 'not src port gt 1000'
+# The cache of the biflows above, fed by the files.
+join()
+{
+	name=$1
+	{
+		sed "/<observationPoint>/,\$d; s|<cx:controlSocket>|<cx:workers>$3</cx:workers>&|" \
+			"$T/whole.xml"
+		echo "<collectingProcess><name>in</name>"
+		for file in $2; do
+			echo "<fileReader><name>$file</name><file>file://$T/$file.ipfix</file></fileReader>"
+		done
+		echo "<cx:cache>flows</cx:cache></collectingProcess>"
+		sed -n '/^<cache>/,$p' "$T/whole.xml" |
+			sed "s|$T/whole.ipfix|$T/$name.ipfix|"
+	} >"$T/$name.xml"
+	run "$name"
+	"$CONFLUX" read -f json "$T/$name.ipfix" | sort >"$T/$name.json"
+	sort "$T/whole.json" | cmp - "$T/$name.json" ||
+		fail "$name: other biflows"
+}
+join questions "clients servers" 1
+join answers "servers clients" 1
+# Each file is read by a worker of its own.
+join apart "clients servers" 2
