@@ -599,6 +599,27 @@ readable(const struct dtls *d)
 	return d->state == DTLS_UP || d->half;
 }
 
+/*
+ * RFC 6520 section 3: heartbeats that come in a handshake are discarded, as the
+ * Finished before them may have been lost or be late. GnuTLS would give up.
+ * Returns the octets before the first one.
+ */
+static size_t
+before_heartbeat(struct dtls *d, const uint8_t *datagram, size_t length)
+{
+	struct record record;
+	size_t at = 0, one;
+
+	while ((one = record_read(&record, datagram + at, length - at))) {
+		if (record.type == HEARTBEAT_RECORD) {
+			d->discarded++;
+			return at;
+		}
+		at += one;
+	}
+	return length;
+}
+
 void
 dtls_input(struct dtls *d, const uint8_t *datagram, size_t length,
 	   uint64_t now_ms)
@@ -607,6 +628,10 @@ dtls_input(struct dtls *d, const uint8_t *datagram, size_t length,
 	d->datagram = datagram;
 	d->datagram_length = readable(d) ? length : 0;
 	if (d->state != DTLS_SHAKING)
+		return;
+	length = before_heartbeat(d, datagram, length);
+	/* To GnuTLS nothing is the end of the connection. */
+	if (!length)
 		return;
 	d->in = datagram;
 	d->in_length = length;
