@@ -12,6 +12,10 @@
  *        has the size of the largest message, so a path that takes less than
  *        before is found within a period, too.
  *
+ * In a handshake that resumes a session the last word is ours (RFC 5246 section
+ * 7.3), and may be lost: until it has come once more, the peer drops what is
+ * sealed. So where it can be asked, no message is sent before it has answered.
+ *
  * Nothing that is not authenticated ends a session, or makes messages larger in
  * one that has heartbeats. ICMP may make them smaller, and is a reason to ask
  * the peer at once.
@@ -50,8 +54,8 @@ struct dtls_link {
 	struct dtls *dtls;
 	struct event *readable, *writable, *timer;
 	struct hello_probe *hello; /* before it is up, or NULL */
-	bool shaken;	  /* the handshake is over */
-	bool up;	  /* and the path is known */
+	bool shaken;		   /* the handshake is over */
+	bool up;		   /* and the path is known */
 	uint32_t sealing; /* octets of the message that is being sealed */
 	/* Questions to the peer. */
 	enum question question;
@@ -316,6 +320,8 @@ answered(struct dtls_link *l, uint64_t now)
 	l->next_ms = now + l->out->conf.dtls.heartbeat_ms;
 	if (l->question == ASKS_PATH) {
 		path_mtu_answer(&l->path, true);
+	} else if (!l->up && !l->searching) {
+		come_up(l);
 	} else if (l->question == ASKS_LIFE && searches(l) && !l->searching) {
 		/* The large one had no answer, the small one has: until it
 		 * is known what comes through, small ones do. */
@@ -409,6 +415,10 @@ shaken(struct dtls_link *l, uint64_t now)
 		return;
 	}
 	l->octets = conf->path_probing ? path_least(l) : path_most(l);
+	if (dtls_has_heartbeat(l->dtls))
+		ask(l, ASKS_LIFE, 0, conf->heartbeat_tries, 0, now);
+	if (l->question == ASKS_LIFE)
+		return;
 	if (conf->path_probing &&
 	    hello_probe_new(l->out, path_least(l), path_most(l), told_hello, l,
 			    &l->hello) == 0)
