@@ -26,12 +26,16 @@
  * their shapes (template_shape), the ids are replaced by ours.
  *
  * Ledgers. Of the stage: in = exported + filtered + lost, where a record is
- * exported when at least one destination has taken it into its queue, and
- * lost, with the reason of the last destination tried, when none has. Of each
- * destination: in = exported + lost + held, where exported is what the kernel
+ * exported when at least one destination has taken it into its queue, lost,
+ * with the reason of the last destination tried, when none has, and filtered
+ * when none is configured to take it. Of each destination:
+ * in = exported + filtered + lost + held, where exported is what the kernel
  * has taken, and held what waits in an unfinished message, in the queue or in
  * the sender; a message that was not given whole to the kernel before its
- * session went down is lost (LOSS_DESTINATION_DOWN). Over SCTP exported is what
+ * session went down is lost (LOSS_DESTINATION_DOWN). Filtered is what it is not
+ * configured to take, with EXPORTING_PARALLEL, and what became of no use while
+ * it waited. Records that waited for one that is away and went to others are
+ * in their "in", and no longer in its own ("moved" tells). Over SCTP exported is what
  * was delivered, and what may still turn out not to have been. Options records
  * that the process makes itself are in no ledger, but in "records" of the
  * session and in the sequence numbers.
@@ -50,8 +54,15 @@ struct event_base;
 
 enum exporting_mode {
 	EXPORTING_PARALLEL,       /* every record to every destination */
-	EXPORTING_LOAD_BALANCING, /* each scope to one of those in health */
+	EXPORTING_LOAD_BALANCING, /* each to one of those in health */
 	EXPORTING_FALLBACK,       /* to the first that is in health */
+};
+
+/* Load balancing: what stays together. */
+enum exporting_balance {
+	EXPORTING_BALANCE_DOMAIN,      /* all of an out-domain */
+	EXPORTING_BALANCE_FLOW_KEY,    /* a flow, in both its directions */
+	EXPORTING_BALANCE_ROUND_ROBIN, /* a message, in each domain */
 };
 
 enum exporting_kind {
@@ -101,6 +112,9 @@ bool exporting_option_supported(enum exporting_option type);
 const char *exporting_mode_name(enum exporting_mode mode);
 int exporting_mode_parse(const char *name);
 
+/* "observationDomain", "flowKey", "roundRobin"; -EINVAL. */
+int exporting_balance_parse(const char *name);
+
 /* Defaults, used where the configuration has 0. */
 enum {
 	EXPORTING_UDP_MESSAGE = 1472,    /* octets of an IPFIX Message */
@@ -113,6 +127,16 @@ enum {
 	EXPORTING_GRACE_MS = 3000,
 	EXPORTING_DOMAINS = 65536,
 	EXPORTING_TEMPLATES = 4096,
+};
+
+/*
+ * Which Data Records of a batch a destination is to have: as filter_run, with
+ * index of BATCH_MAX entries. Options Data Records are not asked for.
+ */
+struct exporting_filter {
+	int (*run)(void *arg, const struct batch *batch, uint32_t *index);
+	void *arg;	  /* the caller's, lives longer than the stage */
+	const char *text; /* for the report; likewise */
 };
 
 struct exporting_destination {
@@ -132,6 +156,14 @@ struct exporting_destination {
 	uint32_t template_refresh_ms, options_template_refresh_ms;
 	uint32_t template_refresh_packets, options_template_refresh_packets;
 	uint64_t queue_octets; /* bound of messages that wait */
+	/*
+	 * Only records of scopes with these domains, options included, 0: of
+	 * all; and of these the Data Records that the filter takes (run NULL:
+	 * all).
+	 */
+	const uint32_t *domain;
+	unsigned domain_count;
+	struct exporting_filter filter;
 	/*
 	 * SCTP only: Flow Records may come in any order; they are given up
 	 * after that time, 0: never; each Template has a stream for itself as
@@ -156,6 +188,7 @@ struct exporting_conf {
 	const char *name;
 	uint32_t id; /* exportingProcessId, 0: one is made */
 	enum exporting_mode mode;
+	enum exporting_balance balance;
 	enum exporting_domains domains;
 	/* Where the domains are kept over restarts, or NULL. */
 	const char *domain_file;
@@ -165,8 +198,8 @@ struct exporting_conf {
 	struct exporting_options *options;
 	unsigned options_count;
 	uint32_t flush_ms;      /* a message is finished at that age */
-	uint32_t hold_ms;       /* fallback: the first one must have been up
-				 * for so long before it is used again */
+	uint32_t hold_ms;       /* one that was away must have been up for so
+				 * long before it is as good as the others */
 	uint32_t grace_ms;      /* a destination down for less is in health */
 	uint32_t max_domains;   /* out-domains alive or remembered */
 	uint32_t max_templates; /* per out-domain and destination */

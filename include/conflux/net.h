@@ -306,6 +306,9 @@ struct net_out_stats {
 	/* discarded: taken, but not given to the kernel whole. Over UDP, where
 	 * sessions don't go down, only this tells of them. */
 	uint64_t messages, octets, discarded;
+	/* UDP: how often the kernel told that a message could not be had by the
+	 * peer (ICMP): that one is in messages all the same. */
+	uint64_t refused;
 	/* DTLS: messages sent to peers that turned out to be dead, since the
 	 * last sign of life. */
 	uint64_t doubtful;

@@ -229,6 +229,16 @@ static const struct conf_row destination_rows[] = {
 	CONF_KEY,
 	CONF_ROW(CHOICE, "DestinationParameters", .mandatory = true,
 		 .rows = destination_choice),
+	CONF_ROW(LEAF_LIST, "observationDomain", .cx = true, CONF_U32,
+		 .help = "This destination gets only the records of this "
+			 "Observation Domain, as they came, options included; "
+			 "repeated for several. When not given: of all."),
+	CONF_ROW(LEAF, "filter", .cx = true, .type = CONF_STRING, .min = 1,
+		 .help = "This destination gets only the Data Records that "
+			 "this expression takes, in the language of "
+			 "conflux(1), FILTERS: exists ELEMENT chooses by "
+			 "Template. Options Data Records all pass. A record "
+			 "that no destination takes is counted as filtered."),
 	CONF_LAST,
 };
 
@@ -257,8 +267,24 @@ const struct conf_row conf_rows_exporting[] = {
 	CONF_ROW(LEAF, "exportMode", .type = CONF_IDENTITY, .def = "parallel",
 		 CONF_VALUES("parallel", "loadBalancing", "fallback"),
 		 .help = "parallel: every destination gets every record. "
-			 "loadBalancing: each record goes to one destination. "
-			 "fallback: to the first destination that works."),
+			 "loadBalancing: each record goes to one destination, "
+			 "see loadBalancing. fallback: to the first "
+			 "destination that works. In the last two, what waits "
+			 "for a destination that is away goes to another, as "
+			 "does what cannot wait when a queue is full; Options "
+			 "Data goes to all."),
+	CONF_ROW(LEAF, "loadBalancing", .cx = true, .type = CONF_ENUM,
+		 .def = "observationDomain",
+		 CONF_VALUES("observationDomain", "flowKey", "roundRobin"),
+		 .help = "With loadBalancing: what stays together. "
+			 "observationDomain: all records that are exported in "
+			 "a domain, in their order. flowKey: the records of a "
+			 "flow, in both its directions, by the Flow Keys that "
+			 "are known, else addresses, ports and protocol. "
+			 "roundRobin: the records of one message; the next "
+			 "goes to the next destination. When a destination "
+			 "is away its share goes to the others alike, and "
+			 "back when it is well again."),
 	CONF_ROW(LIST, "destination", .mandatory = true,
 		 .rows = destination_rows,
 		 .help = "Where the records go, in order of preference."),
@@ -312,12 +338,15 @@ const struct conf_row conf_rows_exporting[] = {
 		 .units = "milliseconds", .def = "3000",
 		 .help = "With fallback and loadBalancing: a destination that "
 			 "is away for less than this is waited for, before "
-			 "another takes its records."),
+			 "others take its records. Over UDP without DTLS it "
+			 "is away as soon as ICMP says that nobody is there."),
 	CONF_ROW(LEAF, "holdTime", .cx = true, CONF_RANGE(0, 3600000),
 		 .units = "milliseconds", .def = "10000",
-		 .help = "With fallback: the first destination has to be back "
-			 "for this long before it is used again, so that one "
-			 "that comes and goes is not."),
+		 .help = "With fallback and loadBalancing: a destination that "
+			 "was away has to be back for this long before it is "
+			 "used again while others are well, so that one that "
+			 "comes and goes is not. Over UDP without DTLS at "
+			 "least 3 seconds."),
 	CONF_ROW(LEAF, "templateLimit", .cx = true, CONF_RANGE(1, 65280),
 		 .units = "Templates", .def = "4096",
 		 .help = "Bound of the Templates of one Observation Domain at "

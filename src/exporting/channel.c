@@ -57,7 +57,7 @@ id_equal(const void *item, const void *key)
 }
 
 struct channel *
-channel_get(struct sink *s, const struct domain *domain)
+channel_get(struct sink *s, struct domain *domain)
 {
 	struct channel *c;
 
@@ -387,6 +387,7 @@ channel_begin(struct channel *c)
 	if (!c->buffer)
 		return false;
 	message_begin(&c->writer, c->buffer, s->max_message, c->number);
+	s->open_octets += c->writer.length;
 	c->begun_ms = s->exporting->now_ms;
 	c->export_time = 0;
 	c->reliable = false;
@@ -427,6 +428,7 @@ channel_finish(struct channel *c)
 
 	if (!c->writer.length)
 		return;
+	s->open_octets -= c->writer.length;
 	entry.length = message_end(
 		&c->writer, c->export_time
 				    ? c->export_time
@@ -459,6 +461,17 @@ fitting(const struct batch *batch, uint32_t i, uint32_t room)
 	return n;
 }
 
+uint32_t
+channel_fits(const struct channel *c, const struct batch *batch)
+{
+	uint32_t used = c->writer.length ? c->writer.length : MESSAGE_HEADER;
+	uint32_t room = c->sink->max_message;
+
+	if (room < used + SET_HEADER)
+		return 0;
+	return fitting(batch, 0, room - used - SET_HEADER);
+}
+
 static void
 taken_set(struct taken *taken, uint32_t first, uint32_t count)
 {
@@ -471,11 +484,13 @@ copy(struct channel *c, struct out_template *t, const struct batch *batch,
      uint32_t i, uint32_t n)
 {
 	uint32_t from = batch->stride ? i * batch->stride : batch->offset[i];
+	uint32_t before = c->writer.length;
 	uint32_t to =
 		batch->stride ? from + n * batch->stride : batch->offset[i + n];
 	uint8_t *p = message_add_data(&c->writer, t->id, to - from, n);
 
 	memcpy(p, batch->base + from, to - from);
+	c->sink->open_octets += c->writer.length - before;
 	c->sink->open_records += n;
 	c->reliable |= t->options;
 	t->last_message = c->finished + 1;

@@ -340,6 +340,18 @@ add_withdrawal(struct sink *s, const struct out_template *t)
 	return r;
 }
 
+int
+control_probe(struct sink *s)
+{
+	struct out_template *t = TAILQ_FIRST(&s->sent[0]);
+	int r;
+
+	if (!t)
+		t = TAILQ_FIRST(&s->sent[1]);
+	r = t ? control_add_template(s, t) : 0;
+	return r ? r : control_send(s);
+}
+
 /* Those of a channel that an earlier session had. */
 static int
 add_all_of(struct sink *s, struct channel *c)

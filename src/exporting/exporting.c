@@ -1,9 +1,8 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /*
- * The stage: its configuration, its domains, and to which destinations each
- * batch goes (exportMode of RFC 6728). One thread; nothing here looks into a
- * record.
+ * The stage: its configuration and what it does with a batch. One thread;
+ * nothing here looks into a record.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -75,63 +74,19 @@ exporting_mode_parse(const char *name)
 	return -EINVAL;
 }
 
-/* ---- which destinations ---------------------------------------------------
- */
-
-/*
- * Fallback: leave the active destination when it has been down for the grace
- * time; go back to a better one when it has been up for the hold time.
- */
-static void
-choose_active(struct exporting *e)
+int
+exporting_balance_parse(const char *name)
 {
-	for (unsigned i = 0; i < e->active; i++) {
-		const struct sink *s = &e->sink[i];
+	static const char *const balance[] = {
+		[EXPORTING_BALANCE_DOMAIN] = "observationDomain",
+		[EXPORTING_BALANCE_FLOW_KEY] = "flowKey",
+		[EXPORTING_BALANCE_ROUND_ROBIN] = "roundRobin",
+	};
 
-		if (s->up && e->now_ms >= s->up_ms &&
-		    e->now_ms - s->up_ms >= e->conf.hold_ms) {
-			e->active = i;
-			break;
-		}
-	}
-	if (sink_healthy(&e->sink[e->active]))
-		return;
-	for (unsigned i = 0; i < e->conf.destination_count; i++)
-		if (e->sink[i].up) {
-			log_warning("exportingProcess %s: falls back from "
-				    "destination %s to %s",
-				    e->conf.name, e->sink[e->active].conf->name,
-				    e->sink[i].conf->name);
-			e->active = i;
-			return;
-		}
-}
-
-/*
- * Load balancing: the destination with the highest hash of (scope, destination)
- * among those in health, so that only the scopes of one that fails move.
- */
-static struct sink *
-choose_balanced(struct exporting *e, uint64_t serial)
-{
-	struct sink *best = NULL;
-	uint64_t best_weight = 0;
-	bool best_healthy = false;
-
-	for (unsigned i = 0; i < e->conf.destination_count; i++) {
-		struct sink *s = &e->sink[i];
-		bool healthy = sink_healthy(s);
-		uint64_t weight = hash_u64(serial, i + 1);
-
-		if (best &&
-		    (best_healthy > healthy ||
-		     (best_healthy == healthy && best_weight >= weight)))
-			continue;
-		best = s;
-		best_weight = weight;
-		best_healthy = healthy;
-	}
-	return best;
+	for (int i = 0; i <= EXPORTING_BALANCE_ROUND_ROBIN; i++)
+		if (strcmp(name, balance[i]) == 0)
+			return i;
+	return -EINVAL;
 }
 
 /* ---- the stage -------------------------------------------------------------
@@ -160,29 +115,16 @@ put(struct exporting *e, struct domain *domain, const struct batch *batch)
 {
 	struct ledger *ledger = &e->stage.ledger;
 	struct taken taken = {0};
-	enum loss loss = LOSS_LIMIT;
-	uint32_t count = 0;
+	uint32_t count, filtered;
+	enum loss loss = mode_run(e, domain, batch, &taken, &filtered);
 
-	switch (e->conf.mode) {
-	case EXPORTING_PARALLEL:
-		for (unsigned i = 0; i < e->conf.destination_count; i++)
-			loss = sink_put(&e->sink[i], domain, batch, &taken);
-		break;
-	case EXPORTING_LOAD_BALANCING:
-		loss = sink_put(choose_balanced(e, batch->scope->serial),
-				domain, batch, &taken);
-		break;
-	case EXPORTING_FALLBACK:
-		loss = sink_put(&e->sink[e->active], domain, batch, &taken);
-		break;
-	}
-	if (batch->options != OPTIONS_OTHER)
-		kept_batch(e, batch);
-	for (unsigned i = 0; i < BATCH_MAX / 64; i++)
-		count += (uint32_t)__builtin_popcountll(taken.bits[i]);
+	if (batch->options != OPTIONS_OTHER ||
+	    (batch->shape->scope_count && mode_put(e)))
+		kept_batch(e, batch, mode_put(e));
+	count = taken_count(&taken);
 	ledger->exported += count;
-	if (count < batch->count)
-		ledger->lost[loss] += batch->count - count;
+	ledger->filtered += filtered;
+	ledger->lost[loss] += batch->count - count - filtered;
 }
 
 /* Flow Records that tell who exported them. */
@@ -264,8 +206,7 @@ exporting_tick(struct stage *stage, uint64_t now_ms)
 
 	e->now_ms = now_ms;
 	e->wall_ms = clock_wall_ms();
-	if (e->conf.mode == EXPORTING_FALLBACK)
-		choose_active(e);
+	health_tick(e);
 	kept_tick(e);
 	domain_file_save(e, false);
 	for (unsigned i = 0; i < e->conf.destination_count; i++)
@@ -339,7 +280,7 @@ exporting_congested(const struct stage *stage)
 	for (unsigned i = 0; i < e->conf.destination_count; i++) {
 		if (!sink_congested(&e->sink[i]))
 			continue;
-		if (sink_healthy(&e->sink[i]))
+		if (e->sink[i].up || sink_healthy(&e->sink[i]))
 			return true;
 		full++;
 	}
@@ -419,6 +360,7 @@ conf_fini(struct exporting_conf *conf)
 		free((char *)conf->destination[i].name);
 		free((char *)conf->destination[i].net.interface);
 		free((char *)conf->destination[i].net.file);
+		free((uint32_t *)conf->destination[i].domain);
 	}
 	for (unsigned i = 0; conf->options && i < conf->options_count; i++)
 		free((char *)conf->options[i].name);
@@ -437,6 +379,7 @@ exporting_free(struct stage *stage)
 		sink_close(&e->sink[i]);
 	free(e->sink);
 	free(e->room);
+	mode_fini(e);
 	kept_fini(e);
 	domain_file_save(e, true);
 	identity_fini(e);
@@ -468,6 +411,19 @@ copy_text(const char *text, bool *failed)
 	return copy;
 }
 
+static uint32_t *
+copy_domains(const struct exporting_destination *d, bool *failed)
+{
+	size_t octets = d->domain_count * sizeof(*d->domain);
+	uint32_t *copy = octets ? malloc(octets) : NULL;
+
+	if (copy)
+		memcpy(copy, d->domain, octets);
+	else if (octets)
+		*failed = true;
+	return copy;
+}
+
 static uint32_t
 or_default(uint32_t value, uint32_t preset)
 {
@@ -492,6 +448,7 @@ conf_copy(struct exporting_conf *to, const struct exporting_conf *from)
 		d->name = copy_text(d->name ? d->name : "", &failed);
 		d->net.interface = copy_text(d->net.interface, &failed);
 		d->net.file = copy_text(d->net.file, &failed);
+		d->domain = copy_domains(&from->destination[i], &failed);
 	}
 	for (unsigned i = 0; to->options && i < m; i++) {
 		to->options[i] = from->options[i];
@@ -562,6 +519,8 @@ exporting_new(struct event_base *base, const struct exporting_conf *conf,
 		r = domain_file_load(e, error);
 	if (r == 0)
 		r = options_init(e);
+	if (r == 0)
+		r = mode_init(e);
 	if (r == 0)
 		r = open_sinks(e, error);
 	if (r) {

@@ -57,6 +57,7 @@ struct domain {
 	struct identity identity;
 	bool shared;        /* of scopes of the process itself */
 	bool pinned;        /* for our own options: never given to another */
+	unsigned turn;      /* load balancing by turns: whose it is */
 	TAILQ_ENTRY(domain) idle;
 };
 
@@ -171,7 +172,7 @@ struct told {
 
 struct channel {
 	struct sink *sink;
-	const struct domain *domain;
+	struct domain *domain; /* the place of one, see domain.c */
 	uint32_t identity_epoch, identity_version; /* that was told last */
 	uint32_t number;   /* Observation Domain ID */
 	uint16_t stream;   /* SCTP: modulo those of the session */
@@ -197,7 +198,7 @@ struct channel {
 };
 
 /* The channel of a domain, or NULL: no memory. */
-struct channel *channel_get(struct sink *sink, const struct domain *domain);
+struct channel *channel_get(struct sink *sink, struct domain *domain);
 void channel_free(struct channel *channel);
 
 /* Found or made; NULL: no memory, or the bound is reached. */
@@ -231,8 +232,15 @@ struct taken {
 	uint64_t bits[BATCH_MAX / 64];
 };
 
+uint32_t taken_count(const struct taken *taken);
+
 void channel_put(struct channel *channel, const struct batch *batch,
 		 struct taken *taken);
+/*
+ * How many of the first records of a batch still go into the message that is
+ * being filled, or into a new one if there is none.
+ */
+uint32_t channel_fits(const struct channel *channel, const struct batch *batch);
 
 /* ---- lists.c ------------------------------------------------------------ */
 
@@ -289,6 +297,14 @@ struct option_round {
 	uint64_t told;     /* losses as of the last report */
 };
 
+/* See health.c. */
+enum sink_state {
+	SINK_WELL,
+	SINK_AWAITED,  /* down, for less than the grace time */
+	SINK_RETURNED, /* up again, for less than the hold time */
+	SINK_AWAY,
+};
+
 struct sink {
 	struct exporting *exporting;
 	struct exporting_destination *conf;
@@ -302,6 +318,10 @@ struct sink {
 	uint16_t streams;	 /* of the session */
 	uint16_t next_stream;	 /* for a Template of its own stream */
 	uint64_t up_ms, down_ms; /* monotonic, of the last change */
+	enum sink_state state;
+	uint64_t refused; /* net_out_stats.refused, as of the last look */
+	uint64_t refused_ms, probed_ms; /* monotonic, 0: never */
+	uint64_t moved; /* records that others got instead */
 	uint64_t discontinuity_ms;
 	uint32_t max_message;
 	bool fit; /* the size follows what the path takes */
@@ -316,7 +336,7 @@ struct sink {
 	uint32_t channel_size;
 	struct channel_list open;
 	uint32_t open_count, open_max;
-	uint64_t open_records;
+	uint64_t open_records, open_octets;
 	uint8_t *record; /* one with lists, while it is changed */
 	uint8_t **spare; /* message buffers: a stack of open_max places */
 	uint32_t spare_count;
@@ -361,15 +381,13 @@ int sink_open(struct sink *sink, char **error);
 void sink_end(struct sink *sink);
 void sink_close(struct sink *sink);
 /* Takes what it can of the batch; the rest is lost and counted. */
-enum loss sink_put(struct sink *sink, const struct domain *domain,
+enum loss sink_put(struct sink *sink, struct domain *domain,
 		   const struct batch *batch, struct taken *taken);
 void sink_tick(struct sink *sink, uint64_t now_ms);
 void sink_flush(struct sink *sink);
 bool sink_drained(const struct sink *sink);
 /* Is its queue over three quarters? */
 bool sink_congested(const struct sink *sink);
-/* Up, or down for less than the grace time. */
-bool sink_healthy(const struct sink *sink);
 /* May a new message be begun? */
 bool sink_admit(struct sink *sink);
 /* Are its sessions told of Templates in order, and of their end? */
@@ -395,6 +413,41 @@ void sink_pump(struct sink *sink);
 void sink_settle(struct sink *sink);
 uint8_t *sink_buffer_take(struct sink *sink);
 void sink_buffer_give(struct sink *sink, uint8_t *buffer);
+
+/* ---- health.c ----------------------------------------------------------- */
+
+/* Takes nothing that another one could not send from this rank on. */
+enum { SINK_RANK_UNFIT = 2 };
+
+/* How good it is for a batch of so many octets: the less the better. */
+unsigned sink_rank(const struct sink *sink, uint64_t octets);
+/* Up, or down for less than the grace time. */
+bool sink_healthy(const struct sink *sink);
+const char *sink_state_name(enum sink_state state);
+/* Looks at all destinations, tells of changes, and moves what waits. */
+void health_tick(struct exporting *e);
+
+/* ---- mode.c ------------------------------------------------------------- */
+
+int mode_init(struct exporting *e);
+void mode_fini(struct exporting *e);
+/*
+ * Gives a batch to those destinations that are to have it. *filtered: records
+ * that none takes. Returns the reason of what was lost last.
+ */
+enum loss mode_run(struct exporting *e, struct domain *domain,
+		   const struct batch *batch, struct taken *taken,
+		   uint32_t *filtered);
+/*
+ * Records of one that is away to others; those that no other takes go back to
+ * its own queue. Returns how many it is rid of.
+ */
+uint32_t mode_move(struct sink *from, struct domain *domain,
+		   const struct batch *batch);
+/* Which destinations got the options that mode_run was given; NULL: all. */
+const bool *mode_put(const struct exporting *e);
+bool mode_takes_domain(const struct exporting_destination *conf,
+		       uint32_t domain);
 
 /* ---- loss.c ------------------------------------------------------------- */
 
@@ -431,6 +484,8 @@ int control_refresh(struct sink *sink, uint64_t now_ms);
 int control_add_kept(struct sink *sink, struct channel *channel,
 		     const struct shape *shape, const uint8_t *record,
 		     uint32_t length);
+/* UDP: some Template, to hear whether there is still nobody. */
+int control_probe(struct sink *sink);
 /* A session that has just begun: if they come first, all Templates that those
  * before had. */
 int control_all(struct sink *sink);
@@ -471,8 +526,13 @@ int options_run(struct sink *sink, uint64_t now_ms);
 
 /* Does the configuration ask for options of that kind? */
 bool kept_wanted(const struct exporting *e, const struct batch *batch);
-/* Remembers them; they have been put to all destinations. */
-void kept_batch(struct exporting *e, const struct batch *batch);
+/* Remembers them; put tells which destinations have got them, NULL: all. */
+void kept_batch(struct exporting *e, const struct batch *batch,
+		const bool *put);
+/* Is this very record the one that is kept? */
+bool kept_has(const struct exporting *e, const struct batch *batch, uint32_t i);
+/* What waited for this destination is gone: it gets them anew. */
+void kept_renew(struct exporting *e, const struct sink *sink);
 /* Sends again what is due. */
 void kept_tick(struct exporting *e);
 /* Adds to the control message what is new to the session. 0 or -EAGAIN. */
@@ -517,7 +577,9 @@ struct exporting {
 	struct shape_table *shapes;
 	struct domains domains;
 	struct sink *sink; /* conf.destination_count */
-	unsigned active;   /* fallback: the one in use */
+	struct mode *mode; /* NULL: all to all */
+	unsigned active;   /* fallback: the first in health */
+	bool moving;       /* something waits for one that is away */
 	uint64_t now_ms;   /* monotonic, of the last tick */
 	uint64_t wall_ms;
 	bool wanted[EXPORTING_OPTION_COUNT];
@@ -525,8 +587,8 @@ struct exporting {
 	struct domain *own; /* domain 0, or NULL */
 	struct identity_room *identity; /* for records, or NULL */
 	struct exporting_room *room;
-	struct kept **kept;
-	unsigned kept_count;
+	struct table kept;
+	uint64_t not_kept; /* Options Data beyond the bound */
 };
 
 #endif

@@ -158,7 +158,14 @@ report_sink(struct sink *s, struct report *r)
 	else
 		report_file(s, &stats, r);
 	report_close(r);
+	report_text(r, "cx:state", sink_state_name(s->state));
 	report_uint(r, "cx:sessions", s->epoch);
+	if (stats.refused)
+		report_uint(r, "cx:refusals", stats.refused);
+	if (s->conf->filter.text)
+		report_text(r, "cx:filter", s->conf->filter.text);
+	if (s->moved)
+		report_uint(r, "cx:movedRecords", s->moved);
 	report_uint(r, "cx:queueOctets", s->queue.octets);
 	report_uint(r, "cx:queueMessages", s->queue.messages);
 	ledger_report(&s->ledger, r);
@@ -194,6 +201,8 @@ exporting_report(struct stage *stage, struct report *r)
 	if (e->conf.mode == EXPORTING_FALLBACK)
 		report_text(r, "cx:activeDestination",
 			    e->sink[e->active].conf->name);
+	if (e->not_kept)
+		report_uint(r, "cx:optionsNotKept", e->not_kept);
 	report_list(r, "destination");
 	for (unsigned i = 0; i < e->conf.destination_count; i++)
 		report_sink(&e->sink[i], r);

@@ -413,7 +413,7 @@ json_put(struct sink *s, const struct batch *batch, struct taken *taken)
  */
 
 enum loss
-sink_put(struct sink *s, const struct domain *domain, const struct batch *batch,
+sink_put(struct sink *s, struct domain *domain, const struct batch *batch,
 	 struct taken *taken)
 {
 	uint64_t lost[LOSS_COUNT];
@@ -488,13 +488,6 @@ bool
 sink_congested(const struct sink *s)
 {
 	return s->queue.octets >= s->conf->queue_octets / 4 * 3;
-}
-
-bool
-sink_healthy(const struct sink *s)
-{
-	return s->up || s->exporting->now_ms < s->down_ms ||
-	       s->exporting->now_ms - s->down_ms < s->exporting->conf.grace_ms;
 }
 
 uint8_t *

@@ -94,6 +94,7 @@ sendq_flush(struct sendq *q)
 		if (errno == EAGAIN || errno == ENOBUFS)
 			return -EAGAIN;
 		error = q->error = errno;
+		q->out->stats.refused++;
 		log_refused(q, error);
 		if (again)
 			give_up(q, error);

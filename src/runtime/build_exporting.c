@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "conflux/exporting.h"
+#include "conflux/filter.h"
 #include "conflux/hash.h"
 #include "conflux/log.h"
 #include "runtime.h"
@@ -29,6 +30,7 @@ struct destination_room {
 	struct secure_conf secure;
 	const char **names;	     /* of secure */
 	struct addr *remote, *local; /* of SCTP */
+	uint32_t *domain;	     /* that it takes */
 };
 
 static const struct {
@@ -249,16 +251,6 @@ fill_destination(struct exporting_destination *d, const struct conf_node *node,
 	return rc;
 }
 
-static void
-fill_options(struct exporting_options *o, const struct conf_node *node)
-{
-	int type = exporting_option_parse(conf_text(node, "optionsType"));
-
-	o->name = conf_name(node);
-	o->type = (enum exporting_option)type;
-	o->timeout_ms = (uint32_t)conf_uint(node, "optionsTimeout", 0);
-}
-
 static unsigned
 count(const struct conf_node *node, const char *name)
 {
@@ -271,9 +263,58 @@ count(const struct conf_node *node, const char *name)
 }
 
 static int
-fill(struct exporting_conf *conf, const struct conf_node *node,
+run_filter(void *filter, const struct batch *batch, uint32_t *index)
+{
+	return filter_run(filter, batch, index);
+}
+
+/* Which records it takes; the filter is the unit's. */
+static int
+fill_selection(struct exporting_destination *d, const struct conf_node *node,
+	       struct unit *unit, struct destination_room *room, char **error)
+{
+	const char *text = conf_text(node, "filter");
+	unsigned domains = count(node, "observationDomain");
+	const struct conf_node *child;
+	struct filter_error why;
+	struct filter *filter;
+	int rc;
+
+	room->domain = calloc(domains + 1, sizeof(*room->domain));
+	if (!room->domain)
+		return -ENOMEM;
+	conf_each (child, node, "observationDomain")
+		room->domain[d->domain_count++] = (uint32_t)child->number;
+	d->domain = room->domain;
+	if (!text)
+		return 0;
+	rc = filter_new(text, unit->worker->registry, &filter, &why);
+	if (rc < 0) {
+		build_error(error, rc, node, "filter: %s",
+			    why.text ? why.text : strerror(-rc));
+		free(why.text);
+		return rc;
+	}
+	unit->filter[unit->filter_count++] = filter;
+	d->filter = (struct exporting_filter){run_filter, filter, text};
+	return 0;
+}
+
+static void
+fill_options(struct exporting_options *o, const struct conf_node *node)
+{
+	int type = exporting_option_parse(conf_text(node, "optionsType"));
+
+	o->name = conf_name(node);
+	o->type = (enum exporting_option)type;
+	o->timeout_ms = (uint32_t)conf_uint(node, "optionsTimeout", 0);
+}
+
+static int
+fill(struct exporting_conf *conf, struct unit *unit,
      struct destination_room *room, char **error)
 {
+	const struct conf_node *node = unit->node;
 	const struct conf_node *child;
 	int rc;
 
@@ -281,6 +322,11 @@ fill(struct exporting_conf *conf, const struct conf_node *node,
 		rc = fill_destination(
 			&conf->destination[conf->destination_count], child,
 			&room[conf->destination_count], error);
+		if (rc == 0)
+			rc = fill_selection(
+				&conf->destination[conf->destination_count],
+				child, unit, &room[conf->destination_count],
+				error);
 		if (rc < 0)
 			return rc;
 		conf->destination_count++;
@@ -314,6 +360,13 @@ log_destinations(const struct conf_node *node,
 					   ? "standard output"
 					   : d->net.file);
 	}
+}
+
+/* For the module 0 is its default. */
+static uint32_t
+at_least_1(uint64_t ms)
+{
+	return ms ? (uint32_t)ms : 1;
 }
 
 static enum exporting_origin
@@ -353,6 +406,8 @@ build_exporting(struct unit *unit, char **error)
 		.name = conf_name(node),
 		.mode = (enum exporting_mode)exporting_mode_parse(
 			conf_text(node, "exportMode")),
+		.balance = (enum exporting_balance)exporting_balance_parse(
+			conf_text(node, "loadBalancing")),
 		.domains = conf_is(node, "observationDomainMapping", "renumber")
 				   ? EXPORTING_DOMAIN_RENUMBER
 				   : EXPORTING_DOMAIN_KEEP,
@@ -360,8 +415,8 @@ build_exporting(struct unit *unit, char **error)
 		.domain_file = conf_path(node, "observationDomainFile"),
 		.origin = origin_of(node),
 		.flush_ms = (uint32_t)conf_uint(node, "flushTime", 0),
-		.grace_ms = (uint32_t)conf_uint(node, "graceTime", 0),
-		.hold_ms = (uint32_t)conf_uint(node, "holdTime", 0),
+		.grace_ms = at_least_1(conf_uint(node, "graceTime", 0)),
+		.hold_ms = at_least_1(conf_uint(node, "holdTime", 0)),
 		.max_templates = (uint32_t)conf_uint(node, "templateLimit", 0),
 		.destination =
 			calloc(destinations + 1, sizeof(*conf.destination)),
@@ -372,8 +427,9 @@ build_exporting(struct unit *unit, char **error)
 	char *reason = NULL;
 	int rc = -ENOMEM;
 
-	if (conf.destination && conf.options && room)
-		rc = fill(&conf, node, room, error);
+	unit->filter = calloc(destinations + 1, sizeof(*unit->filter));
+	if (conf.destination && conf.options && room && unit->filter)
+		rc = fill(&conf, unit, room, error);
 	if (rc == 0) {
 		rc = exporting_new(worker->base, &conf, worker->registry,
 				   worker->shapes, &unit->stage, &reason);
@@ -390,6 +446,7 @@ build_exporting(struct unit *unit, char **error)
 		free(room[i].names);
 		free(room[i].remote);
 		free(room[i].local);
+		free(room[i].domain);
 	}
 	free(room);
 	return rc;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conflux/filter.h"
 #include "conflux/meter_reader.h"
 #include "conflux/projection.h"
 #include "conflux/selection.h"
@@ -156,6 +157,29 @@ check_agent(struct check *check, const struct conf_node *node)
  * What is wrong with an expression is in a line of its own behind that of the
  * element, in the document as in the expression.
  */
+static int
+check_filter(struct check *check, const struct conf_node *destination)
+{
+	const struct conf_node *leaf = conf_child(destination, "filter");
+	struct filter *filter = NULL;
+	struct filter_error why;
+	struct conf_node at;
+	int rc;
+
+	if (!leaf || !leaf->text)
+		return 0;
+	rc = filter_new(leaf->text, check->registry, &filter, &why);
+	filter_free(filter);
+	if (rc != -EINVAL)
+		return rc;
+	at = *leaf;
+	at.line += why.line - 1;
+	conf_errors_add(check->errors, &at,
+			why.text ? why.text : strerror(-rc));
+	free(why.text);
+	return 0;
+}
+
 static int
 check_mediation(struct check *check, const struct conf_node *process)
 {
@@ -345,6 +369,10 @@ check_conf(const struct conf *conf, struct conf_errors *errors)
 	conf_each (node, root, "intermediateProcess")
 		if (rc == 0)
 			rc = check_mediation(&check, node);
+	conf_each (process, root, "exportingProcess")
+		conf_each (node, process, "destination")
+			if (rc == 0)
+				rc = check_filter(&check, node);
 	conf_each (node, root, "observationPoint")
 		check_point(&check, node);
 	conf_each (node, root, "collectingProcess")

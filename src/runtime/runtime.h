@@ -27,6 +27,7 @@ struct change;
 struct edit;
 struct event;
 struct event_base;
+struct filter;
 struct handover_port;
 struct intake;
 struct manage;
@@ -60,6 +61,8 @@ struct unit {
 	struct collecting *collecting;
 	struct net_in **input; /* of a collecting process */
 	unsigned input_count;
+	struct filter **filter; /* of destinations, NULL where none is */
+	unsigned filter_count;
 	struct capture **capture; /* of an Observation Point */
 	unsigned capture_count;
 	unsigned captures_ended;

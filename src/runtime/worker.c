@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "conflux/clock.h"
+#include "conflux/filter.h"
 #include "conflux/log.h"
 #include "conflux/meter_reader.h"
 #include "handover.h"
@@ -386,6 +387,9 @@ worker_fini(struct worker *worker)
 		for (unsigned c = 0; c < worker->unit[i].capture_count; c++)
 			capture_close(worker->unit[i].capture[c]);
 		stage_free(worker->unit[i].stage);
+		for (unsigned k = 0; k < worker->unit[i].filter_count; k++)
+			filter_free(worker->unit[i].filter[k]);
+		free(worker->unit[i].filter);
 		free(worker->unit[i].input);
 		free(worker->unit[i].capture);
 	}

@@ -110,6 +110,89 @@ run(unsigned nth)
 	return !nomem_failed;
 }
 
+/* A record of 8 octets and 200. */
+static void
+feed_long(struct feeder *f, const struct shape *shape)
+{
+	static uint8_t record[8 + 1 + 200] = {[8] = 200};
+	static const uint32_t offset[] = {0, sizeof(record)};
+	const struct batch batch = {
+		.shape = shape,
+		.scope = &f->scope,
+		.base = record,
+		.offset = offset,
+		.count = 1,
+	};
+
+	stage_run(f->stage, &batch);
+}
+
+/*
+ * One destination is away, so that what waits for it is moved to the other,
+ * as far as there is memory.
+ */
+static bool
+run_away(unsigned nth)
+{
+	static const uint32_t domain[] = {7, 8};
+	struct exporting_destination d[2];
+	struct exporting_conf conf = conf_of(d, 2);
+	const struct shape *shape[3];
+	struct feeder f;
+	char *error = NULL;
+	int r;
+
+	feeder_init(&f);
+	shape[0] = flow_shape(&f);
+	shape[1] = SHAPE(&f, 0, 0, IE_octetDeltaCount, 8, 0, IE_interfaceName,
+			 IE_VARIABLE);
+	shape[2] = SHAPE(&f, 1, 0, IE_observationDomainId, 4, 0,
+			 IE_samplingInterval, 4);
+	d[0] = to_port(EXPORTING_TCP, closed_port(f.base));
+	d[0].domain = domain;
+	d[0].domain_count = 2;
+	d[1] = to_file(f.path);
+	conf.mode = EXPORTING_LOAD_BALANCING;
+	conf.balance = EXPORTING_BALANCE_FLOW_KEY;
+	conf.grace_ms = 100;
+	nomem_begin(nth);
+	r = exporting_new(f.base, &conf, f.registry, f.shapes, &f.stage,
+			  &error);
+	for (int i = 0; r == 0 && i < 3; i++) {
+		feed_flows(&f, shape[2], &f.scope, 2, 0);
+		feed_flows(&f, shape[0], &f.scope, 50, 0);
+		feed_long(&f, shape[1]);
+		feeder_tick(&f, 60);
+		check_ledgers(&f, false);
+	}
+	nomem_end();
+	CU_ASSERT_TRUE(r == 0 || r == -ENOMEM);
+	free(error);
+	if (r == 0) {
+		feeder_tick(&f, 300);
+		feeder_tick(&f, 300);
+		check_ledgers(&f, false);
+		CU_ASSERT_EQUAL(exporting_ledger(f.stage, 0)->held, 0);
+	}
+	for (int i = 0; i < 3; i++)
+		shape_release(shape[i]);
+	feeder_fini(&f);
+	return !nomem_failed;
+}
+
+static void
+test_away(void)
+{
+	unsigned nth = 1;
+
+	log_set_level(LOG_LEVEL_ERROR);
+	while (!run_away(nth) && nth < 10000)
+		nth++;
+	printf("%u allocations ", nth - 1);
+	CU_ASSERT_TRUE(nth > 30);
+	CU_ASSERT_TRUE(nth < 10000);
+}
+
 static void
 test_each(void)
 {
@@ -125,6 +208,7 @@ test_each(void)
 
 static const struct unit_test tests[] = {
 	{"each allocation fails once", test_each},
+	{"with one that is away", test_away},
 };
 
 int

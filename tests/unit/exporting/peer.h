@@ -297,6 +297,19 @@ collector_listen(struct collector *c, struct event_base *base, uint16_t port)
 	return net_in_port(c->in);
 }
 
+/* A port where nobody listens. */
+static inline uint16_t
+closed_port(struct event_base *base)
+{
+	struct collector c;
+	uint16_t port;
+
+	collector_init(&c, false);
+	port = collector_listen(&c, base, 0);
+	collector_fini(&c);
+	return port;
+}
+
 /* ---- the feeder ---------------------------------------------------------- */
 
 struct feeder {
