@@ -73,8 +73,9 @@ static const struct conf_row credential_rows[] = {
 	CONF_ROW(LEAF, "matchAddress", .cx = true, .type = CONF_BOOL,
 		 .def = "false",
 		 .help = "The accepted domain name has to be that of the "
-			 "peer's address, too. Names are looked up when files "
-			 "are read."),
+			 "peer's address, too. Names are looked up at the "
+			 "start and after each reload; until there is an "
+			 "answer, what was known before holds."),
 	CONF_LAST,
 };
 

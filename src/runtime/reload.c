@@ -4,8 +4,8 @@
  * Certificates, keys, revocation lists and pre-shared keys are read again while
  * all goes on: sessions keep what they began with, unless the peer was revoked.
  * Each worker has its own and reads them between two batches, in its own
- * thread, which looking up addresses (cx:matchAddress) may hold up. What can't
- * be read, or is wrong, leaves the process that needs it as it was.
+ * thread. What can't be read, or is wrong, leaves the process that needs it as
+ * it was.
  *
  * What is about to expire is told at the start, after a reload, and daily. The
  * first worker has all of it, and so it is the one to tell.

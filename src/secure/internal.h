@@ -10,6 +10,7 @@
 #include <openssl/x509v3.h>
 
 #include "conflux/secure.h"
+#include "hosts.h"
 #include "tickets.h"
 
 struct text;
@@ -31,13 +32,6 @@ struct psk_list {
 	unsigned count;
 };
 
-/* The addresses that a name has (match_address). */
-struct host {
-	const char *name; /* of the configuration */
-	struct addr *addr;
-	unsigned count;
-};
-
 /* All that is read from files, made as a whole and changed as a whole. */
 struct secure_material {
 	char *certificate_pem, *key_pem;
@@ -48,8 +42,6 @@ struct secure_material {
 	STACK_OF(X509) * trusted;  /* what is in it, to tell of expiry */
 	STACK_OF(X509_CRL) * lists;
 	bool key_shared, psk_shared; /* the file's group may read it */
-	struct host *host; /* remote_fqdn, then remote_common_name; or NULL */
-	unsigned host_count;
 	struct psk_list psks;
 	SSL_CTX *ssl;              /* made at first use; or NULL */
 };
@@ -68,6 +60,8 @@ struct secure {
 	struct dn_list remote_subject, remote_authority;
 	struct dn_list local_subject, local_authority;
 	struct secure_material now;
+	struct hosts *hosts; /* of remote_fqdn, then remote_common_name; with
+			      * match_address, else NULL */
 	/* ssl_context.c: tickets given, and the session to go on with. */
 	struct tickets tickets;
 	SSL_SESSION *session;

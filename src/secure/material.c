@@ -5,16 +5,10 @@
  * each peer later is told at the start, with the file's name. A certificate of
  * ours that is not yet valid is no error: the clock of a machine that starts
  * may still be wrong.
- *
- * With match_address the names of the configuration are looked up here, and
- * not when a peer comes: a worker must not wait for a name server. It takes
- * its time at the start and at a reload; after LOOKUP_MS no further name is
- * looked up, so that the wait is bounded by that and one lookup.
  */
 #include "internal.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdlib.h>
@@ -26,9 +20,7 @@
 #include "conflux/text.h"
 
 enum {
-	LOOKUP_MS = 10000,
 	SECURITY_BITS = 112, /* OpenSSL's security level 2 */
-	ADDRESSES_MAX = 64,  /* of one name */
 };
 
 struct loading {
@@ -331,77 +323,6 @@ load_authorities(struct loading *l)
 	return 0;
 }
 
-/* ---- addresses of names ------------------------------------------------ */
-
-static int
-host_add(struct host *host, const struct addrinfo *found)
-{
-	unsigned count = 0;
-
-	for (const struct addrinfo *f = found; f; f = f->ai_next)
-		count++;
-	if (count > ADDRESSES_MAX)
-		count = ADDRESSES_MAX;
-	host->addr = calloc(count ? count : 1, sizeof(*host->addr));
-	if (!host->addr)
-		return -ENOMEM;
-	for (; found && host->count < count; found = found->ai_next)
-		if (addr_from_sockaddr(&host->addr[host->count],
-				       found->ai_addr) == 0)
-			host->count++;
-	return 0;
-}
-
-static int
-look_up(struct loading *l, struct host *host, uint64_t start)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-	struct addrinfo *found = NULL;
-	int rc;
-
-	if (clock_mono_ms() - start > LOOKUP_MS) {
-		log_warning("%s: no address of \"%s\": looking up others took "
-			    "too long; it will be turned away",
-			    l->secure->name, host->name);
-		return 0;
-	}
-	rc = getaddrinfo(host->name, NULL, &hints, &found);
-	if (rc == EAI_MEMORY)
-		return -ENOMEM;
-	if (rc != 0) {
-		log_warning("%s: no address of \"%s\": %s; it will be turned "
-			    "away",
-			    l->secure->name, host->name, gai_strerror(rc));
-		return 0;
-	}
-	rc = host_add(host, found);
-	freeaddrinfo(found);
-	return rc;
-}
-
-static int
-load_hosts(struct loading *l)
-{
-	const struct secure_list *list[] = {&l->conf->remote_fqdn,
-					    &l->conf->remote_common_name};
-	unsigned count = list[0]->count + list[1]->count;
-	uint64_t start = clock_mono_ms();
-	struct host *host;
-	int rc = 0;
-
-	l->m->host = calloc(count, sizeof(*l->m->host));
-	if (!l->m->host)
-		return -ENOMEM;
-	l->m->host_count = count;
-	host = l->m->host;
-	for (unsigned n = 0; n < 2; n++)
-		for (unsigned i = 0; i < list[n]->count && rc == 0; i++) {
-			host->name = list[n]->text[i];
-			rc = look_up(l, host++, start);
-		}
-	return rc;
-}
-
 /* ---- all --------------------------------------------------------------- */
 
 int
@@ -421,8 +342,6 @@ material_load(struct secure_material *material, const struct secure *secure,
 	if (rc == 0 && conf->psk_file)
 		rc = psk_load(&material->psks, conf->psk_file,
 			      &material->psk_shared, error);
-	if (rc == 0 && conf->match_address)
-		rc = load_hosts(&l);
 	if (rc < 0)
 		material_free(material);
 	return rc;
@@ -447,9 +366,6 @@ material_free(struct secure_material *material)
 	EVP_PKEY_free(material->key);
 	X509_free(material->certificate);
 	sk_X509_pop_free(material->chain, X509_free);
-	for (unsigned i = 0; i < material->host_count; i++)
-		free(material->host[i].addr);
-	free(material->host);
 	free_secret(material->key_pem);
 	free(material->certificate_pem);
 	*material = (struct secure_material){0};

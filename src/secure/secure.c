@@ -356,6 +356,10 @@ secure_new(const struct secure_conf *conf, const char *name,
 						      : (int64_t)time(NULL));
 	if (rc == 0)
 		rc = load(secure, error);
+	if (rc == 0 && conf->match_address)
+		rc = hosts_new(&secure->conf.remote_fqdn,
+			       &secure->conf.remote_common_name, name,
+			       &secure->hosts);
 	if (rc < 0)
 		secure_free(secure);
 	else
@@ -369,6 +373,7 @@ secure_free(struct secure *secure)
 	if (!secure)
 		return;
 	material_free(&secure->now);
+	hosts_release(secure->hosts);
 	tickets_wipe(&secure->tickets);
 	SSL_SESSION_free(secure->session);
 	dn_list_fini(&secure->remote_subject);
@@ -391,6 +396,8 @@ secure_reload(struct secure *secure, char **error)
 	if (rc < 0)
 		return rc;
 	secure->generation++;
+	if (secure->hosts)
+		hosts_refresh(secure->hosts);
 	/* With what is left of it we would be who we were. */
 	SSL_SESSION_free(secure->session);
 	secure->session = NULL;

@@ -289,15 +289,10 @@ chain_good(struct peer *peer)
 static bool
 address_good(const struct peer *peer, unsigned at)
 {
-	const struct host *host;
-
 	if (!peer->secure->conf.match_address)
 		return true;
-	host = &peer->secure->now.host[at];
-	for (unsigned i = 0; peer->remote && i < host->count; i++)
-		if (addr_equal_host(&host->addr[i], peer->remote))
-			return true;
-	return false;
+	return peer->remote &&
+	       hosts_have(peer->secure->hosts, at, peer->remote);
 }
 
 static bool
