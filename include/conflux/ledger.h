@@ -40,6 +40,9 @@ struct ledger {
 	uint64_t filtered; /* left out by configuration, options consumed */
 	uint64_t held;     /* in the stage now */
 	uint64_t lost[LOSS_COUNT];
+	/* Of those exported: sent to a peer that turned out to be dead, after
+	 * it had last shown to be alive. They may have arrived, or not. */
+	uint64_t doubtful;
 };
 
 /* "noTemplate", "malformed", ... */

@@ -239,6 +239,13 @@ struct net_out_ops {
 	void (*undelivered)(void *arg, uint64_t number, int error);
 	/* DTLS: path_octets has changed. May be NULL. */
 	void (*path)(void *arg);
+	/*
+	 * DTLS over UDP: the peer is asked whether it is there and has the
+	 * session, or (answered) has said so. What was sent since it was asked
+	 * for its last answer is in doubt when the session goes down. Not called
+	 * where nothing tells. May be NULL.
+	 */
+	void (*asked)(void *arg, bool answered);
 };
 
 struct net_out_conf {

@@ -368,6 +368,10 @@ struct sink {
 	/* For the report and the statistics options. */
 	uint64_t messages, records, octets, refused_messages;
 	uint64_t undelivered; /* records, SCTP: in this session */
+	/* DTLS: records exported before the peer was asked, and before it was
+	 * asked for its last answer; told: it is asked in this session. */
+	uint64_t asked_records, sure_records;
+	bool asked;
 	uint64_t rate_ms, rate_octets, rate;
 	uint64_t lost_records, lost_packets, lost_octets;
 	uint64_t lost_first_ms, lost_last_ms; /* wall clock */

@@ -107,7 +107,7 @@ static void
 on_down(void *arg, const char *reason, size_t unsent)
 {
 	struct sink *s = arg;
-	uint64_t lost = 0;
+	uint64_t lost = 0, doubtful;
 
 	sink_settle(s);
 	while (s->flight_count)
@@ -115,6 +115,11 @@ on_down(void *arg, const char *reason, size_t unsent)
 	sink_lose(s, lost, LOSS_DESTINATION_DOWN);
 	lost += s->undelivered;
 	s->undelivered = 0;
+	doubtful = s->asked && s->ledger.exported > s->sure_records
+			   ? s->ledger.exported - s->sure_records
+			   : 0;
+	s->ledger.doubtful += doubtful;
+	s->asked = false;
 	if (s->up) {
 		s->down_ms = clock_mono_ms();
 		s->discontinuity_ms = clock_wall_ms();
@@ -124,6 +129,10 @@ on_down(void *arg, const char *reason, size_t unsent)
 		log_warning("destination %s: %s: %zu messages with %" PRIu64
 			    " records were on their way and are lost",
 			    s->conf->name, reason, unsent, lost);
+	if (doubtful)
+		log_warning("destination %s: %" PRIu64 " records were sent "
+			    "since it last answered, and may be lost",
+			    s->conf->name, doubtful);
 	s->up = s->ready = s->opening = false;
 	control_drop(s);
 }
@@ -173,6 +182,19 @@ on_path(void *arg)
 	fit_path(arg);
 }
 
+static void
+on_asked(void *arg, bool answered)
+{
+	struct sink *s = arg;
+
+	sink_settle(s);
+	s->asked = true;
+	if (answered)
+		s->sure_records = s->asked_records;
+	else
+		s->asked_records = s->ledger.exported + s->flight_records;
+}
+
 static const struct net_out_ops out_ops = {
 	.up = on_up,
 	.down = on_down,
@@ -180,6 +202,7 @@ static const struct net_out_ops out_ops = {
 	.discarded = on_discarded,
 	.undelivered = on_undelivered,
 	.path = on_path,
+	.asked = on_asked,
 };
 
 /* ---- accounting ---------------------------------------------------------- */

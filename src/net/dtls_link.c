@@ -278,8 +278,10 @@ ask(struct dtls_link *l, enum question question, uint32_t octets,
     unsigned tries, uint32_t wait_ms, uint64_t now)
 {
 	l->question = question;
-	if (question != ASKS_LIFE)
+	if (question != ASKS_LIFE) {
 		l->asked_at = sent_messages(l);
+		l->told(l->out, l, DTLS_LINK_ASKED, NULL);
+	}
 	if (dtls_probe(l->dtls, octets, tries, wait_ms, now) < 0)
 		l->question = ASKS_NOTHING;
 }
@@ -317,6 +319,7 @@ static void
 answered(struct dtls_link *l, uint64_t now)
 {
 	l->confirmed_at = l->asked_at;
+	l->told(l->out, l, DTLS_LINK_ANSWERED, NULL);
 	l->next_ms = now + l->out->conf.dtls.heartbeat_ms;
 	if (l->question == ASKS_PATH) {
 		path_mtu_answer(&l->path, true);
@@ -644,4 +647,10 @@ uint64_t
 dtls_link_doubtful(const struct dtls_link *l)
 {
 	return l->confirms ? sent_messages(l) - l->confirmed_at : 0;
+}
+
+bool
+dtls_link_confirms(const struct dtls_link *l)
+{
+	return l->confirms;
 }

@@ -18,6 +18,8 @@ enum dtls_link_event {
 	DTLS_LINK_DOWN,	    /* free it; the reason is text */
 	DTLS_LINK_WRITABLE, /* all was sent */
 	DTLS_LINK_PATH,	    /* messages may have another size */
+	DTLS_LINK_ASKED,    /* what is sent from now on, the answer is not for */
+	DTLS_LINK_ANSWERED, /* what was sent before that is no more in doubt */
 	DTLS_LINK_REFUSED,  /* ICMP says that nobody is there: a hint only */
 };
 
@@ -55,5 +57,7 @@ uint32_t dtls_link_octets(const struct dtls_link *link);
  * nothing tells.
  */
 uint64_t dtls_link_doubtful(const struct dtls_link *link);
+/* Does anything tell? */
+bool dtls_link_confirms(const struct dtls_link *link);
 
 #endif

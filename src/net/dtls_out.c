@@ -147,6 +147,13 @@ on_linger(evutil_socket_t fd, short what, void *arg)
 	drop_old(arg);
 }
 
+static void
+tell_asked(const struct dtls_out *out, bool answered)
+{
+	if (out->out.ops->asked)
+		out->out.ops->asked(out->out.arg, answered);
+}
+
 /* When this session is to be replaced. */
 static void
 plan_replacement(struct dtls_out *out)
@@ -192,6 +199,10 @@ begin_session(struct dtls_out *out)
 		out->generation = secure_generation(net->secure);
 	}
 	plan_replacement(out);
+	if (dtls_link_confirms(out->now)) {
+		tell_asked(out, false);
+		tell_asked(out, true);
+	}
 	net->ops->up(net->arg);
 }
 
@@ -266,6 +277,11 @@ told(struct net_out *net, struct dtls_link *link, enum dtls_link_event event,
 	case DTLS_LINK_PATH:
 		if (link == out->now && net->ops->path)
 			net->ops->path(net->arg);
+		break;
+	case DTLS_LINK_ASKED:
+	case DTLS_LINK_ANSWERED:
+		if (link == out->now && dtls_link_confirms(link))
+			tell_asked(out, event == DTLS_LINK_ANSWERED);
 		break;
 	case DTLS_LINK_REFUSED:
 		if (link == out->now && !out->next &&

@@ -56,6 +56,7 @@ ledger_add(struct ledger *sum, const struct ledger *ledger)
 	sum->merged += ledger->merged;
 	sum->filtered += ledger->filtered;
 	sum->held += ledger->held;
+	sum->doubtful += ledger->doubtful;
 	for (int i = 0; i < LOSS_COUNT; i++)
 		sum->lost[i] += ledger->lost[i];
 }
@@ -75,5 +76,7 @@ ledger_report(const struct ledger *ledger, struct report *report)
 	for (int i = 0; i < LOSS_COUNT; i++)
 		if (ledger->lost[i])
 			report_uint(report, name[i], ledger->lost[i]);
+	if (ledger->doubtful)
+		report_uint(report, "doubtful", ledger->doubtful);
 	report_close(report);
 }

@@ -77,6 +77,7 @@ add_destinations(const struct unit *unit, struct ledger *sum, uint64_t *copied)
 		sum->exported += d->exported;
 		sum->filtered += d->filtered;
 		sum->held += d->held;
+		sum->doubtful += d->doubtful;
 		add_losses(sum, d);
 	}
 	/* Options that went again came by splits, one for each destination. */
@@ -155,6 +156,8 @@ format_ledger(struct text *out, const struct ledger *l)
 		if (l->lost[i])
 			text_printf(out, ", %s %" PRIu64,
 				    loss_name((enum loss)i), l->lost[i]);
+	if (l->doubtful)
+		text_printf(out, ", doubtful %" PRIu64, l->doubtful);
 }
 
 /* Once all has ended, nothing can be delivered any more. */

@@ -116,6 +116,9 @@ matches "death noticed" "does not answer heartbeats|closed" \
 	"$T/heartbeat-out.err"
 matches "doubtful messages counted" "[0-9]+ messages were sent since" \
 	"$T/heartbeat-out.err"
+matches "and their records, in the ledger" \
+	"ledger: destination out/dtls: .*lost 0, doubtful [1-9]" \
+	"$T/heartbeat-out.err"
 
 step "a collector without heartbeats, its sessions replaced"
 crash replaced "<cx:sessionLifetime>2</cx:sessionLifetime>" \

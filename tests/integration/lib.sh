@@ -273,7 +273,8 @@ ledger_holds()
 		reasons = 0
 		for (i = 2; i < NF; i += 2) {
 			n[$i] = $(i + 1)
-			if (after && $i !~ /^(held|sequenceGap|kernelDrop)$/)
+			if (after && $i !~ \
+			    /^(held|sequenceGap|kernelDrop|doubtful)$/)
 				reasons += $(i + 1)
 			if ($i == "lost")
 				after = 1
