@@ -7,8 +7,12 @@
 #ifndef CONFLUX_BENCH_FILE_H
 #define CONFLUX_BENCH_FILE_H
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "conflux/message.h"
 #include "conflux/stage.h"
@@ -99,6 +103,44 @@ cpu_seconds(void)
 	getrusage(RUSAGE_SELF, &u);
 	return (double)u.ru_utime.tv_sec + (double)u.ru_stime.tv_sec +
 	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+static inline const uint8_t *
+map(const char *name, size_t *length)
+{
+	int fd = open(name, O_RDONLY);
+	struct stat st;
+	void *data;
+
+	if (fd < 0 || fstat(fd, &st) != 0)
+		return NULL;
+	*length = (size_t)st.st_size;
+	data = mmap(NULL, *length, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd,
+		    0);
+	return data == MAP_FAILED ? NULL : data;
+}
+
+/* Runs the file so often, and prints the least time. */
+static inline void
+measure(struct stage *stage, struct bench_sink *sink,
+	struct template_store *store, const uint8_t *data, size_t length,
+	int rounds)
+{
+	double best = 0;
+	uint64_t n = 0;
+
+	for (int i = 0; i < rounds; i++) {
+		double start = cpu_seconds(), used;
+
+		sink->records = 0;
+		n = run_file(stage, store, data, length);
+		used = cpu_seconds() - start;
+		if (i == 0 || used < best)
+			best = used;
+	}
+	printf("records=%llu passed=%llu ns_per_record=%.2f\n",
+	       (unsigned long long)n, (unsigned long long)sink->records,
+	       best * 1e9 / (double)(n ? n : 1));
 }
 
 #endif

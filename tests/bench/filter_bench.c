@@ -9,52 +9,11 @@
  *
  * Prints processor time per record, the least of the rounds.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "bench_file.h"
 #include "conflux/mediation.h"
-
-static const uint8_t *
-map(const char *name, size_t *length)
-{
-	int fd = open(name, O_RDONLY);
-	struct stat st;
-	void *data;
-
-	if (fd < 0 || fstat(fd, &st) != 0)
-		return NULL;
-	*length = (size_t)st.st_size;
-	data = mmap(NULL, *length, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd,
-		    0);
-	return data == MAP_FAILED ? NULL : data;
-}
-
-static void
-measure(struct stage *stage, struct bench_sink *sink,
-	struct template_store *store, const uint8_t *data, size_t length,
-	int rounds)
-{
-	double best = 0;
-	uint64_t n = 0;
-
-	for (int i = 0; i < rounds; i++) {
-		double start = cpu_seconds(), used;
-
-		sink->records = 0;
-		n = run_file(stage, store, data, length);
-		used = cpu_seconds() - start;
-		if (i == 0 || used < best)
-			best = used;
-	}
-	printf("records=%llu passed=%llu ns_per_record=%.2f\n",
-	       (unsigned long long)n, (unsigned long long)sink->records,
-	       best * 1e9 / (double)(n ? n : 1));
-}
 
 int
 main(int argc, char **argv)

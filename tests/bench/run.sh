@@ -9,6 +9,7 @@
 #
 #	SRC=. BUILD=.build sh tests/bench/run.sh [file] [workers] [udp] [meters]
 #		[probe] [biflow] [live] [transports] [proxy] [filter]
+#		[anonymize]
 #
 # The load generator and the ceilings are in the folder that LOAD_TOOLS names
 # (ipfixgen.c, ipfixsink.c, ceiling.c, fixbufsum.c); without it there is nothing
@@ -18,7 +19,7 @@ set -u
 : "${SRC:=$(pwd)}" "${BUILD:=$SRC/.build}" "${RUNS:=3}" "${RECORDS:=10000000}"
 : "${LOAD_TOOLS:=$SRC/../shared/tools}"
 confluxd=$BUILD/src/daemon/confluxd
-[ $# -gt 0 ] || set -- file workers udp meters probe biflow live transports proxy filter
+[ $# -gt 0 ] || set -- file workers udp meters probe biflow live transports proxy filter anonymize
 if [ ! -f "$LOAD_TOOLS/ipfixgen.c" ]; then
 	echo "bench: no load generator in $LOAD_TOOLS (set LOAD_TOOLS)"
 	exit 77
@@ -489,15 +490,33 @@ bench_filter()
 	END
 }
 
+# Anonymisation alone, likewise. There are 10000 flows, and then so many that
+# hardly an address comes twice.
+bench_anonymize()
+{
+	anonymize=$BUILD/tests/bench/anonymize_bench
+	for flows in 10000 "$RECORDS"; do
+		generate "a$flows" "$flows"
+		bare=$("$anonymize" "$work/a$flows.ipfix" "$RUNS")
+		bare=${bare##*=}
+		for rule in prefix-preserving permutation truncation remove \
+		    binning port-permutation precision noise all; do
+			ns=$("$anonymize" "$work/a$flows.ipfix" "$RUNS" "$rule")
+			say "anonymize: $(calc '%.1f' "${ns##*=} - $bare")" \
+				"ns a record, $flows flows: $rule"
+		done
+	done
+}
+
 . "$SRC/tests/bench/transports.sh"
 . "$SRC/tests/bench/proxy.sh"
 [ -x "$confluxd" ] || { say "bench: no $confluxd"; exit 1; }
 for part; do
 	case $part in
 	file | workers | udp | meters | probe | biflow | live | transports | \
-		proxy | filter)
+		proxy | filter | anonymize)
 		"bench_$part" ;;
 	*) say "bench: no part '$part' (file, workers, udp, meters, probe," \
-		"biflow, live, transports, proxy, filter)" ;;
+		"biflow, live, transports, proxy, filter, anonymize)" ;;
 	esac
 done
