@@ -35,7 +35,8 @@
 
 enum {
 	TOP_BITS = 16,
-	KEPT = 16384, /* results for IPv4, and for IPv6: a power of 2 */
+	KEPT_4 = 65536, /* results for IPv4, 512 KiB: a power of 2 */
+	KEPT_6 = 16384, /* and for IPv6, as many octets */
 	BLOCK = 16,
 	BLOCKS = 1024, /* in one call: stays in the first cache */
 	ROUNDS = 10,
@@ -57,8 +58,8 @@ struct anon_cipher {
 	uint64_t offset; /* for anon_offset */
 	word128 pad;
 	uint16_t top[1 << TOP_BITS]; /* bits to turn, by the first bits */
-	struct kept4 kept4[KEPT];
-	struct kept6 kept6[KEPT];
+	struct kept4 kept4[KEPT_4];
+	struct kept6 kept6[KEPT_6];
 	uint16_t small[1 << SMALL_BITS]; /* the permutation of 16 bits */
 	uint8_t block[BLOCKS * BLOCK];
 };
@@ -202,7 +203,7 @@ turn(struct anon_cipher *c, word128 *address, uint32_t count, unsigned bits)
 static struct kept4 *
 kept4(struct anon_cipher *c, uint32_t address)
 {
-	return &c->kept4[hash_u64(address, 0) % KEPT];
+	return &c->kept4[hash_u64(address, 0) % KEPT_4];
 }
 
 /* What is not kept yet. Afterwards it is, if no other one took its place. */
@@ -238,7 +239,7 @@ anon_prefix4(struct anon_cipher *c, uint8_t *const *at, uint32_t count,
 static struct kept6 *
 kept6(struct anon_cipher *c, const uint8_t *address)
 {
-	return &c->kept6[hash_words(address, 16, 0) % KEPT];
+	return &c->kept6[hash_words(address, 16, 0) % KEPT_6];
 }
 
 void

@@ -15,6 +15,8 @@ enum { ORDER_MAX = 16 }; /* times of a record that are put in order together */
 
 #define NS_PER_MS UINT64_C(1000000)
 
+__extension__ typedef unsigned __int128 word128;
+
 /* ---- copying ------------------------------------------------------------- */
 
 /* Neighbours as they are. */
@@ -257,7 +259,8 @@ run_noise(struct anon_stage *s, const struct anon_op *op, uint8_t *const *at,
 
 		if (most > UINT64_MAX / 4)
 			most = UINT64_MAX / 4;
-		more = noise(s) % (2 * most + 1);
+		/* The upper half of the product: 0 to 2 * most. */
+		more = (uint64_t)((word128)noise(s) * (2 * most + 1) >> 64);
 		if (v > UINT64_MAX - most)
 			v = UINT64_MAX - most;
 		v = saturated(v - most + more, op->length);

@@ -88,6 +88,20 @@ anon_stage_scope_end(struct stage *stage, const struct scope *scope)
 	stage_pass_scope_end(stage, scope);
 }
 
+/* Behind us it is the Template of another shape. */
+static void
+anon_stage_template_end(struct stage *stage, const struct scope *scope,
+			const struct shape *shape)
+{
+	struct anon_stage *s = (struct anon_stage *)stage;
+	const struct anon_program *program =
+		(struct anon_program *)shape_map_find(&s->programs, shape, 0);
+
+	for (unsigned i = 0; program && program->out && i < stage->next_count;
+	     i++)
+		stage_template_end(stage->next[i], scope, program->out);
+}
+
 static void
 anon_stage_report(struct stage *stage, struct report *report)
 {
@@ -114,6 +128,7 @@ anon_stage_free(struct stage *stage)
 static const struct stage_ops anon_stage_ops = {
 	.run = anon_stage_run,
 	.scope_end = anon_stage_scope_end,
+	.template_end = anon_stage_template_end,
 	.report = anon_stage_report,
 	.free = anon_stage_free,
 };
