@@ -77,6 +77,9 @@ int shape_get_marked(struct shape_table *table, const struct field *fields,
 		     const struct field_mark *marks, uint16_t count,
 		     uint16_t scope_count, const struct shape **out);
 
+/* The same fields, whatever is said of them? */
+bool shape_alike(const struct shape *a, const struct shape *b);
+
 /* Each hold needs one release; the last one frees the shape. NULL is legal. */
 const struct shape *shape_hold(const struct shape *shape);
 void shape_release(const struct shape *shape);

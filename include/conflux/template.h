@@ -120,6 +120,15 @@ uint32_t template_store_tick(struct template_store *store, uint64_t now_ms,
  */
 void template_store_relearn(struct template_store *store);
 
+/*
+ * Notes what was done to the values of a field of a Template (RFC 6235): it has
+ * another shape from now on, until it is defined anew, but not if it is just
+ * sent again. Without memory it stays as it is.
+ */
+void template_store_mark(struct template_store *store,
+			 struct template *template, uint16_t field,
+			 struct field_mark mark);
+
 uint32_t template_store_count(const struct template_store *store);
 struct template *template_store_next(const struct template_store *store,
 				     uint32_t *at);

@@ -126,7 +126,8 @@ uint32_t
 data_read(struct domain *domain, struct template *template, const uint8_t *p,
 	  uint32_t length, const struct arrival *arrival, uint32_t *bad)
 {
-	const struct shape *shape = template->shape;
+	/* Options may be about their own Template: it may get another one. */
+	const struct shape *shape = shape_hold(template->shape);
 	struct batch batch = {
 		.shape = shape,
 		.scope = domain->scope,
@@ -152,5 +153,6 @@ data_read(struct domain *domain, struct template *template, const uint8_t *p,
 			 domain->scope->domain, template->id, *bad, records);
 		account_lost(domain, LOSS_MALFORMED, 1);
 	}
+	shape_release(shape);
 	return records;
 }

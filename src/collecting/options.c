@@ -6,6 +6,9 @@
  *   type information   an element we did not know gets its name and type;
  *                      templates that have it are made anew after the message
  *   flowKeyIndicator   which fields of a template are flow keys
+ *   anonymizationTechnique
+ *                      what was done to a field of a template (RFC 6235): the
+ *                      shape of its records has that as a mark
  *   systemInitTime     the base of sysUpTime-relative times of the domain
  *   originalExporter   where the records of a domain were before (path.c)
  *   the rest           sampling, exporter, interface data and so on: the last
@@ -63,6 +66,7 @@ plan_get(struct collecting *c, const struct shape *shape)
 	plan->element = shape_find(shape, 0, IE_informationElementId, 0);
 	plan->template_id = shape_find(shape, 0, IE_templateId, 0);
 	plan->flow_keys = shape_find(shape, 0, IE_flowKeyIndicator, 0);
+	plan->technique = shape_find(shape, 0, IE_anonymizationTechnique, 0);
 	plan->init_time =
 		shape_find(shape, 0, IE_systemInitTimeMilliseconds, 0);
 	plan->teaches =
@@ -70,7 +74,8 @@ plan_get(struct collecting *c, const struct shape *shape)
 		shape_find(shape, 0, IE_informationElementDataType, 0) >= 0;
 	plan->origin = path_told_by(shape);
 	plan->keep = !plan->teaches &&
-		     !(plan->template_id >= 0 && plan->flow_keys >= 0);
+		     !(plan->template_id >= 0 &&
+		       (plan->flow_keys >= 0 || plan->technique >= 0));
 	return plan;
 }
 
@@ -111,23 +116,66 @@ learn_type(struct domain *domain, const struct options_plan *plan,
 	}
 }
 
+/* The Template that a record is about, or NULL. */
+static struct template *
+template_about(struct domain *domain, const struct options_plan *plan,
+	       const struct shape *shape, const uint8_t *record,
+	       uint32_t length)
+{
+	struct session *session = domain->session;
+	uint64_t id = record_uint(shape, plan->template_id, record, length);
+
+	if (id > UINT16_MAX)
+		return NULL;
+	return template_store_find(session->templates, domain->scope->domain,
+				   (uint16_t)id, session->process->now_ms,
+				   session->counters.messages);
+}
+
 static void
 learn_flow_keys(struct domain *domain, const struct options_plan *plan,
 		const struct shape *shape, const uint8_t *record,
 		uint32_t length)
 {
-	struct session *session = domain->session;
-	uint64_t id = record_uint(shape, plan->template_id, record, length);
-	struct template *template;
+	struct template *template =
+		template_about(domain, plan, shape, record, length);
 
-	if (id > UINT16_MAX)
-		return;
-	template = template_store_find(
-		session->templates, domain->scope->domain, (uint16_t)id,
-		session->process->now_ms, session->counters.messages);
 	if (template)
 		template->flow_keys = record_uint(shape, plan->flow_keys,
 						  record, length);
+}
+
+/*
+ * RFC 6235 section 6.1. The Enterprise bit of the id does not count; without an
+ * index it is the first field with the element.
+ */
+static void
+learn_mark(struct domain *domain, const struct options_plan *plan,
+	   const struct shape *shape, const uint8_t *record, uint32_t length)
+{
+	struct template *template =
+		template_about(domain, plan, shape, record, length);
+	int flags = shape_find(shape, 0, IE_anonymizationFlags, 0);
+	int index = shape_find(shape, 0, IE_informationElementIndex, 0);
+	uint64_t technique =
+		record_uint(shape, plan->technique, record, length);
+	struct field_mark mark = {
+		.technique = (uint8_t)technique,
+		.flags = (uint8_t)record_uint(shape, flags, record, length),
+	};
+	int field;
+
+	if (!template)
+		return;
+	field = shape_find(
+		template->shape,
+		(uint32_t)record_uint(shape, plan->pen, record, length),
+		record_uint(shape, plan->element, record, length) & 0x7fff,
+		(unsigned)record_uint(shape, index, record, length));
+	/* Nobody has given a meaning to so great a number. */
+	if (field >= 0 && technique <= UINT8_MAX)
+		template_store_mark(domain->session->templates, template,
+				    (uint16_t)field, mark);
 }
 
 /* ---- remembering ------------------------------------------------------- */
@@ -238,6 +286,8 @@ options_learn(struct domain *domain, const struct batch *batch)
 		if (plan->template_id >= 0 && plan->flow_keys >= 0)
 			learn_flow_keys(domain, plan, batch->shape, record,
 					length);
+		if (plan->template_id >= 0 && plan->technique >= 0)
+			learn_mark(domain, plan, batch->shape, record, length);
 		if (plan->init_time >= 0) {
 			domain->scope->system_init_ms = record_uint(
 				batch->shape, plan->init_time, record, length);

@@ -63,8 +63,8 @@ struct options_plan {
 	bool teaches;    /* has type information (RFC 5610) */
 	bool keep;
 	bool origin; /* tells of the origin of a domain: see path.c */
-	/* Fields, or -1: 346, 303, 145, 173, 160. */
-	int pen, element, template_id, flow_keys, init_time;
+	/* Fields, or -1: 346, 303, 145, 173, 286, 160. */
+	int pen, element, template_id, flow_keys, technique, init_time;
 };
 
 struct held;

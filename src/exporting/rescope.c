@@ -5,16 +5,18 @@
  * section 3.4.2.1) are values that mean something in the session they come
  * from:
  *
- * templateId            flow keys (RFC 7011 section 4.4), anonymisation (RFC
- *                       6235), ...: the id of our Template of the same shape,
- *                       at each destination (lists.c)
+ * templateId            flow keys (RFC 7011 section 4.4) and others: the id of
+ *                       our Template of the same shape, at each destination
+ *                       (lists.c)
  * observationDomainId   the Observation Domain ID that it has with us
  * all others            (interfaces, selectors, processes, line cards) are the
  *                       exporter's own, and stay: our domain is its alone
  *
  * Left out, and counted as filtered, is what would say something wrong:
  * records about Templates and domains that are not known, how an SCTP stream
- * was that is not ours (RFC 6526), and flow keys where ours are told.
+ * was that is not ours (RFC 6526), and flow keys where ours are told. What was
+ * done to values (RFC 6235) has become marks on the fields of the shape, and is
+ * told by options of our own.
  *
  * The counts of what the exporter has sent (RFC 7011 section 4.1) and ours
  * would look the same if the configuration asks for ours: then its records are
@@ -56,6 +58,7 @@ rescope_leaves_out(const struct exporting *e, const struct shape *shape)
 	if (lists_template_id(shape, 0) < 0)
 		return false;
 	return has(shape, IE_dataRecordsReliability) ||
+	       has(shape, IE_anonymizationTechnique) ||
 	       (has(shape, IE_flowKeyIndicator) &&
 		options_wanted(e, EXPORTING_FLOW_KEYS));
 }

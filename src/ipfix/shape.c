@@ -73,11 +73,8 @@ shape_table_free(struct shape_table *table)
 }
 
 static bool
-equal_fields(const void *item, const void *arg)
+fields_alike(const struct shape *shape, const struct key *key)
 {
-	const struct shape *shape = item;
-	const struct key *key = arg;
-
 	if (shape->count != key->count ||
 	    shape->scope_count != key->scope_count)
 		return false;
@@ -85,7 +82,21 @@ equal_fields(const void *item, const void *arg)
 		if (shape->field[i].ie != key->fields[i].ie ||
 		    shape->field[i].length != key->fields[i].length)
 			return false;
-	return same_marks(shape, key);
+	return true;
+}
+
+bool
+shape_alike(const struct shape *a, const struct shape *b)
+{
+	const struct key key = {b->field, NULL, b->count, b->scope_count};
+
+	return fields_alike(a, &key);
+}
+
+static bool
+equal_fields(const void *item, const void *arg)
+{
+	return fields_alike(item, arg) && same_marks(item, arg);
 }
 
 static uint32_t

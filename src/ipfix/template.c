@@ -428,6 +428,15 @@ add(struct reading *reading, uint16_t id, const struct shape *shape)
 	tell(reading, TEMPLATE_NEW, id, NULL, template);
 }
 
+static bool
+is_same(const struct reading *reading, const struct template *old,
+	const struct shape *shape)
+{
+	return old->shape->mark && shape_alike(old->shape, shape) &&
+	       !expired(reading->store, old, reading->now_ms,
+			reading->messages);
+}
+
 /* Takes a definition; shape is held and becomes the store's. */
 static void
 define(struct reading *reading, uint16_t id, const struct shape *shape)
@@ -439,6 +448,11 @@ define(struct reading *reading, uint16_t id, const struct shape *shape)
 	if (!old) {
 		add(reading, id, shape);
 		return;
+	}
+	if (is_same(reading, old, shape)) {
+		/* What was said of its fields holds on. */
+		shape_release(shape);
+		shape = shape_hold(old->shape);
 	}
 	if (old->shape != shape) {
 		outcome = store->limits.lifetime ||
@@ -629,8 +643,24 @@ relearn(struct template_store *store, struct template *template)
 		fields[i].ie = known;
 		changed = true;
 	}
-	if (changed && shape_get(store->shapes, fields, old->count,
-				 old->scope_count, &shape) == 0)
+	if (changed &&
+	    shape_get_marked(store->shapes, fields, old->mark, old->count,
+			     old->scope_count, &shape) == 0)
+		set_shape(store, template, shape);
+}
+
+void
+template_store_mark(struct template_store *store, struct template *template,
+		    uint16_t field, struct field_mark mark)
+{
+	struct field_mark marks[SHAPE_FIELDS_MAX];
+	const struct shape *old = template->shape, *shape;
+
+	for (uint16_t i = 0; i < old->count; i++)
+		marks[i] = shape_mark(old, i);
+	marks[field] = mark;
+	if (shape_get_marked(store->shapes, old->field, marks, old->count,
+			     old->scope_count, &shape) == 0)
 		set_shape(store, template, shape);
 }
 

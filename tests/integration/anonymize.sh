@@ -218,6 +218,18 @@ run other "$T/other.xml"
 unset key
 cmp -s "$T/first.json" "$T/other.json" && fail "another key, the same result"
 
+step "what was done before is declared again"
+sources="<collectingProcess><name>in</name>
+<fileReader><name>r</name><file>file://$T/first.ipfix</file></fileReader>
+<cx:intermediateProcess>hide</cx:intermediateProcess></collectingProcess>"
+document "$T/again.xml" "$(rule ports '<cx:knownValue>0</cx:knownValue>' port)"
+run again "$T/again.xml"
+sources=$reader
+equal "addresses" 6/3 "$(marks "$T/again.json" 8)"
+equal "MAC addresses" 6/3 "$(marks "$T/again.json" 56)"
+equal "ports" 3/3 "$(marks "$T/again.json" 7)"
+equal "times" 2/3 "$(marks "$T/again.json" 152)"
+
 if command -v nfanon >/dev/null 2>&1 && command -v nfcapd >/dev/null 2>&1; then
 	step "nfdump's nfanon makes the same of IPv4"
 	python3 "$T/make.py" "$T/in.ipfix" 400

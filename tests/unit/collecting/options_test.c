@@ -191,6 +191,65 @@ test_flow_keys(void)
 	fixture_free(f);
 }
 
+static void
+msg_mark(struct msg *m, unsigned template, unsigned element, unsigned technique,
+	 unsigned flags)
+{
+	msg_u16(m, template);
+	msg_u16(m, element);
+	msg_u16(m, technique);
+	msg_u16(m, flags);
+}
+
+/* RFC 6235: what was done to the values of fields goes on with their records.
+ */
+static void
+test_marks(void)
+{
+	static const uint16_t fields[] = {IE_templateId,
+					  2,
+					  IE_informationElementId,
+					  2,
+					  IE_anonymizationTechnique,
+					  2,
+					  IE_anonymizationFlags,
+					  2};
+	struct fixture *f = fixture_new(NULL);
+	const struct shape *shape;
+	struct net_session net;
+
+	fixture_open(f, &net, TRANSPORT_UDP);
+	msg_begin(&f->m, 0, 1);
+	msg_flow_template(&f->m, 256);
+	msg_options_template(&f->m, 300, 2, fields, 4);
+	msg_set(&f->m, 300);
+	msg_mark(&f->m, 256, 0x8000 | IE_sourceIPv4Address, 6, 3);
+	msg_mark(&f->m, 256, 9999, 5, 3); /* it has no such element */
+	msg_mark(&f->m, 999, IE_sourceIPv4Address, 5, 3);
+	msg_mark(&f->m, 300, IE_templateId, 5, 3); /* of its own Template */
+	msg_mark(&f->m, 300, IE_informationElementId, 5, 3);
+	msg_flows(&f->m, 256, 0, 2);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	shape = f->sink->last_shape;
+	CU_ASSERT_PTR_NOT_NULL_FATAL(shape->mark);
+	for (uint16_t i = 0; i < shape->count; i++) {
+		bool is = shape->field[i].ie->id == IE_sourceIPv4Address;
+
+		CU_ASSERT_EQUAL(shape->mark[i].technique, is ? 6 : 0);
+		CU_ASSERT_EQUAL(shape->mark[i].flags, is ? 3 : 0);
+	}
+	/* The Template comes again: nothing has changed. */
+	msg_begin(&f->m, 7, 1);
+	msg_flow_template(&f->m, 256);
+	msg_flows(&f->m, 256, 2, 2);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	CU_ASSERT_PTR_EQUAL(f->sink->last_shape, shape);
+	fixture_close(f, &net);
+	fixture_free(f);
+}
+
 struct find {
 	uint64_t value;
 	unsigned count;
@@ -408,6 +467,7 @@ static const struct unit_test tests[] = {
 	{"type information refused", test_types_refused},
 	{"type information is bounded", test_types_bound},
 	{"flow keys", test_flow_keys},
+	{"anonymised fields", test_marks},
 	{"remembered per scope", test_remember},
 	{"remembered within bounds", test_remember_bound},
 	{"the way of records", test_path},
