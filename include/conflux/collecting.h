@@ -53,6 +53,15 @@ struct collecting_conf {
 	 */
 	const uint32_t *exporting_id;
 	unsigned exporting_ids;
+	/*
+	 * Where Templates learnt over UDP are kept over restarts, NULL:
+	 * nowhere; how often it is written (60000), beside the end. Of several
+	 * workers each has a file of its own: .1 and so on is added to the
+	 * name.
+	 */
+	const char *template_file; /* kept by the caller */
+	uint32_t template_file_ms;
+	unsigned worker, workers; /* workers 0: one */
 	/* May be NULL: called when collecting_finished becomes true. */
 	void (*finished)(void *arg);
 	void *arg;
@@ -69,6 +78,7 @@ struct collecting_receiver_conf {
 	uint32_t options_ms;
 	uint32_t template_messages;
 	uint32_t options_messages;
+	bool any_port; /* as in net_in_conf */
 };
 
 /* -EINVAL: no registry, shapes or name; -ENOMEM. */
@@ -82,6 +92,9 @@ struct stage *collecting_stage(struct collecting *collecting);
 int collecting_add(struct collecting *collecting,
 		   const struct collecting_receiver_conf *conf,
 		   struct collecting_receiver **out);
+
+/* Before its inputs are closed: Templates are written to their file. */
+void collecting_save(struct collecting *collecting);
 
 /* For net_in_open; the argument that goes with it is the receiver. */
 const struct net_in_ops *collecting_net_ops(void);

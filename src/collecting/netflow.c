@@ -355,6 +355,8 @@ netflow_datagram(struct session *session, const uint8_t *p, size_t length)
 		return 0;
 	}
 	session->version = h.version;
+	if (h.version == NETFLOW9_VERSION)
+		saved_restore(domain, &reader.header);
 	domain_begin(domain);
 	arrival = (struct arrival){
 		.export_ms = h.export_ms,

@@ -43,6 +43,7 @@ process_free(struct stage *stage)
 	for (int i = 0; i < 4; i++)
 		shape_release(c->sflow_shape[i]);
 	netflow_free(c->netflow);
+	saved_free(c);
 	free(c->exporting_id);
 	free(c->name);
 	free(c);
@@ -76,6 +77,8 @@ process_tick(struct stage *stage, uint64_t now_ms)
 		}
 	if (passed_ms >= 1000)
 		c->second_ms = now_ms;
+	if (now_ms - c->written_ms >= c->conf.template_file_ms)
+		saved_write(c, false);
 }
 
 /* A source: nobody hands it batches. */
@@ -128,7 +131,14 @@ collecting_new(const struct collecting_conf *conf, struct collecting **out)
 	TAILQ_INIT(&c->receivers);
 	c->seed = hash_seed();
 	c->now_ms = clock_mono_ms();
-	c->second_ms = c->now_ms;
+	c->second_ms = c->written_ms = c->now_ms;
+	default_to(&c->conf.template_file_ms, 60000);
+	if (!c->conf.workers)
+		c->conf.workers = 1;
+	if (saved_load(c) < 0) {
+		stage_free(&c->stage);
+		return -ENOMEM;
+	}
 	*out = c;
 	return 0;
 }
@@ -154,6 +164,7 @@ collecting_add(struct collecting *collecting,
 	}
 	receiver->process = collecting;
 	receiver->transport = conf->transport;
+	receiver->any_port = conf->any_port;
 	receiver->limits.max_templates = collecting->conf.max_templates;
 	/* Sessions are cheap to forge over UDP: not all can have so many. */
 	receiver->limits.shared = &collecting->templates;
@@ -175,6 +186,12 @@ collecting_add(struct collecting *collecting,
 	TAILQ_INSERT_TAIL(&collecting->receivers, receiver, link);
 	*out = receiver;
 	return 0;
+}
+
+void
+collecting_save(struct collecting *collecting)
+{
+	saved_write(collecting, true);
 }
 
 const struct net_in_ops *

@@ -170,7 +170,10 @@ struct collecting_receiver {
 	uint64_t dropped_told; /* of them, in the log */
 	struct log_limit dropped_limit;
 	bool finished;
+	bool any_port;
 };
+
+struct saved_files;
 
 struct collecting {
 	struct stage stage;
@@ -190,6 +193,11 @@ struct collecting {
 	struct options_plan plan[PLANS];
 	const struct shape *sflow_shape[4]; /* held, when they are needed */
 	struct netflow *netflow;	    /* NULL, until it is needed */
+	struct saved_files *saved; /* NULL: there is no file */
+	uint64_t written_ms;	   /* monotonic */
+	uint64_t restored;	   /* Templates */
+	uint64_t not_restored;	   /* domains that counted anew */
+	struct log_limit file_limit;
 	struct log_limit limit[LOG_BUCKETS][COMPLAINT_COUNT];
 };
 
@@ -275,6 +283,19 @@ void origin_release(struct domain *domain);
 /* In the same session, or NULL. */
 struct domain *session_find_domain(const struct session *session,
 				   enum protocol protocol, uint32_t id);
+
+/* ---- saved.c ----------------------------------------------------------- */
+
+/* Reads the files, if there are any; what is in none is no error. -ENOMEM. */
+int saved_load(struct collecting *c);
+void saved_free(struct collecting *c);
+/*
+ * Before the first message of a domain is read: gives it the Templates that
+ * were saved of it.
+ */
+void saved_restore(struct domain *domain, const struct message_header *header);
+/* Writes ours; end: and waits for the disk. */
+void saved_write(struct collecting *c, bool end);
 
 /* ---- sflow.c ----------------------------------------------------------- */
 

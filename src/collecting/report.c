@@ -367,6 +367,8 @@ process_report(struct stage *stage, struct report *report)
 	report_receivers(c, TRANSPORT_UDP, "udpCollector", report);
 	report_receivers(c, TRANSPORT_TCP, "tcpCollector", report);
 	report_receivers(c, TRANSPORT_FILE, "fileReader", report);
+	report_unless_0(report, "cx:restoredTemplates", c->restored);
+	report_unless_0(report, "cx:notRestoredDomains", c->not_restored);
 	report_unless_0(report, "cx:heldSets", c->held_sets);
 	report_unless_0(report, "cx:heldOctets", c->held_octets);
 	ledger_report(&stage->ledger, report);

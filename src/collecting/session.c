@@ -526,6 +526,7 @@ read_message(struct session *session, const uint8_t *message, size_t octets,
 		return 0;
 	}
 	session->version = MESSAGE_VERSION;
+	saved_restore(domain, &reader.header);
 	domain_begin(domain);
 	arrival = (struct arrival){
 		.export_ms = reader.header.export_time * UINT64_C(1000),

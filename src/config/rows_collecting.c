@@ -142,6 +142,15 @@ const struct conf_row conf_rows_collecting[] = {
 	CONF_ROW(LIST, "meterReader", .cx = true, .rows = conf_rows_meter,
 		 .help = "Reads the Flows of a meter by SNMP (Meter MIB, RFC "
 			 "2720 and RFC 2064)."),
+	CONF_ROW(LEAF, "templateFile", .cx = true, .type = CONF_PATH,
+		 .help = "File in which Templates that came over UDP are kept, "
+			 "so that after a restart no record waits for them to "
+			 "come again; see confluxd(8), TEMPLATES OVER "
+			 "RESTARTS. When not given: they have to come again."),
+	CONF_ROW(LEAF, "templateFileInterval", .cx = true, CONF_RANGE(1, 86400),
+		 .units = "seconds", .def = "60",
+		 .help = "How often that file is written, beside the end: what "
+			 "was learnt since is lost when the daemon is killed."),
 	CONF_ROW(LEAF_LIST, "exportingProcess", .type = CONF_REF,
 		 .ref = "exportingProcess",
 		 .help = "Exporting Process that gets the records as they "

@@ -82,6 +82,10 @@ new_process(struct unit *unit)
 		.held_ms = at_least_1(limit(conf, "heldTime")),
 		.registry = worker->registry,
 		.shapes = worker->shapes,
+		.template_file = conf_path(unit->node, "templateFile"),
+		.template_file_ms = conf_ms(unit->node, "templateFileInterval"),
+		.worker = worker->index,
+		.workers = worker->runtime->worker_count,
 		.finished = worker_source_finished,
 		.arg = unit,
 	};
@@ -259,6 +263,7 @@ add_socket(struct unit *unit, const struct conf_node *node,
 			node, "optionsTemplateLifePacket", 0);
 		net.session_idle_ms = conf_ms(node, "sessionTimeout");
 		net.any_port = conf_bool(node, "ignoreSourcePort");
+		receiver.any_port = net.any_port;
 		net.max_sessions = share(limit(runtime->conf, "maxSessions"),
 					 runtime->worker_count);
 	} else {

@@ -342,6 +342,23 @@ check_secure(struct check *check, const struct conf_node *node, bool server)
 	}
 }
 
+static void
+check_template_file(struct check *check, const struct conf_node *process)
+{
+	const struct conf_node *file = conf_child(process, "templateFile");
+	const struct conf_node *other, *root = process->parent;
+
+	conf_each (other, root, "collectingProcess") {
+		if (!file || other == process)
+			return;
+		if (conf_path(other, "templateFile") &&
+		    strcmp(conf_path(other, "templateFile"), file->path) == 0)
+			conf_errors_add(check->errors, file,
+					"another collectingProcess has this "
+					"file, expected one of its own");
+	}
+}
+
 int
 check_conf(const struct conf *conf, struct conf_errors *errors)
 {
@@ -375,8 +392,10 @@ check_conf(const struct conf *conf, struct conf_errors *errors)
 				rc = check_filter(&check, node);
 	conf_each (node, root, "observationPoint")
 		check_point(&check, node);
-	conf_each (node, root, "collectingProcess")
+	conf_each (node, root, "collectingProcess") {
 		check_secure(&check, node->first, true);
+		check_template_file(&check, node);
+	}
 	conf_each (process, root, "exportingProcess")
 		conf_each (node, process, "destination")
 			check_secure(&check, node->first, false);

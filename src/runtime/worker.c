@@ -52,6 +52,8 @@ worker_close_inputs(struct worker *worker)
 	for (unsigned i = 0; i < worker->unit_count; i++) {
 		struct unit *unit = &worker->unit[i];
 
+		if (unit->input_count)
+			collecting_save(unit->collecting);
 		while (unit->input_count)
 			net_in_close(unit->input[--unit->input_count]);
 		for (unsigned c = 0; c < unit->capture_count; c++)
