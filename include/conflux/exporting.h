@@ -11,8 +11,8 @@
  * its exporter's address and its domain. A scope that ends gives it back;
  * Templates of it are then withdrawn (TCP and SCTP only, RFC 7011 8.1 and 8.4).
  * When the exporter comes back it gets the same one again, as long as it is
- * remembered: max_domains, and over restarts if there is a file for it. Two live
- * scopes never share one, but those of the process itself (caches:
+ * remembered: max_domains, and over restarts if there is a file for it. Two
+ * live scopes never share one, but those of the process itself (caches:
  * exporter.version 0, no file) with the same domain do.
  *
  * Options of others are passed on. What they are about, a Template or a domain,
@@ -32,13 +32,15 @@
  * in = exported + filtered + lost + held, where exported is what the kernel
  * has taken, and held what waits in an unfinished message, in the queue or in
  * the sender; a message that was not given whole to the kernel before its
- * session went down is lost (LOSS_DESTINATION_DOWN). Filtered is what it is not
- * configured to take, with EXPORTING_PARALLEL, and what became of no use while
- * it waited. Records that waited for one that is away and went to others are
- * in their "in", and no longer in its own ("moved" tells). Over SCTP exported is what
- * was delivered, and what may still turn out not to have been. Options records
- * that the process makes itself are in no ledger, but in "records" of the
- * session and in the sequence numbers.
+ * session went down is lost (LOSS_DESTINATION_DOWN). What is in a spool is
+ * held, too, also at the end; what is there at the start is in, by a split of
+ * the stage. Filtered is what it is not configured to take, with
+ * EXPORTING_PARALLEL, and what became of no use while it waited. Records that
+ * waited for one that is away and went to others are in their "in", and no
+ * longer in its own ("moved" tells). Over SCTP exported is what was delivered,
+ * and what may still turn out not to have been. Options records that the
+ * process makes itself are in no ledger, but in "records" of the session and in
+ * the sequence numbers.
  */
 #ifndef CONFLUX_EXPORTING_H
 #define CONFLUX_EXPORTING_H
@@ -117,9 +119,9 @@ int exporting_balance_parse(const char *name);
 
 /* Defaults, used where the configuration has 0. */
 enum {
-	EXPORTING_UDP_MESSAGE = 1472,    /* octets of an IPFIX Message */
+	EXPORTING_UDP_MESSAGE = 1472, /* octets of an IPFIX Message */
 	EXPORTING_STREAM_MESSAGE = 65535,
-	EXPORTING_MESSAGE_MIN = 512,     /* no smaller size is accepted */
+	EXPORTING_MESSAGE_MIN = 512, /* no smaller size is accepted */
 	EXPORTING_QUEUE_OCTETS = 16 << 20,
 	EXPORTING_FLUSH_MS = 200,
 	EXPORTING_OPTIONS_MS = 600000,
@@ -127,6 +129,29 @@ enum {
 	EXPORTING_GRACE_MS = 3000,
 	EXPORTING_DOMAINS = 65536,
 	EXPORTING_TEMPLATES = 4096,
+	EXPORTING_REPLAY_SHARE = 50,
+};
+
+/* When what is in a spool is told to the disk (fdatasync). */
+enum exporting_sync {
+	EXPORTING_SYNC_NEVER,	/* when the system likes */
+	EXPORTING_SYNC_SEGMENT, /* at the end of each segment */
+	EXPORTING_SYNC_TIME,	/* and each sync_ms */
+};
+
+/* Messages that a destination can't take now wait on disk. */
+struct exporting_spool {
+	const char *directory; /* NULL: there is no spool */
+	uint64_t max_octets;   /* of all files */
+	/* Of one file; no more than a quarter of max_octets is used. */
+	uint64_t segment_octets;
+	uint32_t max_age_s; /* older records are lost; 0: never */
+	enum exporting_sync sync;
+	uint32_t sync_ms;
+	uint32_t replay_rate;  /* records a second; 0: no bound */
+	uint32_t replay_share; /* per cent of the records sent while there are
+				* new ones, 1 to 100 */
+	bool drop_oldest;      /* when it is full; else new ones are lost */
 };
 
 /*
@@ -171,6 +196,7 @@ struct exporting_destination {
 	 */
 	bool unordered, stream_per_template;
 	uint32_t lifetime_ms;
+	struct exporting_spool spool; /* not of files and JSON lines */
 };
 
 struct exporting_options {

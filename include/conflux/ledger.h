@@ -29,6 +29,10 @@ enum loss {
 	LOSS_OVERLOAD,	     /* metering was stopped because of overload */
 	LOSS_LIFETIME,	     /* not delivered in its time (SCTP) */
 	LOSS_LOOP,	     /* it has been through here before */
+	LOSS_SPOOL_FULL,     /* the spool of a destination is at its bound */
+	LOSS_SPOOL_AGE,	     /* too long in it */
+	LOSS_SPOOL_TORN,     /* what was read from it is not what was written */
+	LOSS_DISK_FULL,	     /* of a spool */
 	LOSS_COUNT,
 };
 

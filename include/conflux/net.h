@@ -319,6 +319,12 @@ struct net_out_stats {
 	/* DTLS: messages sent to peers that turned out to be dead, since the
 	 * last sign of life. */
 	uint64_t doubtful;
+	/*
+	 * TCP: of octets, those that the system of the peer has not
+	 * acknowledged yet; under TLS perhaps some more. What it has, the peer
+	 * itself may still not have read.
+	 */
+	uint64_t unacknowledged;
 	uint64_t start_ms; /* wall clock of the present session, 0: never up */
 	struct addr local, remote;
 	const char *peer, *suite; /* as of a net_session */

@@ -189,6 +189,26 @@ add_writer(struct graph *g, struct conf_node *file)
 		add(g, &g->writers, path_hash(file->path), file);
 }
 
+/* A folder, in the same table: nobody writes a file of that name either. */
+static void
+add_spool(struct graph *g, const struct conf_node *spool)
+{
+	const struct conf_node *folder = conf_child(spool, "directory");
+	const struct conf_node *other;
+
+	if (!folder || !folder->path)
+		return;
+	other = table_find(&g->writers, path_hash(folder->path), path_equal,
+			   folder->path);
+	if (other)
+		conf_error(g->errors, folder->line, "cx:directory",
+			   "the destination in line %u has this folder "
+			   "already, expected another one",
+			   other->line);
+	else
+		add(g, &g->writers, path_hash(folder->path), folder);
+}
+
 static void
 check_reader(struct graph *g, const struct conf_node *reader)
 {
@@ -299,6 +319,9 @@ collect_writers(struct graph *g)
 				     leaf = leaf->next)
 					if (leaf->row->type == CONF_URI)
 						add_writer(g, leaf);
+					else if (strcmp(leaf->name, "spool") ==
+						 0)
+						add_spool(g, leaf);
 	}
 }
 

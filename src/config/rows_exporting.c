@@ -20,6 +20,59 @@ static const struct conf_row interface_choice[] = {
 	CONF_LAST,
 };
 
+static const struct conf_row spool_rows[] = {
+	CONF_ROW(LEAF, "directory", .cx = true, .type = CONF_PATH, .min = 1,
+		 .mandatory = true,
+		 .help = "Folder of the spool, for this destination alone; it "
+			 "is made if the folder above is there. What an "
+			 "earlier run left in it is sent. Its files have IPFIX "
+			 "Messages (RFC 5655); conflux read shows them."),
+	CONF_ROW(LEAF, "maxSize", .cx = true,
+		 CONF_RANGE(1048576, UINT64_C(1) << 50), .units = "octets",
+		 .def = "1073741824",
+		 .help = "Bound of all its files. The default is two minutes "
+			 "of 64 Mbit/s."),
+	CONF_ROW(LEAF, "maxAge", .cx = true, CONF_RANGE(0, UINT32_MAX),
+		 .units = "seconds", .def = "604800",
+		 .help = "Records that wait for longer are counted as lost "
+			 "(spoolAge), segment by segment; 0 keeps them. The "
+			 "default is a week."),
+	CONF_ROW(LEAF, "segmentSize", .cx = true,
+		 CONF_RANGE(65536, UINT64_C(1) << 40), .units = "octets",
+		 .def = "16777216",
+		 .help = "A file of the spool is ended at this size, and "
+			 "deleted when all in it has been sent; never more "
+			 "than a quarter of maxSize."),
+	CONF_ROW(LEAF, "sync", .cx = true, .type = CONF_ENUM, .def = "segment",
+		 CONF_VALUES("never", "segment", "interval"),
+		 .help = "What is in the spool survives the end of confluxd in "
+			 "any case. For a crash of the system, or of its "
+			 "power: segment has it written to the disk when a "
+			 "segment is ended, interval also each syncInterval, "
+			 "never when the system likes. confluxd waits for the "
+			 "disk then."),
+	CONF_ROW(LEAF, "syncInterval", .cx = true, CONF_RANGE(100, 3600000),
+		 .units = "milliseconds", .def = "1000",
+		 .help = "The longest time of which records are lost when the "
+			 "system crashes, with sync interval."),
+	CONF_ROW(LEAF, "replayRate", .cx = true, CONF_U32,
+		 .units = "records per second", .def = "0",
+		 .help = "Bound of what is sent out of the spool; 0 has none "
+			 "but replayShare."),
+	CONF_ROW(LEAF, "replayShare", .cx = true, CONF_RANGE(1, 100),
+		 .units = "per cent", .def = "50",
+		 .help = "How many of the records sent come out of the spool, "
+			 "while there are new ones. When there are none, it is "
+			 "all of them; with 100 new ones wait."),
+	CONF_ROW(LEAF, "whenFull", .cx = true, .type = CONF_ENUM,
+		 .def = "dropOldest", CONF_VALUES("dropOldest", "dropNewest"),
+		 .help = "What is lost when maxSize is reached or the disk is "
+			 "full: the oldest segment that is not being sent, or "
+			 "what is new, before which sources that can wait are "
+			 "made to."),
+	CONF_LAST,
+};
+
 static const struct conf_row common_rows[] = {
 	CONF_ROW(GROUP, "ipfixVersion", .rows = version_rows),
 	CONF_ROW(LEAF, "destinationPort", CONF_RANGE(1, 65535), .def = "4739",
@@ -34,6 +87,12 @@ static const struct conf_row common_rows[] = {
 	CONF_ROW(LEAF, "rateLimit", CONF_U32, .units = "octets per second",
 		 .help = "Bound of what is sent, counted in IPFIX Messages. "
 			 "When not given: no bound."),
+	CONF_ROW(PRESENCE, "spool", .cx = true, .rows = spool_rows,
+		 .help = "A spool on disk: records that the collector can't "
+			 "take now, because it is away or slow (queueOctets), "
+			 "wait there, and are sent when it can; over TCP and "
+			 "TLS also those that it had not acknowledged when the "
+			 "connection broke."),
 	CONF_ROW(CONTAINER, "transportSession", .state = true,
 		 .rows = conf_rows_session),
 	CONF_LAST,
@@ -328,8 +387,9 @@ const struct conf_row conf_rows_exporting[] = {
 		 CONF_RANGE(131072, UINT64_C(1) << 36), .units = "octets",
 		 .def = "8388608",
 		 .help = "Bound of what waits for one destination that is "
-			 "slow or away; what comes after is counted as lost. "
-			 "The default is a second of 64 Mbit/s."),
+			 "slow or away; what comes after goes to its spool, or "
+			 "is counted as lost. The default is a second of 64 "
+			 "Mbit/s."),
 	CONF_ROW(LEAF, "flushTime", .cx = true, CONF_RANGE(1, 60000),
 		 .units = "milliseconds", .def = "200",
 		 .help = "A message that is not full is sent at this age: "

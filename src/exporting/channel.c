@@ -159,6 +159,7 @@ out_template_free(struct out_template *t)
 
 	if (t->reliability)
 		out_template_free(t->reliability);
+	forward_template_gone(t->channel->sink->forward, t);
 	table_remove(&t->channel->by_id, id_hash(t->id), t);
 	while (t->used && (user = table_next(&t->channel->by_id, &at)))
 		forget_use(user, t);
@@ -519,8 +520,7 @@ ready_message(struct channel *c, const struct out_template *t,
 		channel_finish(c);
 	if (!c->writer.length) {
 		if (!sink_admit(c->sink)) {
-			*loss = c->sink->up ? LOSS_QUEUE_FULL
-					    : LOSS_DESTINATION_DOWN;
+			*loss = sink_refusal(c->sink);
 			return false;
 		}
 		if (!channel_begin(c)) {

@@ -61,8 +61,12 @@ int
 control_send(struct sink *s)
 {
 	struct channel *c = s->control_channel;
-	const struct net_delivery delivery = {.stream = s->control_stream %
-							s->streams};
+	struct queue_entry entry = {
+		.kind = QUEUE_CONTROL,
+		.delivery.stream = s->control_stream % s->streams,
+		/* Most of our own records are in no ledger. */
+		.records = s->control_counted,
+	};
 	uint32_t *sequence;
 	bool sent;
 	int r;
@@ -71,11 +75,10 @@ control_send(struct sink *s)
 		return 0;
 	if (!s->control_length)
 		s->control_length = message_end(&s->control, export_time(s));
-	sequence = channel_sequence(c, delivery.stream);
+	entry.length = s->control_length;
+	sequence = channel_sequence(c, entry.delivery.stream);
 	message_set_sequence(s->control_buffer, *sequence);
-	/* Most of our own records are in no ledger. */
-	r = sink_send(s, s->control_buffer, s->control_length,
-		      s->control_counted, &delivery, &sent);
+	r = sink_send(s, &entry, s->control_buffer, &sent);
 	if (r)
 		return r;
 	if (!sent)

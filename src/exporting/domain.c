@@ -391,12 +391,23 @@ domain_release(struct exporting *e, const struct scope *scope)
 }
 
 struct domain *
-domain_own(struct exporting *e, uint32_t number)
+domain_numbered(struct exporting *e, uint32_t number)
 {
 	struct domain *d = find_number(&e->domains, number);
 
-	if (!d)
-		d = make(e, number);
+	if (d)
+		return d;
+	d = make(e, number);
+	if (d)
+		d->source = number;
+	return d;
+}
+
+struct domain *
+domain_own(struct exporting *e, uint32_t number)
+{
+	struct domain *d = domain_numbered(e, number);
+
 	if (d && !d->pinned) {
 		/* One of a past run: its owner gets another. */
 		table_remove(&e->domains.by_owner,

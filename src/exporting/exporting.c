@@ -361,6 +361,7 @@ conf_fini(struct exporting_conf *conf)
 		free((char *)conf->destination[i].net.interface);
 		free((char *)conf->destination[i].net.file);
 		free((uint32_t *)conf->destination[i].domain);
+		free((char *)conf->destination[i].spool.directory);
 	}
 	for (unsigned i = 0; conf->options && i < conf->options_count; i++)
 		free((char *)conf->options[i].name);
@@ -449,6 +450,7 @@ conf_copy(struct exporting_conf *to, const struct exporting_conf *from)
 		d->net.interface = copy_text(d->net.interface, &failed);
 		d->net.file = copy_text(d->net.file, &failed);
 		d->domain = copy_domains(&from->destination[i], &failed);
+		d->spool.directory = copy_text(d->spool.directory, &failed);
 	}
 	for (unsigned i = 0; to->options && i < m; i++) {
 		to->options[i] = from->options[i];

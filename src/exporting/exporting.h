@@ -88,6 +88,8 @@ struct domain *domain_find(const struct exporting *e,
 			   const struct scope *scope);
 /* NULL if the scope never sent anything, or others still use its domain. */
 struct domain *domain_release(struct exporting *e, const struct scope *scope);
+/* The domain with this number, whoever uses it; made if need be. */
+struct domain *domain_numbered(struct exporting *e, uint32_t number);
 /* The domain with this number for our own options. */
 struct domain *domain_own(struct exporting *e, uint32_t number);
 /* The Observation Domain ID of a domain of the same exporter; false: none. */
@@ -150,6 +152,7 @@ struct out_template {
 	struct out_template **uses; /* that its lists have named */
 	uint16_t uses_count;
 	uint32_t epoch;        /* session it was sent in last, 0: none */
+	uint64_t spooled;      /* segment of the spool that has it, 0: none */
 	uint64_t sent_ms;      /* monotonic */
 	uint64_t sent_messages; /* message count of the sink then */
 	uint64_t last_message; /* of its channel, that has data of it */
@@ -182,6 +185,9 @@ struct channel {
 	uint64_t gone;     /* of them, sent or lost */
 	uint64_t messages, records, octets; /* sent */
 	uint64_t told_messages; /* as of the last statistics */
+	/* Data Records in this segment of the spool. */
+	uint64_t spooled;
+	uint32_t spool_sequence;
 	/* The message that is being filled; writer.length 0: none. */
 	struct message_writer writer;
 	uint8_t *buffer;
@@ -253,11 +259,20 @@ void lists_rewrite(struct out_template *t, const struct scope *scope,
 
 /* ---- queue.c ------------------------------------------------------------ */
 
+enum queue_kind {
+	QUEUE_NEW,
+	QUEUE_REPLAYED,	     /* out of the spool, where it still is */
+	QUEUE_REPLAYED_LAST, /* likewise, the last of what was one message */
+	QUEUE_CONTROL,
+};
+
 struct queue_entry {
-	struct channel *channel; /* NULL: JSON lines */
+	struct channel *channel;      /* NULL: JSON lines, control messages */
 	struct net_delivery delivery; /* its stream: modulo the session's */
 	uint32_t length;
 	uint32_t records;
+	uint32_t sent; /* octets, where length is only what is kept of it */
+	enum queue_kind kind;
 };
 
 struct chunk;
@@ -273,6 +288,8 @@ struct queue {
 /* -ENOMEM. The bound is the caller's. */
 int queue_push(struct queue *queue, const struct queue_entry *entry,
 	       const uint8_t *message);
+/* The next messages with so many octets together can be pushed. -ENOMEM. */
+int queue_reserve(struct queue *queue, uint32_t octets, uint32_t messages);
 /* The oldest, or NULL; *message may be changed in place. */
 const struct queue_entry *queue_peek(struct queue *queue, uint8_t **message);
 void queue_pop(struct queue *queue);
@@ -331,6 +348,7 @@ struct sink {
 	bool templates_first;
 	struct ledger ledger;
 	struct queue queue;
+	struct forward *forward; /* NULL: there is no spool */
 	/* Channels by domain->index, and those with an open message. */
 	struct channel **channel;
 	uint32_t channel_size;
@@ -354,7 +372,8 @@ struct sink {
 	/*
 	 * Records of each message given to net_out, by its number: of those
 	 * that are not yet sent, the oldest is flight_head. Those before may
-	 * still come back (SCTP).
+	 * still come back (SCTP). flight_records are those that wait nowhere
+	 * else (in the spool).
 	 */
 	uint32_t flight[FLIGHT_MAX];
 	uint64_t flight_head, flight_first; /* of this session */
@@ -392,8 +411,9 @@ void sink_flush(struct sink *sink);
 bool sink_drained(const struct sink *sink);
 /* Is its queue over three quarters? */
 bool sink_congested(const struct sink *sink);
-/* May a new message be begun? */
+/* May a new message be begun? If not, why its records are lost. */
 bool sink_admit(struct sink *sink);
+enum loss sink_refusal(const struct sink *sink);
 /* Are its sessions told of Templates in order, and of their end? */
 static inline bool
 sink_reliable(const struct sink *sink)
@@ -408,9 +428,8 @@ void sink_message(struct sink *sink, const struct queue_entry *entry,
  * Gives one message to net_out. 0: it is done with (sent, or lost and counted);
  * *sent tells which. -EAGAIN: later.
  */
-int sink_send(struct sink *sink, const uint8_t *message, uint32_t length,
-	      uint32_t records, const struct net_delivery *delivery,
-	      bool *sent);
+int sink_send(struct sink *sink, const struct queue_entry *entry,
+	      const uint8_t *message, bool *sent);
 /* Sends what can be sent now. */
 void sink_pump(struct sink *sink);
 /* Brings the ledger up to date with what the kernel has taken. */
@@ -452,6 +471,61 @@ uint32_t mode_move(struct sink *from, struct domain *domain,
 const bool *mode_put(const struct exporting *e);
 bool mode_takes_domain(const struct exporting_destination *conf,
 		       uint32_t domain);
+
+/* ---- forward.c ---------------------------------------------------------- */
+
+/*
+ * Store and forward: what a destination with a spool can't take now goes to
+ * disk, and is sent later. forward is NULL where there is no spool; then all
+ * of these have nothing to do.
+ */
+struct forward;
+
+int forward_open(struct sink *sink, char **error);
+void forward_close(struct forward *forward);
+/* Would a message that can't be sent be kept on disk? */
+bool forward_takes(const struct forward *forward);
+/* Is there no session, nor another destination that gets what waits here? */
+bool forward_away(const struct forward *forward);
+/* Should sources wait? */
+bool forward_tight(const struct forward *forward);
+/* 0: the message is on disk; else *loss says why not. */
+int forward_store(struct forward *forward, const struct queue_entry *entry,
+		  uint8_t *message, enum loss *loss);
+/* What waits in memory goes to disk as far as it can. */
+void forward_store_queue(struct forward *forward);
+/* The queue of replayed messages if it is their turn, or NULL. */
+struct queue *forward_turn(struct forward *forward);
+/* The end of a round of sending; there may be a next one soon. */
+void forward_round(struct forward *forward);
+/* May sink_send send it? After that, it was: remembers it, or counts. */
+int forward_before(struct forward *forward, const struct queue_entry *entry);
+void forward_sent(struct forward *forward, const struct queue_entry *entry,
+		  const uint8_t *message);
+/* A message out of the spool was not sent and never will be. */
+void forward_lose(struct forward *forward, const struct queue_entry *entry,
+		  enum loss loss);
+/* Is what was sent kept until the peer has it? */
+bool forward_window(const struct forward *forward);
+/* Records of a replayed message were given to the system. */
+void forward_exported(struct forward *forward, uint32_t records);
+/* What the peer has is let go. */
+void forward_settle(struct forward *forward, const struct net_out_stats *);
+/* Records in the spool that are not counted as exported. */
+uint64_t forward_held(const struct forward *forward);
+void forward_up(struct forward *forward);
+/* The session is over: what the peer may not have is stored again. */
+void forward_down(struct forward *forward);
+void forward_tick(struct forward *forward, uint64_t now_ms);
+/* No replay any more. */
+void forward_stop(struct forward *forward);
+bool forward_drained(const struct forward *forward);
+/* After the end of the session. */
+void forward_end(struct forward *forward);
+/* A Template is freed: the segment must not have its id for another. */
+void forward_template_gone(struct forward *forward,
+			   const struct out_template *t);
+void forward_report(const struct forward *forward, struct report *report);
 
 /* ---- loss.c ------------------------------------------------------------- */
 
@@ -523,6 +597,14 @@ int options_keys(struct sink *sink, struct out_template *t);
 /* What was done to its fields (struct field_mark), as far as not yet told. */
 int options_marks(struct sink *sink, struct out_template *t);
 bool options_describable(const struct ie *ie);
+/* Writes what is told of an element; returns the length. */
+enum {
+	/* Of names and descriptions, so that it fits the smallest message. */
+	OPTIONS_TYPE_STRING = 200,
+	OPTIONS_TYPE_OCTETS = 26 + 2 * (OPTIONS_TYPE_STRING + 3),
+};
+uint32_t options_type_record(const struct ie *ie,
+			     uint8_t record[OPTIONS_TYPE_OCTETS]);
 /* Periodic ones. */
 int options_run(struct sink *sink, uint64_t now_ms);
 

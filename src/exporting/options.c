@@ -42,9 +42,6 @@
 
 /* Counters that change all the time are told once a second at most. */
 #define CHANGED_MS 1000
-/* Of names and descriptions, so that a record fits the smallest message. */
-#define STRING_MAX 200
-#define RECORD_MAX (26 + 2 * (STRING_MAX + 3))
 
 struct option_field {
 	uint16_t id;
@@ -215,23 +212,20 @@ write_string(struct writer *w, const char *text)
 {
 	size_t length = text ? strlen(text) : 0;
 
-	if (length > STRING_MAX) {
-		length = STRING_MAX;
+	if (length > OPTIONS_TYPE_STRING) {
+		length = OPTIONS_TYPE_STRING;
 		while (length && ((uint8_t)text[length] & 0xc0) == 0x80)
 			length--;
 	}
 	writer_varlen(w, text, length);
 }
 
-static int
-describe(struct sink *s, struct channel *c, struct told *told)
+uint32_t
+options_type_record(const struct ie *ie, uint8_t record[OPTIONS_TYPE_OCTETS])
 {
-	const struct ie *ie = told->ie;
-	uint8_t record[RECORD_MAX];
 	struct writer w;
-	int r;
 
-	writer_init(&w, record, sizeof(record));
+	writer_init(&w, record, OPTIONS_TYPE_OCTETS);
 	writer_u32(&w, ie->pen);
 	writer_u16(&w, ie->id);
 	writer_u8(&w, ie->type);
@@ -241,9 +235,18 @@ describe(struct sink *s, struct channel *c, struct told *told)
 	writer_u64(&w, ie->range_max);
 	write_string(&w, ie->name);
 	write_string(&w, ie->description);
-	r = control_add_record(s, c,
-			       s->exporting->option_shape[OPTION_SHAPE_TYPE],
-			       record, (uint32_t)(w.p - record));
+	return (uint32_t)(w.p - record);
+}
+
+static int
+describe(struct sink *s, struct channel *c, struct told *told)
+{
+	uint8_t record[OPTIONS_TYPE_OCTETS];
+	uint32_t length = options_type_record(told->ie, record);
+	int r = control_add_record(
+		s, c, s->exporting->option_shape[OPTION_SHAPE_TYPE], record,
+		length);
+
 	if (r)
 		return r;
 	told->epoch = s->epoch;

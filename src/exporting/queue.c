@@ -39,23 +39,47 @@ chunk_new(struct queue *q, size_t need)
 	return c;
 }
 
+static int
+reserve(struct queue *q, size_t need)
+{
+	struct chunk *c = q->tail;
+
+	if (c && c->size - c->tail >= need)
+		return 0;
+	c = chunk_new(q, need);
+	if (!c)
+		return -ENOMEM;
+	/* Reserved before, and never used. */
+	if (q->tail && !q->messages && q->head == q->tail) {
+		q->tail->next = q->spare;
+		q->spare = q->tail;
+		q->head = q->tail = NULL;
+	}
+	if (q->tail)
+		q->tail->next = c;
+	else
+		q->head = c;
+	q->tail = c;
+	return 0;
+}
+
+int
+queue_reserve(struct queue *q, uint32_t octets, uint32_t messages)
+{
+	return reserve(q, octets + messages * (sizeof(struct queue_entry) +
+					       2 * ALIGN(1)));
+}
+
 int
 queue_push(struct queue *q, const struct queue_entry *entry,
 	   const uint8_t *message)
 {
 	size_t need = ALIGN(sizeof(*entry)) + ALIGN(entry->length);
-	struct chunk *c = q->tail;
+	struct chunk *c;
 
-	if (!c || c->size - c->tail < need) {
-		c = chunk_new(q, need);
-		if (!c)
-			return -ENOMEM;
-		if (q->tail)
-			q->tail->next = c;
-		else
-			q->head = c;
-		q->tail = c;
-	}
+	if (reserve(q, need))
+		return -ENOMEM;
+	c = q->tail;
 	memcpy(c->data + c->tail, entry, sizeof(*entry));
 	memcpy(c->data + c->tail + ALIGN(sizeof(*entry)), message,
 	       entry->length);
@@ -72,7 +96,7 @@ queue_peek(struct queue *q, uint8_t **message)
 	struct chunk *c = q->head;
 	const struct queue_entry *entry;
 
-	if (!c)
+	if (!c || !q->messages)
 		return NULL;
 	entry = (const struct queue_entry *)(c->data + c->head);
 	*message = c->data + c->head + ALIGN(sizeof(*entry));

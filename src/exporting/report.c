@@ -168,6 +168,7 @@ report_sink(struct sink *s, struct report *r)
 		report_uint(r, "cx:movedRecords", s->moved);
 	report_uint(r, "cx:queueOctets", s->queue.octets);
 	report_uint(r, "cx:queueMessages", s->queue.messages);
+	forward_report(s->forward, r);
 	ledger_report(&s->ledger, r);
 	report_close(r);
 }

@@ -27,11 +27,25 @@
 #define OPEN_MIN 256u
 #define LINGER_MS 1000
 
-static void
-flight_add(struct sink *s, uint32_t records)
+/* A message that waits in the spool until the peer has it. */
+#define FLIGHT_REPLAYED 0x80000000u
+
+static bool
+is_replayed(const struct queue_entry *entry)
 {
-	s->flight[(s->flight_head + s->flight_count++) % FLIGHT_MAX] = records;
-	s->flight_records += records;
+	return entry->kind == QUEUE_REPLAYED ||
+	       entry->kind == QUEUE_REPLAYED_LAST;
+}
+
+static void
+flight_add(struct sink *s, const struct queue_entry *entry)
+{
+	bool replayed = is_replayed(entry) && forward_window(s->forward);
+
+	s->flight[(s->flight_head + s->flight_count++) % FLIGHT_MAX] =
+		entry->records | (replayed ? FLIGHT_REPLAYED : 0);
+	if (!replayed)
+		s->flight_records += entry->records;
 }
 
 static uint32_t
@@ -40,8 +54,32 @@ flight_take(struct sink *s)
 	uint32_t records = s->flight[s->flight_head++ % FLIGHT_MAX];
 
 	s->flight_count--;
-	s->flight_records -= records;
+	if (!(records & FLIGHT_REPLAYED))
+		s->flight_records -= records;
 	return records;
+}
+
+/* The system has the oldest of them. */
+static void
+flight_export(struct sink *s)
+{
+	uint32_t records = flight_take(s);
+
+	if (records & FLIGHT_REPLAYED)
+		forward_exported(s->forward, records & ~FLIGHT_REPLAYED);
+	s->ledger.exported += records & ~FLIGHT_REPLAYED;
+}
+
+/* It never will have them. Returns what is lost by that. */
+static uint64_t
+flight_drop(struct sink *s)
+{
+	uint64_t lost = 0;
+
+	while (s->flight_count)
+		lost += flight_take(s) & ~FLIGHT_REPLAYED;
+	/* They are stored again. */
+	return forward_window(s->forward) ? 0 : lost;
 }
 
 /*
@@ -98,6 +136,7 @@ on_up(void *arg)
 	s->epoch++;
 	s->up_ms = clock_mono_ms();
 	control_drop(s);
+	forward_up(s->forward);
 	s->opening = s->conf->kind != EXPORTING_JSON;
 	s->opening_at = 0;
 	sink_pump(s);
@@ -107,11 +146,13 @@ static void
 on_down(void *arg, const char *reason, size_t unsent)
 {
 	struct sink *s = arg;
-	uint64_t lost = 0, doubtful;
+	bool was_up = s->up;
+	uint64_t lost, doubtful;
 
 	sink_settle(s);
-	while (s->flight_count)
-		lost += flight_take(s);
+	s->up = s->ready = false;
+	forward_down(s->forward);
+	lost = flight_drop(s);
 	sink_lose(s, lost, LOSS_DESTINATION_DOWN);
 	lost += s->undelivered;
 	s->undelivered = 0;
@@ -120,7 +161,7 @@ on_down(void *arg, const char *reason, size_t unsent)
 			   : 0;
 	s->ledger.doubtful += doubtful;
 	s->asked = false;
-	if (s->up) {
+	if (was_up) {
 		s->down_ms = clock_mono_ms();
 		s->discontinuity_ms = clock_wall_ms();
 	}
@@ -133,8 +174,9 @@ on_down(void *arg, const char *reason, size_t unsent)
 		log_warning("destination %s: %" PRIu64 " records were sent "
 			    "since it last answered, and may be lost",
 			    s->conf->name, doubtful);
-	s->up = s->ready = s->opening = false;
+	s->opening = false;
 	control_drop(s);
+	sink_settle(s);
 }
 
 static void
@@ -218,14 +260,16 @@ sink_settle(struct sink *s)
 	net_out_stats(s->out, &stats);
 	for (; s->kernel_messages < stats.messages && s->flight_count;
 	     s->kernel_messages++)
-		s->ledger.exported += flight_take(s);
+		flight_export(s);
 	s->kernel_messages = stats.messages;
-	s->ledger.held = waiting + s->flight_records + s->control_counted;
+	forward_settle(s->forward, &stats);
+	s->ledger.held = waiting + s->flight_records + s->control_counted +
+			 forward_held(s->forward);
 }
 
 int
-sink_send(struct sink *s, const uint8_t *message, uint32_t length,
-	  uint32_t records, const struct net_delivery *delivery, bool *sent)
+sink_send(struct sink *s, const struct queue_entry *entry,
+	  const uint8_t *message, bool *sent)
 {
 	uint32_t held;
 	int r;
@@ -236,12 +280,16 @@ sink_send(struct sink *s, const uint8_t *message, uint32_t length,
 		if (s->flight_count == FLIGHT_MAX)
 			return -EAGAIN;
 	}
-	r = net_out_send_as(s->out, message, length, delivery);
+	r = forward_before(s->forward, entry);
+	if (r)
+		return r;
+	r = net_out_send_as(s->out, message, entry->length, &entry->delivery);
 	if (r == 0) {
 		/* If the session broke meanwhile, on_down has been here. */
-		flight_add(s, records);
+		flight_add(s, entry);
+		forward_sent(s->forward, entry, message);
 		s->messages++;
-		s->octets += length;
+		s->octets += entry->length;
 		*sent = true;
 		return 0;
 	}
@@ -263,50 +311,81 @@ sink_send(struct sink *s, const uint8_t *message, uint32_t length,
 
 /* ---- messages ------------------------------------------------------------ */
 
+static void
+not_sent(struct sink *s, const struct queue_entry *entry,
+	 const uint8_t *message, enum loss loss)
+{
+	if (is_replayed(entry))
+		forward_lose(s->forward, entry, loss);
+	else
+		sink_lose_message(s, entry->channel, message, entry->length,
+				  entry->records, loss);
+}
+
 /* 0: the message is done with; -EAGAIN: it has to wait. */
 static int
-transmit(struct sink *s, const struct queue_entry *entry, uint8_t *message)
+transmit(struct sink *s, const struct queue_entry *queued, uint8_t *message)
 {
-	struct net_delivery delivery = entry->delivery;
-	struct channel *c = entry->channel;
+	struct queue_entry entry = *queued;
+	struct channel *c = entry.channel;
+	uint16_t stream = entry.delivery.stream % s->streams;
 	uint32_t limit = s->max_message;
 	bool sent;
 	int r;
 
-	delivery.stream %= s->streams;
+	entry.delivery.stream = stream;
 	if (c) {
-		r = control_before(s, c, message, entry->length);
+		r = control_before(s, c, message, entry.length);
 		if (r)
 			return r;
-		message_set_sequence(message,
-				     *channel_sequence(c, delivery.stream));
+		message_set_sequence(message, *channel_sequence(c, stream));
 	}
-	r = sink_send(s, message, entry->length, entry->records, &delivery,
-		      &sent);
+	r = sink_send(s, &entry, message, &sent);
 	if (r)
 		return r;
-	if (c)
+	if (c && !(sent && forward_window(s->forward)))
 		c->gone++;
 	if (!sent) {
-		sink_lose_message(s, c, message, entry->length, entry->records,
-				  s->max_message < limit ? LOSS_TOO_LONG
-							 : LOSS_WRITE_ERROR);
+		not_sent(s, &entry, message,
+			 s->max_message < limit ? LOSS_TOO_LONG
+						: LOSS_WRITE_ERROR);
 		return 0;
 	}
-	s->records += entry->records;
+	s->records += entry.records;
 	if (c) {
-		*channel_sequence(c, delivery.stream) += entry->records;
-		c->records += entry->records;
+		*channel_sequence(c, stream) += entry.records;
+		c->records += entry.records;
 		c->messages++;
-		c->octets += entry->length;
+		c->octets += entry.length;
 	}
 	return 0;
+}
+
+/*
+ * It waits: on disk if there is a spool, and no session here or elsewhere, or
+ * no room in memory.
+ */
+static int
+wait_for_turn(struct sink *s, const struct queue_entry *entry, uint8_t *message,
+	      enum loss *loss)
+{
+	bool full = s->queue.octets >= s->conf->queue_octets;
+
+	if (s->forward && (full || forward_away(s->forward))) {
+		if (forward_store(s->forward, entry, message, loss) == 0)
+			return 0;
+		if (full)
+			return -ENOSPC;
+	}
+	*loss = LOSS_NO_MEMORY;
+	return queue_push(&s->queue, entry, message);
 }
 
 void
 sink_message(struct sink *s, const struct queue_entry *entry, uint8_t *message)
 {
 	struct channel *c = entry->channel;
+	enum loss loss;
 
 	if (s->ready && !s->opening && !s->pumping && !s->queue.messages) {
 		s->pumping = true;
@@ -315,12 +394,11 @@ sink_message(struct sink *s, const struct queue_entry *entry, uint8_t *message)
 		if (r == 0)
 			return;
 	}
-	if (queue_push(&s->queue, entry, message) == 0)
+	if (wait_for_turn(s, entry, message, &loss) == 0)
 		return;
 	if (c)
 		c->gone++;
-	sink_lose_message(s, c, message, entry->length, entry->records,
-			  LOSS_NO_MEMORY);
+	sink_lose_message(s, c, message, entry->length, entry->records, loss);
 }
 
 /*
@@ -348,12 +426,17 @@ sink_pump(struct sink *s)
 	s->pumping = true;
 	if (s->opening)
 		open_session(s);
-	while (s->ready && !s->opening &&
-	       (entry = queue_peek(&s->queue, &message))) {
-		if (transmit(s, entry, message))
+	while (s->ready && !s->opening) {
+		struct queue *queue = forward_turn(s->forward);
+
+		if (!queue)
+			queue = &s->queue;
+		entry = queue_peek(queue, &message);
+		if (!entry || transmit(s, entry, message))
 			break;
-		queue_pop(&s->queue);
+		queue_pop(queue);
 	}
+	forward_round(s->forward);
 	if (!STAILQ_EMPTY(&s->ending) && !s->opening &&
 	    s->conf->kind != EXPORTING_JSON)
 		control_withdraw(s);
@@ -361,10 +444,19 @@ sink_pump(struct sink *s)
 	sink_settle(s);
 }
 
+enum loss
+sink_refusal(const struct sink *s)
+{
+	if (s->forward)
+		return LOSS_SPOOL_FULL;
+	return s->up ? LOSS_QUEUE_FULL : LOSS_DESTINATION_DOWN;
+}
+
 bool
 sink_admit(struct sink *s)
 {
-	bool full = s->queue.octets >= s->conf->queue_octets;
+	bool full = s->queue.octets >= s->conf->queue_octets &&
+		    !forward_takes(s->forward);
 	uint32_t held;
 
 	/* With a collector that is slow it is full again at each message. */
@@ -372,9 +464,10 @@ sink_admit(struct sink *s)
 		s->discontinuity_ms = clock_wall_ms();
 		if (log_limit_pass(&s->full_limit, clock_mono_ms(), &held))
 			log_warning("destination %s: its queue of %" PRIu64
-				    " octets is full%s; new records are lost "
+				    " octets is full%s%s; new records are lost "
 				    "(%" PRIu32 " lines held back)",
 				    s->conf->name, s->conf->queue_octets,
+				    s->forward ? ", and so is its spool" : "",
 				    s->up ? "" : " and there is no session",
 				    held);
 	}
@@ -409,8 +502,7 @@ json_put(struct sink *s, const struct batch *batch, struct taken *taken)
 
 		if (!before && !sink_admit(s)) {
 			sink_lose_batch(s, batch, i, batch->count - i,
-					s->up ? LOSS_QUEUE_FULL
-					      : LOSS_DESTINATION_DOWN);
+					sink_refusal(s));
 			return;
 		}
 		if (!before)
@@ -471,6 +563,7 @@ sink_tick(struct sink *s, uint64_t now_ms)
 		channel_finish(c);
 	if (s->text.length && now_ms - s->text_begun_ms >= age)
 		json_finish(s);
+	forward_tick(s->forward, now_ms);
 	sink_pump(s);
 	if (s->ready && !s->opening && s->conf->kind != EXPORTING_JSON &&
 	    !s->pumping) {
@@ -497,20 +590,26 @@ sink_flush(struct sink *s)
 	while ((c = TAILQ_FIRST(&s->open)))
 		channel_finish(c);
 	json_finish(s);
+	forward_stop(s->forward);
 	sink_pump(s);
 }
 
 bool
 sink_drained(const struct sink *s)
 {
+	/* What it still has to be told goes with the session it has not. */
+	bool pending = control_pending(s) && (s->up || !s->forward);
+
 	return !s->queue.messages && TAILQ_EMPTY(&s->open) && !s->text.length &&
-	       !control_pending(s) && net_out_drained(s->out);
+	       !pending && forward_drained(s->forward) &&
+	       net_out_drained(s->out);
 }
 
 bool
 sink_congested(const struct sink *s)
 {
-	return s->queue.octets >= s->conf->queue_octets / 4 * 3;
+	return s->queue.octets >= s->conf->queue_octets / 4 * 3 &&
+	       forward_tight(s->forward);
 }
 
 uint8_t *
@@ -603,6 +702,9 @@ sink_open(struct sink *s, char **error)
 	if (sink_alloc(s))
 		return -ENOMEM;
 	conf->net.transport = transport[conf->kind];
+	rc = forward_open(s, error);
+	if (rc)
+		return rc;
 	rc = net_out_open(s->exporting->base, &conf->net, &out_ops, s, &s->out,
 			  error);
 	conf->net.secure = NULL; /* the caller's, as are these */
@@ -617,16 +719,18 @@ sink_end(struct sink *s)
 
 	if (!s->out)
 		return;
+	sink_settle(s);
 	/* What it cannot send it tells of ("down"). The rest has gone. */
 	net_out_close(s->out, LINGER_MS);
 	s->out = NULL;
 	s->up = s->ready = s->opening = false;
 	control_drop(s);
 	while (s->flight_count)
-		s->ledger.exported += flight_take(s);
+		flight_export(s);
+	forward_end(s->forward);
 	left = s->queue.records + s->open_records + s->text_records;
 	sink_lose(s, left, LOSS_DESTINATION_DOWN);
-	s->ledger.held = 0;
+	s->ledger.held = forward_held(s->forward);
 	if (left)
 		log_warning("destination %s: %" PRIu64 " records that waited "
 			    "for it are lost",
@@ -639,6 +743,8 @@ sink_close(struct sink *s)
 	struct channel *c;
 
 	sink_end(s);
+	forward_close(s->forward);
+	s->forward = NULL;
 	while ((c = TAILQ_FIRST(&s->open))) {
 		TAILQ_REMOVE(&s->open, c, open);
 		free(c->buffer);

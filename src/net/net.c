@@ -454,6 +454,8 @@ net_out_stats(const struct net_out *out, struct net_out_stats *stats)
 	*stats = out->stats;
 	if (out->type->path_octets)
 		stats->path_octets = out->type->path_octets(out);
+	if (out->type->unacknowledged)
+		stats->unacknowledged = out->type->unacknowledged(out);
 }
 
 bool

@@ -22,6 +22,8 @@ struct net_out_type {
 	 * Returns the messages taken that could not be sent. */
 	size_t (*close)(struct net_out *out, unsigned linger_ms);
 	uint32_t (*path_octets)(const struct net_out *out); /* or NULL */
+	/* Octets that the peer has not acknowledged; or NULL. */
+	uint64_t (*unacknowledged)(const struct net_out *out);
 	/* Files were read again: ends a session with who was revoked. Or
 	 * NULL. */
 	void (*reloaded)(struct net_out *out);

@@ -8,11 +8,13 @@
  * the owner as unsent.
  */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -423,6 +425,24 @@ tcp_out_close(struct net_out *net, unsigned linger_ms)
 	return unsent;
 }
 
+/*
+ * What the kernel holds is what the peer's has not acknowledged, sent or not;
+ * also after the connection broke, as long as there is the socket. Under TLS
+ * these are octets of its records: more than those of messages, so that is the
+ * safe side.
+ */
+static uint64_t
+tcp_out_unacknowledged(const struct net_out *net)
+{
+	const struct tcp_out *out = (const struct tcp_out *)net;
+	int octets = 0;
+
+	if (out->stream.fd < 0 || out->phase != TCP_UP ||
+	    ioctl(out->stream.fd, SIOCOUTQ, &octets) < 0)
+		return 0;
+	return (uint64_t)octets;
+}
+
 static void
 tcp_out_reloaded(struct net_out *net)
 {
@@ -439,5 +459,6 @@ const struct net_out_type net_tcp_out = {
 	.send = tcp_out_send,
 	.drained = tcp_out_drained,
 	.close = tcp_out_close,
+	.unacknowledged = tcp_out_unacknowledged,
 	.reloaded = tcp_out_reloaded,
 };

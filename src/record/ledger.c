@@ -18,6 +18,10 @@ static const char *const name[LOSS_COUNT] = {
 	[LOSS_OVERLOAD] = "overload",
 	[LOSS_LIFETIME] = "lifetimeOver",
 	[LOSS_LOOP] = "loop",
+	[LOSS_SPOOL_FULL] = "spoolFull",
+	[LOSS_SPOOL_AGE] = "spoolAge",
+	[LOSS_SPOOL_TORN] = "spoolTorn",
+	[LOSS_DISK_FULL] = "diskFull",
 };
 
 const char *

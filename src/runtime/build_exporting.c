@@ -95,6 +95,27 @@ fill_interface(const struct conf_node *node, struct net_out_conf *net,
 	return net->interface ? 0 : -ENODEV;
 }
 
+static void
+fill_spool(struct exporting_spool *spool, const struct conf_node *node)
+{
+	if (!node)
+		return;
+	*spool = (struct exporting_spool){
+		.directory = conf_path(node, "directory"),
+		.max_octets = conf_uint(node, "maxSize", 0),
+		.segment_octets = conf_uint(node, "segmentSize", 0),
+		.max_age_s = (uint32_t)conf_uint(node, "maxAge", 0),
+		.sync = conf_is(node, "sync", "never") ? EXPORTING_SYNC_NEVER
+			: conf_is(node, "sync", "segment")
+				? EXPORTING_SYNC_SEGMENT
+				: EXPORTING_SYNC_TIME,
+		.sync_ms = (uint32_t)conf_uint(node, "syncInterval", 0),
+		.replay_rate = (uint32_t)conf_uint(node, "replayRate", 0),
+		.replay_share = (uint32_t)conf_uint(node, "replayShare", 0),
+		.drop_oldest = conf_is(node, "whenFull", "dropOldest"),
+	};
+}
+
 static int
 fill_socket(struct exporting_destination *d, const struct conf_node *node,
 	    struct destination_room *room)
@@ -108,6 +129,7 @@ fill_socket(struct exporting_destination *d, const struct conf_node *node,
 		d->net.local = *addr;
 	d->net.send_buffer = (uint32_t)conf_uint(node, "sendBufferSize", 0);
 	d->net.rate_octets = conf_uint(node, "rateLimit", 0);
+	fill_spool(&d->spool, conf_child(node, "spool"));
 	return fill_interface(node, &d->net, room);
 }
 

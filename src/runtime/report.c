@@ -160,14 +160,32 @@ format_ledger(struct text *out, const struct ledger *l)
 		text_printf(out, ", doubtful %" PRIu64, l->doubtful);
 }
 
-/* Once all has ended, nothing can be delivered any more. */
+/* What is in the spools of destinations when all has ended. */
+static uint64_t
+kept_on_disk(const struct runtime *runtime)
+{
+	const struct worker *first = &runtime->worker[0];
+	uint64_t kept = 0;
+
+	for (unsigned u = 0; u < first->unit_count; u++) {
+		const struct unit *unit = &first->unit[u];
+
+		if (unit->kind != UNIT_EXPORTING)
+			continue;
+		for (unsigned i = 0; i < destinations(unit); i++)
+			kept += exporting_ledger(unit->stage, i)->held;
+	}
+	return kept;
+}
+
+/* Once all has ended, nothing can be delivered any more but what is kept. */
 static void
-give_up(const struct runtime *runtime, struct ledger *l)
+give_up(const struct runtime *runtime, struct ledger *l, uint64_t kept)
 {
 	if (runtime->phase != PHASE_ENDED)
 		return;
-	l->lost[LOSS_DESTINATION_DOWN] += l->held;
-	l->held = 0;
+	l->lost[LOSS_DESTINATION_DOWN] += l->held - kept;
+	l->held = kept;
 }
 
 static void
@@ -179,8 +197,8 @@ log_one(const char *kind, const char *name, const char *part,
 	format_ledger(&line, ledger);
 	if (!line.failed)
 		log_notice("ledger: %s%s%s%s%s: %s", kind, name ? " " : "",
-			   name ? name : "", part ? "/" : "",
-			   part ? part : "", line.data);
+			   name ? name : "", part ? "/" : "", part ? part : "",
+			   line.data);
 	text_fini(&line);
 }
 
@@ -198,8 +216,7 @@ sum_units(const struct runtime *runtime, const struct conf_node *node,
 		for (unsigned i = 0; i < worker->unit_count; i++) {
 			const struct unit *unit = &worker->unit[i];
 
-			if (unit->node != node ||
-			    unit->kind == UNIT_HANDOVER ||
+			if (unit->node != node || unit->kind == UNIT_HANDOVER ||
 			    unit->kind == UNIT_REMOTE)
 				continue;
 			ledger_add(sum, &unit->stage->ledger);
@@ -216,7 +233,7 @@ log_process(struct runtime *runtime, const struct conf_node *node)
 
 	if (!sum_units(runtime, node, &sum))
 		return;
-	give_up(runtime, &sum);
+	give_up(runtime, &sum, 0);
 	log_one(node->name, conf_name(node), NULL, &sum);
 }
 
@@ -230,10 +247,10 @@ log_exporter(struct runtime *runtime, const struct conf_node *node)
 
 	log_process(runtime, node);
 	conf_each (destination, node, "destination") {
+		/* At the end that is what its spool has. */
 		ledger = *exporting_ledger(unit->stage, i++);
-		give_up(runtime, &ledger);
-		log_one("destination", conf_name(node),
-			conf_name(destination), &ledger);
+		log_one("destination", conf_name(node), conf_name(destination),
+			&ledger);
 	}
 }
 
@@ -267,7 +284,7 @@ runtime_log_ledger(struct runtime *runtime)
 	if (copied)
 		snprintf(more, sizeof(more), "all (copied %" PRIu64 ")",
 			 copied);
-	give_up(runtime, &sum);
+	give_up(runtime, &sum, kept_on_disk(runtime));
 	log_one(more, NULL, NULL, &sum);
 	workers_release(runtime);
 }
@@ -305,8 +322,7 @@ report_daemon(struct runtime *runtime, struct report *report)
 	getrusage(RUSAGE_SELF, &usage);
 	report_open(report, "cx:daemon");
 	report_text(report, "version", PACKAGE_VERSION);
-	report_text(report, "startTime",
-		    clock_format(text, runtime->start_ms));
+	report_text(report, "startTime", clock_format(text, runtime->start_ms));
 	report_text(report, "time", clock_format(text, clock_wall_ms()));
 	report_uint(report, "workers", runtime->worker_count);
 	report_uint(report, "userMilliseconds",

@@ -5,6 +5,10 @@
  * ledgers stay exact, and what was exported can be read. Leaks are for the
  * sanitizers.
  */
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+#include "folder.h"
 #include "nomem.h"
 #include "peer.h"
 
@@ -99,8 +103,7 @@ run(unsigned nth)
 		collector_file(&c, f.path);
 		CU_ASSERT_TRUE(c.records + 4 >=
 			       exporting_ledger(f.stage, 0)->exported);
-		CU_ASSERT_EQUAL(c.bad_sequence + c.bad_message +
-					c.no_template,
+		CU_ASSERT_EQUAL(c.bad_sequence + c.bad_message + c.no_template,
 				0);
 		collector_fini(&c);
 	}
@@ -206,9 +209,108 @@ test_each(void)
 	CU_ASSERT_TRUE(nth < 10000);
 }
 
+/* ---- spools -----------------------------------------------------------------
+ */
+
+/* Nobody reads it. */
+static int
+udp_socket(uint16_t *port)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	socklen_t length = sizeof(sin);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CU_ASSERT_EQUAL(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	getsockname(fd, (struct sockaddr *)&sin, &length);
+	*port = ntohs(sin.sin_port);
+	return fd;
+}
+
+/*
+ * The first destination is never there, and stores; the second replays what
+ * its folder has, if it has something.
+ */
+static bool
+run_spools(unsigned nth, const char *store, const char *replay, uint16_t port)
+{
+	struct exporting_destination d[2] = {
+		to_port(EXPORTING_TCP, 9),
+		to_port(EXPORTING_UDP, port),
+	};
+	struct exporting_conf conf = conf_of(d, 2);
+	const struct shape *shape[3];
+	struct feeder f;
+	char *error = NULL;
+	int r;
+
+	for (int i = 0; i < 2; i++)
+		d[i].spool = (struct exporting_spool){
+			.directory = i ? replay : store,
+			.max_octets = 1 << 20,
+			.segment_octets = 65536,
+			.replay_share = 100,
+		};
+	d[0].max_message = 1400;
+	feeder_init(&f);
+	add_element(&f);
+	shape[0] = flow_shape(&f);
+	shape[1] = SHAPE(&f, 0, TEST_PEN, 12, 4, 0, IE_octetDeltaCount, 8);
+	shape[2] = SHAPE(&f, 1, 0, IE_observationDomainId, 4, 0,
+			 IE_samplingInterval, 4);
+	nomem_begin(nth);
+	r = exporting_new(f.base, &conf, f.registry, f.shapes, &f.stage,
+			  &error);
+	for (int i = 0; i < 3 && r == 0; i++)
+		feeder_tick(&f, 100);
+	if (r == 0)
+		use(&f, shape);
+	nomem_end();
+	CU_ASSERT_TRUE(r == 0 || r == -ENOMEM);
+	free(error);
+	if (r == 0) {
+		for (int i = 0; i < 3; i++)
+			feeder_tick(&f, 300);
+		check_ledgers(&f, false);
+		stage_flush(f.stage);
+		exporting_end(f.stage);
+		CU_ASSERT_TRUE(ledger_balanced(exporting_ledger(f.stage, 0)));
+		CU_ASSERT_TRUE(ledger_balanced(exporting_ledger(f.stage, 1)));
+		CU_ASSERT_TRUE(exporting_ledger(f.stage, 0)->held > 0);
+	}
+	for (int i = 0; i < 3; i++)
+		shape_release(shape[i]);
+	feeder_fini(&f);
+	return !nomem_failed;
+}
+
+static void
+test_spools(void)
+{
+	char path[3][FOLDER_NAME];
+	unsigned nth = 1;
+	uint16_t port;
+	int fd = udp_socket(&port);
+
+	for (int i = 0; i < 3; i++)
+		folder_make(path[i]);
+	CU_ASSERT_TRUE(run_spools(0, path[0], path[1], port));
+	do {
+		folder_empty(path[2]);
+		folder_copy(path[0], path[1]);
+	} while (!run_spools(nth, path[2], path[1], port) && ++nth < 10000);
+	printf("%u allocations ", nth - 1);
+	CU_ASSERT_TRUE(nth > 50);
+	CU_ASSERT_TRUE(nth < 10000);
+	for (int i = 0; i < 3; i++)
+		folder_remove(path[i]);
+	close(fd);
+}
+
 static const struct unit_test tests[] = {
 	{"each allocation fails once", test_each},
 	{"with one that is away", test_away},
+	{"each allocation of spools", test_spools},
 };
 
 int

@@ -1,0 +1,92 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One segment of a spool: an IPFIX file (RFC 5655) and its index beside it.
+ * See segment.c for the format.
+ */
+#ifndef CONFLUX_EXPORTING_SEGMENT_H
+#define CONFLUX_EXPORTING_SEGMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+enum {
+	SEGMENT_ENTRY = 40, /* octets of the index for each message */
+	SEGMENT_BUFFER = 1 << 20,
+	SEGMENT_ENTRIES = 512, /* read at a time */
+	SEGMENT_NAME = 40,
+};
+
+struct segment {
+	TAILQ_ENTRY(segment) next;
+	uint64_t number;
+	uint64_t octets;	    /* of its messages */
+	uint32_t entries;	    /* messages, those with Templates, too */
+	uint64_t records, messages; /* with records: not done */
+	uint32_t first_s, last_s;   /* when they were written, wall clock */
+};
+
+/* Its two files; -1: not open. */
+struct segment_files {
+	int data, index;
+};
+
+struct segment_entry {
+	uint64_t offset;
+	uint32_t length, records;
+	uint32_t written_s;
+	uint64_t sum;
+};
+
+struct segment_reader {
+	struct segment *segment; /* NULL: none is open */
+	struct segment_files files;
+	uint32_t entry; /* the next one */
+	/* Octets of the data, and entries, that were read in one piece. */
+	uint8_t *buffer;
+	uint64_t buffer_at;
+	size_t buffer_length;
+	uint8_t *entries;
+	uint32_t entries_at, entries_count;
+};
+
+/* "NUMBER.ipfix" or "NUMBER.index" in the folder. */
+char *segment_name(char name[SEGMENT_NAME], uint64_t number, bool index);
+/* The number in such a name, or 0. */
+uint64_t segment_parse(const char *name, bool *index);
+
+/* Makes both files; 0 or a negative errno, and then there are none. */
+int segment_create(int folder, uint64_t number, struct segment_files *files);
+void segment_close(struct segment_files *files);
+void segment_remove(int folder, uint64_t number);
+
+/* Adds a message. A negative errno: it is as it was before. */
+int segment_write(const struct segment_files *files, struct segment *segment,
+		  const uint8_t *message, uint32_t length, uint32_t records,
+		  uint32_t now_s);
+/*
+ * Finds what it has: fills in all but the number. Messages before the entry
+ * done are done. *torn counts the records of those that are in the index, but
+ * not whole in the data. -ENOENT: one of the files is missing.
+ */
+int segment_scan(int folder, struct segment *segment, uint32_t done,
+		 uint64_t *torn);
+
+int segment_reader_init(struct segment_reader *reader); /* 0 or -ENOMEM */
+void segment_reader_fini(struct segment_reader *reader);
+int segment_reader_open(struct segment_reader *reader, int folder,
+			struct segment *segment);
+void segment_reader_close(struct segment_reader *reader);
+/* The entry of the next message; 0 or a negative errno. */
+int segment_peek(struct segment_reader *reader, struct segment_entry *entry);
+/*
+ * That message. NULL: it is not the one that was written, or can't be read. In
+ * both cases the next one follows.
+ */
+const uint8_t *segment_read(struct segment_reader *reader,
+			    const struct segment_entry *entry);
+void segment_skip(struct segment_reader *reader);
+
+#endif

@@ -1,0 +1,887 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The spool of a destination is a folder of segments (segment.c), of which the
+ * last is written and the first is read, and two files more:
+ *
+ * lock		is locked (flock) by who uses the folder
+ * position	what is done: number of a segment and how many of its messages
+ *
+ * Each run begins with a segment of its own, so what a crash left is never
+ * written to. A segment goes when all in it is done, when it is too old, or
+ * when there has to be room: then the oldest one that is not being read.
+ *
+ * position is written after messages are done, not before they are sent: after
+ * a crash some are sent again. They are those that were read ahead, with
+ * SPOOL_AHEAD_OCTETS octets at most (and one message more).
+ *
+ * Nothing is written late: what was appended without an error is with the
+ * system, and outlives this process. When it is with the disk, too, sync tells.
+ */
+#include "spool.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conflux/clock.h"
+#include "conflux/hash.h"
+#include "conflux/log.h"
+#include "conflux/wire.h"
+#include "segment.h"
+
+#define POSITION_MAGIC UINT64_C(0x43465853504f4f4c)
+#define POSITION_SEED UINT64_C(0x706f736974696f6e)
+
+enum {
+	POSITION_OCTETS = 32,
+	SEGMENT_MIN = 65536,
+	SEGMENT_FRACTION = 4, /* of the whole, one may have */
+	AGE_STEPS = 8,	      /* segments in the longest age */
+	KICK_OCTETS = 8 << 20,
+};
+
+TAILQ_HEAD(segment_list, segment);
+
+/* A message that was read and is not done. */
+struct ahead {
+	struct segment *segment;
+	uint32_t entry; /* the one behind it */
+	uint32_t length;
+	uint32_t records, lost; /* to be sent; told to be lost */
+};
+
+struct spool {
+	struct exporting_spool conf; /* its directory is our copy */
+	char *name;
+	spool_lost lost;
+	void *arg;
+	int folder, lock, position;
+	struct segment_list segments; /* oldest first */
+	struct segment *writing;      /* the last one, or NULL */
+	struct segment_files out;
+	uint64_t next_number;
+	uint64_t octets; /* of all files but the two */
+	uint64_t found, torn;
+	struct segment_reader reader;
+	struct ahead ahead[SPOOL_AHEAD_MESSAGES];
+	uint32_t ahead_first, ahead_count;
+	uint64_t ahead_octets;
+	/* All before this segment, and so many messages of it, are done. */
+	uint64_t done_segment;
+	uint32_t done_entries;
+	bool moved; /* since the position was written */
+	bool failing;
+	uint64_t kicked; /* octets of the segment that the disk was told of */
+	bool dirty;	 /* something is to be synced */
+	uint64_t synced_ms; /* monotonic */
+	struct log_limit limit, torn_limit;
+};
+
+/* ---- accounts -------------------------------------------------------------
+ */
+
+static uint64_t
+files_octets(const struct segment *g)
+{
+	return g->octets + (uint64_t)g->entries * SEGMENT_ENTRY;
+}
+
+static uint64_t
+segment_limit(const struct spool *sp)
+{
+	uint64_t most = sp->conf.max_octets / SEGMENT_FRACTION;
+	uint64_t limit = sp->conf.segment_octets;
+
+	if (limit > most)
+		limit = most;
+	return limit > SEGMENT_MIN ? limit : SEGMENT_MIN;
+}
+
+static enum loss
+loss_of(int rc)
+{
+	switch (-rc) {
+	case ENOSPC:
+	case EDQUOT:
+	case EFBIG:
+		return LOSS_DISK_FULL;
+	case ENOMEM:
+		return LOSS_NO_MEMORY;
+	default:
+		return LOSS_WRITE_ERROR;
+	}
+}
+
+static void
+log_failure(struct spool *sp, const char *what)
+{
+	uint32_t held;
+
+	sp->failing = true;
+	if (log_limit_pass(&sp->limit, clock_mono_ms(), &held))
+		log_error("%s: spool %s: %s; new records wait in memory or "
+			  "are lost (%" PRIu32 " lines held back)",
+			  sp->name, sp->conf.directory, what, held);
+}
+
+static void
+log_recovery(struct spool *sp)
+{
+	uint32_t held;
+
+	if (!sp->failing)
+		return;
+	sp->failing = false;
+	if (log_limit_pass(&sp->limit, clock_mono_ms(), &held))
+		log_notice("%s: spool %s: it takes messages again", sp->name,
+			   sp->conf.directory);
+}
+
+/* ---- the list of segments ---------------------------------------------------
+ */
+
+static void
+sync_fd(const struct spool *sp, int fd)
+{
+	if (fdatasync(fd) < 0 && errno != EINVAL)
+		log_error("%s: spool %s: %s", sp->name, sp->conf.directory,
+			  strerror(errno));
+}
+
+static void
+sync_segment(struct spool *sp)
+{
+	if (!sp->dirty || !sp->writing)
+		return;
+	sync_fd(sp, sp->out.data);
+	sync_fd(sp, sp->out.index);
+	sp->dirty = false;
+}
+
+static void
+remove_segment(struct spool *sp, struct segment *g)
+{
+	if (sp->reader.segment == g)
+		segment_reader_close(&sp->reader);
+	if (sp->writing == g) {
+		segment_close(&sp->out);
+		sp->writing = NULL;
+		sp->dirty = false;
+	}
+	sp->octets -= files_octets(g);
+	segment_remove(sp->folder, g->number);
+	TAILQ_REMOVE(&sp->segments, g, next);
+	free(g);
+}
+
+/* Ends the segment that is written. */
+static void
+end_segment(struct spool *sp)
+{
+	if (!sp->writing)
+		return;
+	if (sp->conf.sync != EXPORTING_SYNC_NEVER)
+		sync_segment(sp);
+	segment_close(&sp->out);
+	sp->writing = NULL;
+	sp->dirty = false;
+}
+
+static int
+begin_segment(struct spool *sp)
+{
+	struct segment *g = calloc(1, sizeof(*g));
+	int rc;
+
+	if (!g)
+		return -ENOMEM;
+	g->number = sp->next_number;
+	rc = segment_create(sp->folder, g->number, &sp->out);
+	if (rc < 0) {
+		free(g);
+		return rc;
+	}
+	if (sp->conf.sync != EXPORTING_SYNC_NEVER)
+		sync_fd(sp, sp->folder);
+	sp->next_number++;
+	sp->kicked = 0;
+	sp->writing = g;
+	TAILQ_INSERT_TAIL(&sp->segments, g, next);
+	return 0;
+}
+
+/* The oldest segment of which nothing is being read. */
+static struct segment *
+oldest_idle(const struct spool *sp)
+{
+	return sp->reader.segment ? TAILQ_NEXT(sp->reader.segment, next)
+				  : TAILQ_FIRST(&sp->segments);
+}
+
+static void
+drop_segment(struct spool *sp, struct segment *g, enum loss loss)
+{
+	uint64_t records = g->records;
+
+	remove_segment(sp, g);
+	if (records)
+		sp->lost(sp->arg, records, loss);
+}
+
+static bool
+drop_oldest(struct spool *sp, enum loss loss)
+{
+	struct segment *g = sp->conf.drop_oldest ? oldest_idle(sp) : NULL;
+	uint32_t held;
+
+	if (!g)
+		return false;
+	if (log_limit_pass(&sp->limit, clock_mono_ms(), &held))
+		log_warning("%s: spool %s: %s; the oldest %" PRIu64
+			    " records are lost (%" PRIu32 " lines held back)",
+			    sp->name, sp->conf.directory,
+			    loss == LOSS_DISK_FULL ? strerror(ENOSPC)
+						   : "it is full",
+			    g->records, held);
+	drop_segment(sp, g, loss);
+	return true;
+}
+
+/* ---- writing
+ * ----------------------------------------------------------------- */
+
+static bool
+has_room(const struct spool *sp, uint32_t length)
+{
+	return sp->octets + length + SEGMENT_ENTRY <= sp->conf.max_octets;
+}
+
+static int
+make_room(struct spool *sp, uint32_t length)
+{
+	if (sp->writing && sp->writing->entries &&
+	    sp->writing->octets + length > segment_limit(sp))
+		end_segment(sp);
+	while (!has_room(sp, length))
+		if (!drop_oldest(sp, LOSS_SPOOL_FULL))
+			return -ENOSPC;
+	return 0;
+}
+
+int
+spool_prepare(struct spool *sp, uint32_t length, uint64_t *segment,
+	      enum loss *loss)
+{
+	int rc = make_room(sp, length);
+
+	if (rc < 0) {
+		*loss = LOSS_SPOOL_FULL;
+		log_failure(sp, "it is full");
+		return rc;
+	}
+	if (!sp->writing) {
+		rc = begin_segment(sp);
+		if (rc == -ENOSPC && drop_oldest(sp, LOSS_DISK_FULL))
+			rc = begin_segment(sp);
+	}
+	if (rc < 0) {
+		*loss = loss_of(rc);
+		log_failure(sp, strerror(-rc));
+		return rc;
+	}
+	*segment = sp->writing->number;
+	return 0;
+}
+
+/* What is on its way to the disk early need not be waited for at the end. */
+static void
+kick(struct spool *sp)
+{
+	const struct segment *g = sp->writing;
+
+	sp->dirty = true;
+	if (sp->conf.sync == EXPORTING_SYNC_NEVER ||
+	    g->octets - sp->kicked < KICK_OCTETS)
+		return;
+	sync_file_range(sp->out.data, (off_t)sp->kicked,
+			(off_t)(g->octets - sp->kicked), SYNC_FILE_RANGE_WRITE);
+	sp->kicked = g->octets;
+}
+
+int
+spool_append(struct spool *sp, const uint8_t *message, uint32_t length,
+	     uint32_t records, enum loss *loss)
+{
+	uint32_t now_s = (uint32_t)(clock_wall_ms() / 1000);
+	int rc = sp->writing ? segment_write(&sp->out, sp->writing, message,
+					     length, records, now_s)
+			     : -EBADF;
+
+	if (rc == -ENOSPC && oldest_idle(sp) != sp->writing &&
+	    drop_oldest(sp, LOSS_DISK_FULL))
+		rc = segment_write(&sp->out, sp->writing, message, length,
+				   records, now_s);
+	if (rc < 0) {
+		*loss = loss_of(rc);
+		log_failure(sp, strerror(-rc));
+		/* No file may be larger: the next one may be begun. */
+		if (rc == -EFBIG)
+			end_segment(sp);
+		return rc;
+	}
+	sp->octets += length + SEGMENT_ENTRY;
+	log_recovery(sp);
+	kick(sp);
+	return 0;
+}
+
+bool
+spool_takes(const struct spool *sp, uint32_t length)
+{
+	return sp->conf.drop_oldest || has_room(sp, length);
+}
+
+bool
+spool_tight(const struct spool *sp)
+{
+	return sp->failing ||
+	       !spool_takes(sp, (uint32_t)(segment_limit(sp) / 4));
+}
+
+uint64_t
+spool_segment(const struct spool *sp)
+{
+	return sp->writing ? sp->writing->number : 0;
+}
+
+void
+spool_cut(struct spool *sp)
+{
+	end_segment(sp);
+}
+
+/* ---- position
+ * ------------------------------------------------------------------ */
+
+static void
+log_position(struct spool *sp, const char *what)
+{
+	uint32_t held;
+
+	if (log_limit_pass(&sp->limit, clock_mono_ms(), &held))
+		log_error("%s: spool %s: %s; more may be sent again after a "
+			  "crash (%" PRIu32 " lines held back)",
+			  sp->name, sp->conf.directory, what, held);
+}
+
+void
+spool_commit(struct spool *sp)
+{
+	uint8_t p[POSITION_OCTETS] = {0};
+
+	if (!sp->moved)
+		return;
+	wire_put64(p, POSITION_MAGIC);
+	wire_put64(p + 8, sp->done_segment);
+	wire_put32(p + 16, sp->done_entries);
+	wire_put64(p + 24, hash_bytes(p, 24, POSITION_SEED));
+	if (pwrite(sp->position, p, sizeof(p), 0) == (ssize_t)sizeof(p))
+		sp->moved = false;
+	else
+		log_position(sp, strerror(errno));
+}
+
+static void
+read_position(struct spool *sp)
+{
+	uint8_t p[POSITION_OCTETS];
+	ssize_t n = pread(sp->position, p, sizeof(p), 0);
+
+	if (n == 0)
+		return; /* it is new */
+	if (n != (ssize_t)sizeof(p) || wire_get64(p) != POSITION_MAGIC ||
+	    wire_get64(p + 24) != hash_bytes(p, 24, POSITION_SEED)) {
+		log_warning("%s: spool %s: what was sent is not known; all "
+			    "that is there is sent again",
+			    sp->name, sp->conf.directory);
+		return;
+	}
+	sp->done_segment = wire_get64(p + 8);
+	sp->done_entries = wire_get32(p + 16);
+}
+
+/* ---- reading
+ * -------------------------------------------------------------------- */
+
+bool
+spool_may_read(const struct spool *sp)
+{
+	return sp->ahead_count < SPOOL_AHEAD_MESSAGES &&
+	       sp->ahead_octets < SPOOL_AHEAD_OCTETS;
+}
+
+static struct ahead *
+ahead_last(struct spool *sp)
+{
+	return &sp->ahead[(sp->ahead_first + sp->ahead_count - 1) %
+			  SPOOL_AHEAD_MESSAGES];
+}
+
+static void
+read_ahead(struct spool *sp, const struct segment_entry *entry)
+{
+	sp->ahead_count++;
+	sp->ahead_octets += entry->length;
+	*ahead_last(sp) = (struct ahead){
+		.segment = sp->reader.segment,
+		.entry = sp->reader.entry,
+		.length = entry->length,
+		.records = entry->records,
+	};
+}
+
+/* Segments of which nothing is left. One that is written goes, too. */
+static void
+remove_done(struct spool *sp)
+{
+	struct segment *g;
+
+	while ((g = TAILQ_FIRST(&sp->segments)) && !g->messages &&
+	       g->number <= sp->done_segment) {
+		spool_commit(sp);
+		remove_segment(sp, g);
+	}
+}
+
+/* The oldest that was read ahead. */
+static uint32_t
+pass(struct spool *sp)
+{
+	struct ahead *a = &sp->ahead[sp->ahead_first];
+
+	sp->ahead_first = (sp->ahead_first + 1) % SPOOL_AHEAD_MESSAGES;
+	sp->ahead_count--;
+	sp->ahead_octets -= a->length;
+	a->segment->messages--;
+	a->segment->records -= a->records;
+	sp->done_segment = a->segment->number;
+	sp->done_entries = a->entry;
+	sp->moved = true;
+	return a->records;
+}
+
+/* Those of which all is lost need not wait for anybody. */
+static void
+pass_lost(struct spool *sp)
+{
+	while (sp->ahead_count && !sp->ahead[sp->ahead_first].records)
+		pass(sp);
+	remove_done(sp);
+}
+
+uint32_t
+spool_done(struct spool *sp)
+{
+	uint32_t records = pass(sp);
+
+	pass_lost(sp);
+	return records;
+}
+
+bool
+spool_lose(struct spool *sp, uint32_t records, enum loss loss)
+{
+	struct ahead *a = ahead_last(sp);
+	bool gone = a->records == records;
+
+	a->records -= records;
+	a->lost += records;
+	a->segment->records -= records;
+	sp->lost(sp->arg, records, loss);
+	pass_lost(sp);
+	return gone;
+}
+
+uint64_t
+spool_rewind(struct spool *sp)
+{
+	uint64_t back = 0;
+
+	for (; sp->ahead_count; sp->ahead_count--) {
+		struct ahead *a = &sp->ahead[sp->ahead_first];
+
+		back += a->lost;
+		a->segment->records += a->lost;
+		sp->ahead_first = (sp->ahead_first + 1) % SPOOL_AHEAD_MESSAGES;
+	}
+	sp->ahead_octets = 0;
+	if (sp->reader.segment)
+		segment_reader_close(&sp->reader);
+	return back;
+}
+
+static void
+log_torn(struct spool *sp, const struct segment *g, uint64_t records,
+	 const char *why)
+{
+	uint32_t held;
+
+	if (log_limit_pass(&sp->torn_limit, clock_mono_ms(), &held))
+		log_error("%s: spool %s: segment %" PRIu64 ": %s; %" PRIu64
+			  " records are lost (%" PRIu32 " lines held back)",
+			  sp->name, sp->conf.directory, g->number, why, records,
+			  held);
+}
+
+/* The rest of a segment can't be read. */
+static void
+give_up(struct spool *sp, const char *why)
+{
+	struct segment *g = sp->reader.segment;
+	uint64_t records = g->records, messages = 0;
+
+	for (uint32_t i = 0; i < sp->ahead_count; i++) {
+		const struct ahead *a = &sp->ahead[(sp->ahead_first + i) %
+						   SPOOL_AHEAD_MESSAGES];
+
+		if (a->segment != g)
+			continue;
+		records -= a->records;
+		messages++;
+	}
+	log_torn(sp, g, records, why);
+	g->records -= records;
+	g->messages = messages;
+	sp->reader.entry = g->entries;
+	if (records)
+		sp->lost(sp->arg, records, LOSS_SPOOL_TORN);
+	if (messages)
+		return;
+	sp->done_segment = g->number;
+	sp->done_entries = g->entries;
+	sp->moved = true;
+	remove_done(sp);
+}
+
+/*
+ * Opens the segment with the next message; false: there is none. One that can't
+ * be opened is lost.
+ */
+static bool
+open_next(struct spool *sp)
+{
+	struct segment *g = sp->reader.segment;
+
+	g = g ? TAILQ_NEXT(g, next) : TAILQ_FIRST(&sp->segments);
+	while (g) {
+		struct segment *next = TAILQ_NEXT(g, next);
+		int rc;
+
+		if (sp->reader.segment)
+			segment_reader_close(&sp->reader);
+		rc = segment_reader_open(&sp->reader, sp->folder, g);
+		if (rc == 0)
+			return true;
+		if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM)
+			return false;
+		log_torn(sp, g, g->records, strerror(-rc));
+		drop_segment(sp, g, LOSS_SPOOL_TORN);
+		g = next;
+	}
+	return false;
+}
+
+/* One message, or nothing: *message has no octets then. False: at the end. */
+static bool
+read_one(struct spool *sp, struct spool_message *message)
+{
+	struct segment_reader *r = &sp->reader;
+	struct segment *g = r->segment;
+	struct segment_entry entry;
+
+	message->octets = NULL;
+	if (!g || r->entry >= g->entries)
+		return g == sp->writing && g ? false : open_next(sp);
+	if (segment_peek(r, &entry) < 0) {
+		give_up(sp, "its index can't be read");
+		return true;
+	}
+	if (entry.records && g->number == sp->done_segment &&
+	    r->entry < sp->done_entries) {
+		segment_skip(r);
+		return true;
+	}
+	message->octets = segment_read(r, &entry);
+	message->length = entry.length;
+	message->records = entry.records;
+	message->segment = g->number;
+	if (entry.records)
+		read_ahead(sp, &entry);
+	if (!message->octets && entry.records) {
+		log_torn(sp, g, entry.records, "a message is damaged");
+		spool_lose(sp, entry.records, LOSS_SPOOL_TORN);
+	}
+	return true;
+}
+
+bool
+spool_next(struct spool *sp, struct spool_message *message)
+{
+	while (spool_may_read(sp)) {
+		if (!read_one(sp, message))
+			return false;
+		if (message->octets)
+			return true;
+	}
+	return false;
+}
+
+/* ---- time
+ * ------------------------------------------------------------------------ */
+
+static void
+drop_aged(struct spool *sp)
+{
+	uint32_t now_s = (uint32_t)(clock_wall_ms() / 1000);
+	uint32_t age = sp->conf.max_age_s;
+	struct segment *g = sp->writing;
+
+	if (g && g->entries && now_s > g->first_s + age / AGE_STEPS)
+		end_segment(sp);
+	while ((g = oldest_idle(sp)) && g != sp->writing &&
+	       now_s > g->last_s + age) {
+		if (g->records)
+			log_torn(sp, g, g->records, "it is too old");
+		drop_segment(sp, g, LOSS_SPOOL_AGE);
+	}
+}
+
+void
+spool_tick(struct spool *sp, uint64_t now_ms)
+{
+	if (sp->torn) {
+		uint64_t torn = sp->torn;
+
+		sp->torn = 0;
+		sp->lost(sp->arg, torn, LOSS_SPOOL_TORN);
+	}
+	if (sp->conf.max_age_s)
+		drop_aged(sp);
+	spool_commit(sp);
+	if (sp->conf.sync == EXPORTING_SYNC_TIME &&
+	    now_ms - sp->synced_ms >= sp->conf.sync_ms) {
+		sync_segment(sp);
+		sp->synced_ms = now_ms;
+	}
+}
+
+void
+spool_stats(const struct spool *sp, struct spool_stats *stats)
+{
+	const struct segment *g;
+
+	*stats = (struct spool_stats){
+		.octets = sp->octets,
+		.found = sp->found,
+		.records = sp->torn,
+	};
+	TAILQ_FOREACH(g, &sp->segments, next)
+	{
+		stats->messages += g->messages;
+		stats->records += g->records;
+		stats->segments++;
+		if (g->messages && !stats->oldest_ms)
+			stats->oldest_ms = (uint64_t)g->first_s * 1000;
+	}
+}
+
+/* ---- open and close
+ * --------------------------------------------------------------- */
+
+/* Into the list, by number. */
+static int
+add_segment(struct spool *sp, uint64_t number)
+{
+	struct segment *g = calloc(1, sizeof(*g)), *at;
+
+	if (!g)
+		return -ENOMEM;
+	g->number = number;
+	TAILQ_FOREACH_REVERSE(at, &sp->segments, segment_list, next)
+	if (at->number < number)
+		break;
+	if (at)
+		TAILQ_INSERT_AFTER(&sp->segments, at, g, next);
+	else
+		TAILQ_INSERT_HEAD(&sp->segments, g, next);
+	if (number >= sp->next_number)
+		sp->next_number = number + 1;
+	return 0;
+}
+
+static int
+list_segments(struct spool *sp)
+{
+	int rc = 0, fd = openat(sp->folder, ".", O_RDONLY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *d;
+	uint64_t number;
+	bool index;
+
+	if (!dir) {
+		rc = -errno;
+		if (fd >= 0)
+			close(fd);
+		return rc;
+	}
+	while (rc == 0 && (d = readdir(dir)))
+		if ((number = segment_parse(d->d_name, &index)) && index)
+			rc = add_segment(sp, number);
+	closedir(dir);
+	return rc;
+}
+
+static int
+scan_segment(struct spool *sp, struct segment *g)
+{
+	uint32_t done = g->number < sp->done_segment	? UINT32_MAX
+			: g->number == sp->done_segment ? sp->done_entries
+							: 0;
+	uint64_t torn;
+	int rc = segment_scan(sp->folder, g, done, &torn);
+
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	sp->octets += files_octets(g);
+	if (torn)
+		log_torn(sp, g, torn, "it ends within a message");
+	sp->torn += torn;
+	sp->found += g->records + torn;
+	if (!g->messages)
+		remove_segment(sp, g);
+	return 0;
+}
+
+static int
+find_segments(struct spool *sp)
+{
+	struct segment *g, *next;
+	int rc;
+
+	read_position(sp);
+	sp->next_number = sp->done_segment + 1;
+	rc = list_segments(sp);
+	for (g = TAILQ_FIRST(&sp->segments); g && rc == 0; g = next) {
+		next = TAILQ_NEXT(g, next);
+		rc = scan_segment(sp, g);
+	}
+	if (sp->found)
+		log_notice("%s: spool %s: %" PRIu64
+			   " records of an earlier run are there",
+			   sp->name, sp->conf.directory, sp->found);
+	return rc;
+}
+
+static int
+open_folder(struct spool *sp)
+{
+	const char *path = sp->conf.directory;
+
+	if (mkdir(path, 0750) < 0 && errno != EEXIST)
+		return -errno;
+	sp->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (sp->folder < 0)
+		return -errno;
+	sp->lock =
+		openat(sp->folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	if (sp->lock < 0)
+		return -errno;
+	if (flock(sp->lock, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	sp->position = openat(sp->folder, "position",
+			      O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	return sp->position < 0 ? -errno : 0;
+}
+
+static int
+start(struct spool *sp, const char *name)
+{
+	int rc;
+
+	sp->name = strdup(name);
+	sp->conf.directory = strdup(sp->conf.directory);
+	if (!sp->name || !sp->conf.directory)
+		return -ENOMEM;
+	rc = segment_reader_init(&sp->reader);
+	if (rc == 0)
+		rc = open_folder(sp);
+	return rc < 0 ? rc : find_segments(sp);
+}
+
+int
+spool_open(const struct exporting_spool *conf, const char *name,
+	   spool_lost lost, void *arg, struct spool **out, char **error)
+{
+	struct spool *sp = calloc(1, sizeof(*sp));
+	int rc;
+
+	if (!sp)
+		return -ENOMEM;
+	sp->conf = *conf;
+	sp->lost = lost;
+	sp->arg = arg;
+	sp->folder = sp->lock = sp->position = -1;
+	sp->out = (struct segment_files){-1, -1};
+	sp->reader.files = (struct segment_files){-1, -1};
+	TAILQ_INIT(&sp->segments);
+	rc = start(sp, name);
+	if (rc == 0) {
+		*out = sp;
+		return 0;
+	}
+	if (rc != -ENOMEM)
+		text_error(error, rc, "spool %s: %s", conf->directory,
+			   rc == -EBUSY ? "another process or destination has "
+					  "it, expected a folder of its own"
+					: strerror(-rc));
+	spool_close(sp);
+	return rc;
+}
+
+static void
+close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void
+spool_close(struct spool *sp)
+{
+	struct segment *g;
+
+	if (!sp)
+		return;
+	if (sp->position >= 0)
+		spool_commit(sp);
+	end_segment(sp);
+	segment_reader_fini(&sp->reader);
+	while ((g = TAILQ_FIRST(&sp->segments))) {
+		TAILQ_REMOVE(&sp->segments, g, next);
+		free(g);
+	}
+	close_fd(sp->position);
+	close_fd(sp->lock);
+	close_fd(sp->folder);
+	free((char *)sp->conf.directory);
+	free(sp->name);
+	free(sp);
+}

@@ -1,0 +1,100 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Messages of one destination on disk: written at one end, read and taken away
+ * at the other. It knows how long a message is and how many records are in it,
+ * and nothing else of it. See spool.c for the files.
+ *
+ * A message that was read (spool_next) is still held until spool_done says
+ * that it is no longer needed; spool_rewind reads anew what was not done.
+ */
+#ifndef CONFLUX_EXPORTING_SPOOL_H
+#define CONFLUX_EXPORTING_SPOOL_H
+
+#include "conflux/exporting.h"
+#include "conflux/ledger.h"
+
+enum {
+	/* Of what has been read and is not done. */
+	SPOOL_AHEAD_MESSAGES = 1024,
+	SPOOL_AHEAD_OCTETS = 1 << 20,
+};
+
+struct spool;
+
+/* Records are lost that were held: for these octets nobody has to ask again. */
+typedef void (*spool_lost)(void *arg, uint64_t records, enum loss loss);
+
+struct spool_message {
+	const uint8_t *octets; /* until the next call */
+	uint32_t length;
+	uint32_t records; /* 0: Templates, which need no spool_done */
+	uint64_t segment; /* number of that it is in */
+};
+
+struct spool_stats {
+	uint64_t messages, records; /* held, Templates not counted */
+	uint64_t octets;	    /* of all files */
+	uint64_t found;		    /* records that were there at the start */
+	uint64_t oldest_ms; /* when the oldest was written, wall clock; or 0 */
+	uint32_t segments;
+};
+
+/*
+ * Opens the folder, and makes it if its parent is there. What an earlier run
+ * left is found: stats.found has its records, torn ones included, of which
+ * lost tells after the open (spool_tick). name is for the log. -EBUSY: another
+ * process or destination has the folder. On error *error is for people.
+ */
+int spool_open(const struct exporting_spool *conf, const char *name,
+	       spool_lost lost, void *arg, struct spool **out, char **error);
+/* What is held stays on disk. NULL is legal. */
+void spool_close(struct spool *spool);
+
+/*
+ * Makes room for a message of that length. 0: *segment is where it will go,
+ * which has to have the Templates that it needs. Else *loss says why it can't
+ * be taken.
+ */
+int spool_prepare(struct spool *spool, uint32_t length, uint64_t *segment,
+		  enum loss *loss);
+/*
+ * Writes it; after spool_prepare for the sum of lengths. records 0: Templates.
+ * Not 0: nothing was written, *loss says why.
+ */
+int spool_append(struct spool *spool, const uint8_t *message, uint32_t length,
+		 uint32_t records, enum loss *loss);
+/* Would a message of that length be taken, as far as is known? */
+bool spool_takes(const struct spool *spool, uint32_t length);
+/* Will it soon take no more? */
+bool spool_tight(const struct spool *spool);
+/* Where the next message goes if there is room; 0: into a new segment. */
+uint64_t spool_segment(const struct spool *spool);
+/* The next message goes into a new segment. */
+void spool_cut(struct spool *spool);
+
+/* The next one to send; false: there is none now. */
+bool spool_next(struct spool *spool, struct spool_message *message);
+/*
+ * Some records of the message read last can't be sent; they are told of. True:
+ * all of it is, and it needs no spool_done.
+ */
+bool spool_lose(struct spool *spool, uint32_t records, enum loss loss);
+/* The oldest message that was read and not done, is. Returns its records,
+ * without those that were told to be lost. */
+uint32_t spool_done(struct spool *spool);
+/*
+ * All that is not done will be read again. Returns the records that were told
+ * to be lost and are back.
+ */
+uint64_t spool_rewind(struct spool *spool);
+/* May more be read ahead? */
+bool spool_may_read(const struct spool *spool);
+/* Notes on disk what is done. */
+void spool_commit(struct spool *spool);
+
+/* Age, and what is to be synced. Monotonic milliseconds. */
+void spool_tick(struct spool *spool, uint64_t now_ms);
+void spool_stats(const struct spool *spool, struct spool_stats *stats);
+
+#endif
