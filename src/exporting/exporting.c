@@ -115,7 +115,7 @@ put(struct exporting *e, struct domain *domain, const struct batch *batch)
 {
 	struct ledger *ledger = &e->stage.ledger;
 	struct taken taken = {0};
-	uint32_t count, filtered;
+	uint32_t count, filtered, lost;
 	enum loss loss = mode_run(e, domain, batch, &taken, &filtered);
 
 	if (batch->options != OPTIONS_OTHER ||
@@ -124,7 +124,10 @@ put(struct exporting *e, struct domain *domain, const struct batch *batch)
 	count = taken_count(&taken);
 	ledger->exported += count;
 	ledger->filtered += filtered;
-	ledger->lost[loss] += batch->count - count - filtered;
+	lost = batch->count - count - filtered;
+	/* Without a loss there is no reason. */
+	if (lost)
+		ledger->lost[loss] += lost;
 }
 
 /* Flow Records that tell who exported them. */
