@@ -309,6 +309,9 @@ $(field flowStartMilliseconds)
 document "$T/workers.xml" "$(rule hosts '<cx:truncation>8</cx:truncation>' ipv4Address)
 $(rule times '<cx:randomShift>3600</cx:randomShift>' timestamp)
 $(rule counters '<cx:noise>1</cx:noise>' octetDeltaCount)"
+# Records of "out" get two more fields, as their last ones.
+sed -i 's|<name>out</name>|&<cx:originalExporter>records</cx:originalExporter>|' \
+	"$T/workers.xml"
 "$CONFLUX" check "$T/workers.xml" || fail "conflux check"
 start workers "$CONFLUXD" -c "$T/workers.xml"
 daemon=$PID
@@ -328,6 +331,8 @@ wait_for 20 all_in
 matches "tells the rules" '"rules": *3' "$T/status"
 stop "$daemon"
 equal status 0 "$STATUS"
+"$CONFLUX" read -f json "$T/out.ipfix" >"$T/out.json"
+grep -q '"originalExporterIPv4Address"' "$T/out.json" || fail "no wider records"
 for f in out merged; do
 	"$CONFLUX" read -of json "$T/$f.ipfix" >"$T/$f.json"
 	equal "$f: addresses" 2/3 "$(marks "$T/$f.json" 8)"
