@@ -219,6 +219,8 @@ describe(struct out_template *t)
 				 ie->id == IE_flowEndDeltaMicroseconds))
 			t->relative = true;
 	}
+	/* What is in lists may count from the Export Time, too. */
+	t->relative |= lists_in(shape);
 	t->lists = lists_in(shape) || lists_template_id(shape, 0) >= 0;
 	t->too_long = length > t->channel->sink->max_message;
 }

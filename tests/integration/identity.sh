@@ -53,7 +53,8 @@ sum()
 {
 	"$CONFLUX" status -s "$T/$1.sock" -j >"$T/$1.status" 2>/dev/null ||
 		return 1
-	json "$T/$1.status" "d['collectingProcess'][0]['cx:ledger'].get('$2', 0)"
+	json "$T/$1.status" "sum(c['cx:ledger'].get('$2', 0)
+		for c in d['collectingProcess'])"
 }
 
 has()

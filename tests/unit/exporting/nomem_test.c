@@ -45,17 +45,31 @@ check_ledgers(struct feeder *f, bool end)
 	}
 }
 
+static const struct shape *their_shape;
+
+static const struct shape *
+template_shape(const struct scope *scope, uint16_t id)
+{
+	return their_shape;
+}
+
 /* Some of all that can happen, with the loop left out at first: a queue. */
 static void
 use(struct feeder *f, const struct shape *const *shape)
 {
 	struct scope other;
 
+	their_shape = shape[0];
+	f->scope.template_shape = template_shape;
 	feeder_scope(f, &other, 8, NULL);
 	for (int i = 0; i < 4; i++) {
+		f->scope.origin.serial = (uint32_t)i / 2;
+		feed_flows(f, shape[3], &f->scope, 2, 0);
 		feed_flows(f, shape[0], &f->scope, 200, 0);
 		feed_flows(f, shape[1], &other, 10, 0);
 		feed_flows(f, shape[2], &f->scope, 1, 0);
+		if (i == 2)
+			stage_template_end(f->stage, &f->scope, shape[0]);
 		feeder_tick(f, 60);
 		check_ledgers(f, false);
 	}
@@ -66,11 +80,12 @@ use(struct feeder *f, const struct shape *const *shape)
 
 /* Returns whether it ran to its end with all memory it asked for. */
 static bool
-run(unsigned nth)
+run(unsigned nth, enum exporting_origin origin)
 {
 	struct exporting_destination d[2];
 	struct exporting_conf conf = conf_of(d, 2);
-	const struct shape *shape[3];
+	const struct shape *shape[4];
+	char domains[80];
 	struct collector c;
 	struct feeder f;
 	char *error = NULL;
@@ -82,6 +97,11 @@ run(unsigned nth)
 	shape[1] = SHAPE(&f, 0, TEST_PEN, 12, 4, 0, IE_octetDeltaCount, 8);
 	shape[2] = SHAPE(&f, 1, 0, IE_observationDomainId, 4, 0,
 			 IE_samplingInterval, 4);
+	shape[3] = SHAPE(&f, 1, 0, IE_templateId, 2, 0, IE_sectionOffset, 2);
+	snprintf(domains, sizeof(domains), "/tmp/conflux-nomem-domains-%ld",
+		 (long)getpid());
+	conf.domain_file = domains;
+	conf.origin = origin;
 	d[0] = to_file(f.path);
 	d[0].max_message = 512;
 	d[1] = to_file("/dev/null");
@@ -101,15 +121,16 @@ run(unsigned nth)
 		check_ledgers(&f, true);
 		collector_init(&c, false);
 		collector_file(&c, f.path);
-		CU_ASSERT_TRUE(c.records + 4 >=
+		CU_ASSERT_TRUE(c.records + c.options >=
 			       exporting_ledger(f.stage, 0)->exported);
 		CU_ASSERT_EQUAL(c.bad_sequence + c.bad_message + c.no_template,
 				0);
 		collector_fini(&c);
 	}
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		shape_release(shape[i]);
 	feeder_fini(&f);
+	unlink(domains);
 	return !nomem_failed;
 }
 
@@ -202,7 +223,20 @@ test_each(void)
 	unsigned nth = 1;
 
 	log_set_level(LOG_LEVEL_ERROR);
-	while (!run(nth) && nth < 10000)
+	while (!run(nth, EXPORTING_ORIGIN_NONE) && nth < 10000)
+		nth++;
+	printf("%u allocations ", nth - 1);
+	CU_ASSERT_TRUE(nth > 50);
+	CU_ASSERT_TRUE(nth < 10000);
+}
+
+/* With records that become wider, and options of another kind. */
+static void
+test_each_wider(void)
+{
+	unsigned nth = 1;
+
+	while (!run(nth, EXPORTING_ORIGIN_RECORDS) && nth < 10000)
 		nth++;
 	printf("%u allocations ", nth - 1);
 	CU_ASSERT_TRUE(nth > 50);
@@ -311,6 +345,7 @@ static const struct unit_test tests[] = {
 	{"each allocation fails once", test_each},
 	{"with one that is away", test_away},
 	{"each allocation of spools", test_spools},
+	{"the same with wider records", test_each_wider},
 };
 
 int

@@ -347,8 +347,8 @@ check_time(struct collector *c, const struct template *t, const uint8_t *p,
 
 	if (shape_find(t->shape, 0, IE_flowStartDeltaMicroseconds, 0) < 0)
 		return;
-	delta = (uint32_t)field_uint(t->shape, 0,
-				     IE_flowStartDeltaMicroseconds, 0, p);
+	delta = (uint32_t)field_uint(t->shape, 0, IE_flowStartDeltaMicroseconds,
+				     0, p);
 	if (header->export_time == delta)
 		times->right++;
 	else
@@ -418,8 +418,8 @@ test_json(void)
 	d = to_file(f.path);
 	d.kind = EXPORTING_JSON;
 	feeder_open(&f, &conf);
-	shape = SHAPE(&f, 0, 0, IE_octetDeltaCount, 8, 0,
-		      IE_protocolIdentifier, 1);
+	shape = SHAPE(&f, 0, 0, IE_octetDeltaCount, 8, 0, IE_protocolIdentifier,
+		      1);
 	feed_flows(&f, shape, &f.scope, 5000, 0);
 	feeder_finish(&f);
 	l = exporting_ledger(f.stage, 0);
@@ -445,7 +445,7 @@ test_json(void)
 
 /* After the first round nothing on the way of a record asks for memory. */
 static void
-test_memory(void)
+no_memory(enum exporting_origin origin)
 {
 	struct exporting_destination d;
 	struct exporting_conf conf = conf_of(&d, 1);
@@ -457,6 +457,7 @@ test_memory(void)
 	feeder_init(&f);
 	d = to_file("/dev/null");
 	d.max_message = 1400;
+	conf.origin = origin;
 	feeder_open(&f, &conf);
 	loop_once(f.base);
 	shape = flow_shape(&f);
@@ -477,6 +478,13 @@ test_memory(void)
 }
 
 static void
+test_memory(void)
+{
+	no_memory(EXPORTING_ORIGIN_NONE);
+	no_memory(EXPORTING_ORIGIN_RECORDS);
+}
+
+static void
 test_names(void)
 {
 	CU_ASSERT_EQUAL(exporting_mode_parse("fallback"), EXPORTING_FALLBACK);
@@ -486,12 +494,11 @@ test_names(void)
 	CU_ASSERT_TRUE(exporting_option_parse("flowkeys") < 0);
 	CU_ASSERT_TRUE(exporting_option_supported(
 		EXPORTING_EXTENDED_TYPE_INFORMATION));
-	CU_ASSERT_FALSE(exporting_option_supported(
-		EXPORTING_REDUCING_REDUNDANCY));
+	CU_ASSERT_FALSE(
+		exporting_option_supported(EXPORTING_REDUCING_REDUNDANCY));
 	for (int i = 0; i < EXPORTING_OPTION_COUNT; i++)
-		CU_ASSERT_EQUAL(exporting_option_parse(
-					exporting_option_name(i)),
-				i);
+		CU_ASSERT_EQUAL(
+			exporting_option_parse(exporting_option_name(i)), i);
 }
 
 static void
