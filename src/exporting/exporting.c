@@ -118,8 +118,7 @@ put(struct exporting *e, struct domain *domain, const struct batch *batch)
 	uint32_t count, filtered, lost;
 	enum loss loss = mode_run(e, domain, batch, &taken, &filtered);
 
-	if (batch->options != OPTIONS_OTHER ||
-	    (batch->shape->scope_count && mode_put(e)))
+	if (batch->shape->scope_count)
 		kept_batch(e, batch, mode_put(e));
 	count = taken_count(&taken);
 	ledger->exported += count;
@@ -245,6 +244,7 @@ exporting_template_end(struct stage *stage, const struct scope *scope,
 
 	if (!domain)
 		return;
+	kept_template_end(e, scope, shape);
 	wider = identity_shape(e, domain, shape);
 	for (unsigned i = 0; i < e->conf.destination_count; i++) {
 		struct sink *s = &e->sink[i];

@@ -369,6 +369,7 @@ struct sink {
 	struct out_template_list sent[2]; /* Templates, Options Templates */
 	struct out_template_queue ending;
 	struct option_round *round; /* one for each conf.options */
+	uint64_t kept_ms; /* when kept.c has to look again */
 	/*
 	 * Records of each message given to net_out, by its number: of those
 	 * that are not yet sent, the oldest is flight_head. Those before may
@@ -623,6 +624,11 @@ void kept_renew(struct exporting *e, const struct sink *sink);
 void kept_tick(struct exporting *e);
 /* Adds to the control message what is new to the session. 0 or -EAGAIN. */
 int kept_open(struct sink *sink);
+/* UDP: tells again what others have told too long ago. 0 or -EAGAIN. */
+int kept_refresh(struct sink *sink, uint64_t now_ms);
+/* Forgets what is about the Template of this shape. */
+void kept_template_end(struct exporting *e, const struct scope *scope,
+		       const struct shape *shape);
 void kept_scope_end(struct exporting *e, const struct scope *scope);
 void kept_fini(struct exporting *e);
 
@@ -674,6 +680,7 @@ struct exporting {
 	struct identity_room *identity; /* for records, or NULL */
 	struct exporting_room *room;
 	struct table kept;
+	uint32_t kept_octets, kept_own; /* of them, of our own stages */
 	uint64_t not_kept; /* Options Data beyond the bound */
 };
 

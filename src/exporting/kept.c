@@ -1,16 +1,22 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /*
- * Options Data that the Metering and Selection Processes before this one make
- * (enum options_kind): selectors, their counts, packets that were ignored. They
- * come as records like any other and go on as such; but the latest of each is
- * kept, so that it can be sent again after its optionsTimeout, and at the
- * beginning of a session that has not seen it. What is the latest of what
- * follows from the scope fields of the record.
+ * Options Data that has to be told again.
  *
- * Where records go to one of several destinations, any may get those that the
- * options of others (OPTIONS_OTHER) are about: these are kept, too, and sent in
- * each session that has not seen them.
+ * What the Metering and Selection Processes before this one make (enum
+ * options_kind): selectors, their counts, packets that were ignored. And what
+ * others have told (OPTIONS_OTHER): types of elements, sampling, interfaces,
+ * flow keys, anonymisation. They come as records like any other and go on as
+ * such; but the latest of each is kept, so that it can be sent at the beginning
+ * of a session that has not seen it. What is the latest of what follows from
+ * the scope fields of the record.
+ *
+ * Those of our own stages are sent again after their optionsTimeout. Those of
+ * others go again over UDP, where one may have been lost, as often as Options
+ * Templates do (RFC 7011 section 8.4), unless the exporter has told them anew.
+ *
+ * When the scope ends, its options are forgotten; those about a Template also
+ * when that is withdrawn. The bound is KEPT_MAX and KEPT_OCTETS.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,16 +26,32 @@
 #include "conflux/lists.h"
 #include "exporting.h"
 
-enum { KEPT_MAX = 4096, RECORD_MAX = 4096 };
+enum {
+	KEPT_MAX = 65536,
+	KEPT_OCTETS = 16 << 20,
+	RECORD_MAX = 4096,
+	/* Told again over UDP in one tick, and how often it is looked for. */
+	BURST = 256,
+	LOOK_MS = 1000,
+};
+
+/* When a destination was told. */
+struct told_at {
+	uint32_t epoch;
+	uint64_t ms; /* monotonic */
+};
 
 struct kept {
-	struct scope scope;
-	const struct shape *shape; /* held */
+	uint64_t serial; /* of its scope */
+	uint32_t domain; /* of that */
 	enum options_kind kind;
-	uint32_t length;
+	const struct shape *shape; /* held */
+	/* That of the Template that it is about, held, or NULL. */
+	const struct shape *about;
+	uint32_t length, room;
 	uint32_t key_length; /* of the scope fields, in front */
 	uint64_t put_ms;     /* monotonic */
-	uint32_t *epoch;     /* of each sink, as it was put there */
+	struct told_at *at;  /* by destination */
 	uint8_t *record;
 };
 
@@ -87,7 +109,7 @@ kept_equal(const void *item, const void *key)
 	const struct kept *k = item;
 	const struct kept_key *wanted = key;
 
-	return k->scope.serial == wanted->batch->scope->serial &&
+	return k->serial == wanted->batch->scope->serial &&
 	       k->shape == wanted->batch->shape &&
 	       k->key_length == wanted->key_length &&
 	       memcmp(k->record, wanted->record, k->key_length) == 0;
@@ -112,70 +134,90 @@ kept_free(struct kept *k)
 	if (!k)
 		return;
 	shape_release(k->shape);
-	free(k->epoch);
+	shape_release(k->about);
+	free(k->at);
 	free(k->record);
 	free(k);
+}
+
+static uint32_t
+cost(const struct exporting *e, uint32_t length)
+{
+	return (uint32_t)(sizeof(struct kept) +
+			  e->conf.destination_count * sizeof(struct told_at)) +
+	       length;
 }
 
 static void
 forget(struct exporting *e, struct kept *k)
 {
-	table_remove(
-		&e->kept,
-		hash_of(k->scope.serial, k->shape, k->record, k->key_length),
-		k);
+	table_remove(&e->kept,
+		     hash_of(k->serial, k->shape, k->record, k->key_length), k);
+	e->kept_octets -= cost(e, k->room);
+	e->kept_own -= k->kind != OPTIONS_OTHER;
 	kept_free(k);
 }
 
 /* ---- kept ---------------------------------------------------------------- */
 
+/* The shape that a Template id in a record of others has. */
+static const struct shape *
+about(const struct batch *batch, const uint8_t *record, uint32_t length)
+{
+	uint64_t id = 0;
+
+	if (!batch->scope->template_shape ||
+	    !shape_uint(batch->shape, lists_template_id(batch->shape, 0),
+			record, length, &id))
+		return NULL;
+	return batch->scope->template_shape(batch->scope, (uint16_t)id);
+}
+
 static struct kept *
 add(struct exporting *e, const struct batch *batch, const uint8_t *record,
     uint32_t length)
 {
+	const struct shape *template = about(batch, record, length);
 	struct kept *k;
 
-	if (e->kept.count == KEPT_MAX || length > RECORD_MAX)
+	if (e->kept.count == KEPT_MAX || length > RECORD_MAX ||
+	    e->kept_octets + cost(e, length) > KEPT_OCTETS)
 		return NULL;
 	k = calloc(1, sizeof(*k));
 	if (!k)
 		return NULL;
 	k->record = malloc(length);
-	k->epoch = calloc(e->conf.destination_count, sizeof(*k->epoch));
-	if (!k->record || !k->epoch) {
+	k->at = calloc(e->conf.destination_count, sizeof(*k->at));
+	if (!k->record || !k->at) {
 		kept_free(k);
 		return NULL;
 	}
 	k->shape = shape_hold(batch->shape);
-	k->scope = *batch->scope;
-	k->scope.template_shape = NULL; /* they hold no lists */
+	k->about = template ? shape_hold(template) : NULL;
+	k->serial = batch->scope->serial;
+	k->domain = batch->scope->domain;
 	k->kind = batch->options;
-	k->length = length;
+	k->length = k->room = length;
 	k->key_length = key_length(batch->shape, record, length);
 	memcpy(k->record, record, length);
 	if (table_add(&e->kept,
-		      hash_of(k->scope.serial, k->shape, record, k->key_length),
-		      k)) {
+		      hash_of(k->serial, k->shape, record, k->key_length), k)) {
 		kept_free(k);
 		return NULL;
 	}
+	e->kept_octets += cost(e, length);
+	e->kept_own += k->kind != OPTIONS_OTHER;
 	return k;
 }
 
-/* Its scope fields are the same. */
+/* Its scope fields are the same; false: it must be kept anew. */
 static bool
-renew(struct kept *k, const uint8_t *record, uint32_t length)
+renew(struct kept *k, const struct batch *batch, const uint8_t *record,
+      uint32_t length)
 {
-	uint8_t *room = k->record;
-
-	if (length > RECORD_MAX)
+	if (length > k->room || k->about != about(batch, record, length))
 		return false;
-	if (length > k->length)
-		room = realloc(k->record, length);
-	if (!room)
-		return false;
-	memcpy(room, record, length);
-	k->record = room;
+	memcpy(k->record, record, length);
 	k->length = length;
 	return true;
 }
@@ -185,9 +227,19 @@ note_put(struct exporting *e, struct kept *k, const bool *put)
 {
 	k->put_ms = e->now_ms;
 	/* One that is down has it in its queue, for its next session. */
-	for (unsigned i = 0; i < e->conf.destination_count; i++)
-		k->epoch[i] =
-			!put || put[i] ? e->sink[i].epoch + !e->sink[i].up : 0;
+	for (unsigned i = 0; i < e->conf.destination_count; i++) {
+		bool had = !put || put[i];
+
+		k->at[i].epoch = had ? e->sink[i].epoch + !e->sink[i].up : 0;
+		k->at[i].ms = e->now_ms;
+	}
+}
+
+/* Records with lists, or about several Templates, are sent once. */
+static bool
+can_keep(const struct shape *shape)
+{
+	return !lists_in(shape) && lists_template_id(shape, 1) < 0;
 }
 
 void
@@ -195,18 +247,18 @@ kept_batch(struct exporting *e, const struct batch *batch, const bool *put)
 {
 	uint32_t length;
 
-	if (lists_in(batch->shape))
+	if (!can_keep(batch->shape))
 		return;
 	for (uint32_t i = 0; i < batch->count; i++) {
 		const uint8_t *record = batch_record(batch, i, &length);
 		struct kept *k = find(e, batch, record, length);
 
-		if (k && !renew(k, record, length)) {
+		if (k && !renew(k, batch, record, length)) {
 			forget(e, k);
 			k = NULL;
-		} else if (!k) {
-			k = add(e, batch, record, length);
 		}
+		if (!k)
+			k = add(e, batch, record, length);
 		/* Beyond the bound it is sent once, and not again. */
 		if (k)
 			note_put(e, k, put);
@@ -225,7 +277,7 @@ kept_has(const struct exporting *e, const struct batch *batch, uint32_t i)
 
 	while ((k = table_next(&e->kept, &at)))
 		if (k->shape == batch->shape && k->length == length &&
-		    k->scope.domain == batch->scope->domain &&
+		    k->domain == batch->scope->domain &&
 		    memcmp(k->record, record, length) == 0)
 			return true;
 	return false;
@@ -238,7 +290,7 @@ kept_renew(struct exporting *e, const struct sink *s)
 	uint32_t at = 0;
 
 	while ((k = table_next(&e->kept, &at)))
-		k->epoch[s->index] = 0;
+		k->at[s->index].epoch = 0;
 }
 
 /* It has come once, so each time it goes again it comes by a split. */
@@ -249,13 +301,62 @@ count_again(struct exporting *e)
 	e->stage.ledger.exported++;
 }
 
+/* The id of the Template, which has been told before. 0 or -EAGAIN. */
+static int
+put_about(struct sink *s, struct channel *c, const struct kept *k,
+	  uint8_t *record)
+{
+	const struct shape *wider =
+		identity_shape(s->exporting, c->domain, k->about);
+	struct out_template *t =
+		channel_template_own(c, wider ? wider : k->about);
+	uint32_t octets;
+	const uint8_t *at =
+		shape_field(k->shape, lists_template_id(k->shape, 0), record,
+			    k->length, &octets);
+
+	if (at)
+		wire_put16(record + (at - record),
+			   t && !t->too_long ? t->id : ID_UNKNOWN);
+	return t && !t->too_long && control_is_due(s, t)
+		       ? control_add_template(s, t)
+		       : 0;
+}
+
+/* To one destination, in a control message. 0 or -EAGAIN. */
+static int
+tell(struct sink *s, struct kept *k)
+{
+	const struct scope scope = {.serial = k->serial};
+	struct exporting *e = s->exporting;
+	struct domain *domain = domain_find(e, &scope);
+	struct channel *c = domain ? channel_get(s, domain) : NULL;
+	uint8_t record[RECORD_MAX];
+	int r = 0;
+
+	if (c) {
+		memcpy(record, k->record, k->length);
+		if (k->about)
+			r = put_about(s, c, k, record);
+		if (r == 0)
+			r = control_add_kept(s, c, k->shape, record, k->length);
+		if (r)
+			return r;
+		count_again(e);
+	}
+	k->at[s->index] = (struct told_at){s->epoch, e->now_ms};
+	return 0;
+}
+
+/* Of our own stages, to all. */
 static void
 put_again(struct exporting *e, const struct kept *k)
 {
-	struct domain *domain = domain_get(e, &k->scope);
+	const struct scope scope = {.serial = k->serial, .domain = k->domain};
+	struct domain *domain = domain_find(e, &scope);
 	struct batch batch = {
 		.shape = k->shape,
-		.scope = &k->scope,
+		.scope = &scope,
 		.base = k->record,
 		.count = 1,
 		.stride = k->length,
@@ -267,7 +368,7 @@ put_again(struct exporting *e, const struct kept *k)
 	for (unsigned i = 0; domain && i < e->conf.destination_count; i++) {
 		struct taken taken = {0};
 
-		if (!mode_takes_domain(e->sink[i].conf, k->scope.domain))
+		if (!mode_takes_domain(e->sink[i].conf, k->domain))
 			continue;
 		sink_put(&e->sink[i], domain, &batch, &taken);
 		count_again(e);
@@ -288,7 +389,7 @@ kept_tick(struct exporting *e)
 	struct kept *k;
 	uint32_t at = 0;
 
-	while ((k = table_next(&e->kept, &at))) {
+	while (e->kept_own && (k = table_next(&e->kept, &at))) {
 		if (!is_due(e, k))
 			continue;
 		put_again(e, k);
@@ -304,25 +405,55 @@ kept_open(struct sink *s)
 	uint32_t at = 0;
 
 	while ((k = table_next(&e->kept, &at))) {
-		struct domain *domain;
-		struct channel *c;
-		int r;
+		int r = k->at[s->index].epoch == s->epoch ||
+					!mode_takes_domain(s->conf, k->domain)
+				? 0
+				: tell(s, k);
 
-		if (k->epoch[s->index] == s->epoch ||
-		    !mode_takes_domain(s->conf, k->scope.domain))
-			continue;
-		domain = domain_get(e, &k->scope);
-		c = domain ? channel_get(s, domain) : NULL;
-		if (c) {
-			r = control_add_kept(s, c, k->shape, k->record,
-					     k->length);
-			if (r)
-				return r;
-			count_again(e);
-		}
-		k->epoch[s->index] = s->epoch;
+		if (r)
+			return r;
 	}
 	return 0;
+}
+
+int
+kept_refresh(struct sink *s, uint64_t now_ms)
+{
+	uint64_t ms = s->conf->options_template_refresh_ms;
+	struct kept *k;
+	uint32_t at = 0, burst = 0;
+
+	if (s->conf->kind != EXPORTING_UDP || !ms || now_ms < s->kept_ms)
+		return 0;
+	while ((k = table_next(&s->exporting->kept, &at))) {
+		int r;
+
+		if (k->kind != OPTIONS_OTHER ||
+		    now_ms - k->at[s->index].ms < ms ||
+		    !mode_takes_domain(s->conf, k->domain))
+			continue;
+		if (burst++ == BURST)
+			return 0;
+		r = tell(s, k);
+		if (r)
+			return r;
+	}
+	s->kept_ms = now_ms + LOOK_MS;
+	return 0;
+}
+
+void
+kept_template_end(struct exporting *e, const struct scope *scope,
+		  const struct shape *shape)
+{
+	struct kept *k;
+	uint32_t at = 0;
+
+	while ((k = table_next(&e->kept, &at)))
+		if (k->serial == scope->serial && k->about == shape) {
+			forget(e, k);
+			at--;
+		}
 }
 
 void
@@ -332,7 +463,7 @@ kept_scope_end(struct exporting *e, const struct scope *scope)
 	uint32_t at = 0;
 
 	while ((k = table_next(&e->kept, &at)))
-		if (k->scope.serial == scope->serial) {
+		if (k->serial == scope->serial) {
 			forget(e, k);
 			at--;
 		}

@@ -569,6 +569,7 @@ sink_tick(struct sink *s, uint64_t now_ms)
 	    !s->pumping) {
 		s->pumping = true;
 		if (options_run(s, now_ms) == 0 &&
+		    kept_refresh(s, now_ms) == 0 &&
 		    control_refresh(s, now_ms) == 0)
 			control_send(s);
 		s->pumping = false;

@@ -273,7 +273,7 @@ run_spools(unsigned nth, const char *store, const char *replay, uint16_t port)
 		to_port(EXPORTING_UDP, port),
 	};
 	struct exporting_conf conf = conf_of(d, 2);
-	const struct shape *shape[3];
+	const struct shape *shape[4];
 	struct feeder f;
 	char *error = NULL;
 	int r;
@@ -292,6 +292,7 @@ run_spools(unsigned nth, const char *store, const char *replay, uint16_t port)
 	shape[1] = SHAPE(&f, 0, TEST_PEN, 12, 4, 0, IE_octetDeltaCount, 8);
 	shape[2] = SHAPE(&f, 1, 0, IE_observationDomainId, 4, 0,
 			 IE_samplingInterval, 4);
+	shape[3] = SHAPE(&f, 1, 0, IE_templateId, 2, 0, IE_sectionOffset, 2);
 	nomem_begin(nth);
 	r = exporting_new(f.base, &conf, f.registry, f.shapes, &f.stage,
 			  &error);
@@ -312,7 +313,7 @@ run_spools(unsigned nth, const char *store, const char *replay, uint16_t port)
 		CU_ASSERT_TRUE(ledger_balanced(exporting_ledger(f.stage, 1)));
 		CU_ASSERT_TRUE(exporting_ledger(f.stage, 0)->held > 0);
 	}
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		shape_release(shape[i]);
 	feeder_fini(&f);
 	return !nomem_failed;

@@ -24,7 +24,7 @@ template_shape(const struct scope *scope, uint16_t id)
 }
 
 struct seen {
-	unsigned keys, anonymised, counts, original, systems, interfaces;
+	unsigned keys, others, counts, original, systems, interfaces;
 	uint32_t domain; /* of counts, sampling */
 	uint32_t more;	 /* octets that each Flow Record has got */
 	unsigned wrong;
@@ -57,7 +57,7 @@ on_record(struct collector *c, const struct template *t, const uint8_t *p,
 			seen->keys++;
 			seen->wrong += of->shape->min_length != 16 + seen->more;
 		} else {
-			seen->anonymised++;
+			seen->others++;
 			seen->wrong += of->shape->min_length != 24 + seen->more;
 		}
 		break;
@@ -174,7 +174,7 @@ about_templates(enum exporting_origin origin, uint32_t more)
 	CU_ASSERT_EQUAL(t.f.stage->ledger.filtered, 3);
 	feeder_finish(&t.f);
 	LOOP_UNTIL(&t.f, t.seen.keys == 2);
-	CU_ASSERT_EQUAL(t.seen.anonymised, 0);
+	CU_ASSERT_EQUAL(t.seen.others, 0);
 	shape_release(keys);
 	shape_release(anonymised);
 	shape_release(reliability);
@@ -248,24 +248,33 @@ test_statistics(void)
 	}
 }
 
+static void
+feed_interface(struct test *t, const struct shape *shape)
+{
+	static const uint8_t data[] = {0, 0, 0, 7, 4, 'e', 't', 'h', '0'};
+	static const uint32_t offset[] = {0, sizeof(data)};
+	const struct batch batch = {
+		.shape = shape,
+		.scope = &t->a.scope,
+		.base = data,
+		.count = 1,
+		.offset = offset,
+	};
+
+	stage_run(t->f.stage, &batch);
+}
+
 /* What is the exporter's own stays as it is. */
 static void
 test_interfaces(void)
 {
-	static const uint8_t data[] = {0, 0, 0, 7, 4, 'e', 't', 'h', '0'};
-	static const uint32_t offset[] = {0, sizeof(data)};
 	const struct shape *interfaces;
 	struct test t;
-	struct batch batch = {.scope = &t.a.scope,
-			      .base = data,
-			      .count = 1,
-			      .offset = offset};
 
 	test_open(&t, NULL, EXPORTING_ORIGIN_NONE);
 	interfaces = SHAPE(&t.f, 1, 0, IE_ingressInterface, 4, 0,
 			   IE_interfaceName, 65535);
-	batch.shape = interfaces;
-	stage_run(t.f.stage, &batch);
+	feed_interface(&t, interfaces);
 	feeder_finish(&t.f);
 	LOOP_UNTIL(&t.f, t.seen.interfaces == 1);
 	shape_release(interfaces);
@@ -291,12 +300,105 @@ test_withdrawal(void)
 	test_close(&t);
 }
 
+/* A new session is told what is known, but not what has gone. */
+static void
+test_sessions(void)
+{
+	const struct shape *interfaces, *keys, *others;
+	struct test t;
+	uint16_t port;
+
+	test_open(&t, NULL, EXPORTING_ORIGIN_NONE);
+	interfaces = SHAPE(&t.f, 1, 0, IE_ingressInterface, 4, 0,
+			   IE_interfaceName, 65535);
+	keys = SHAPE(&t.f, 1, 0, IE_templateId, 2, 0, IE_flowKeyIndicator, 8);
+	others = SHAPE(&t.f, 1, 0, IE_templateId, 2, 0, IE_sectionOffset, 2);
+	feed_flows(&t.f, t.a.flows, &t.a.scope, 10, 0);
+	for (int i = 0; i < 3; i++) {
+		feed_interface(&t, interfaces);
+		feed_about(&t, keys, THEIR_FLOWS);
+		feed_about(&t, others, THEIR_WIDE);
+	}
+	feeder_finish(&t.f);
+	LOOP_UNTIL(&t.f, t.seen.interfaces == 3 && t.seen.keys == 3 &&
+				 t.seen.others == 3);
+	stage_template_end(t.f.stage, &t.a.scope, t.a.wide);
+	port = net_in_port(t.c.in);
+	net_in_close(t.c.in);
+	collector_listen(&t.c, t.f.base, port);
+	LOOP_UNTIL(&t.f, t.c.sessions == 2);
+	LOOP_UNTIL(&t.f, t.seen.interfaces == 4 && t.seen.keys == 4);
+	feed_flows(&t.f, t.a.flows, &t.a.scope, 1, 0);
+	feeder_finish(&t.f);
+	LOOP_UNTIL(&t.f, t.c.records == 12);
+	CU_ASSERT_EQUAL(t.seen.others, 3);
+	CU_ASSERT_EQUAL(t.f.stage->ledger.split, 2);
+	CU_ASSERT_TRUE(ledger_balanced(exporting_ledger(t.f.stage, 0)));
+	/* The exporter goes: its options with it. */
+	stage_scope_end(t.f.stage, &t.a.scope);
+	net_in_close(t.c.in);
+	collector_listen(&t.c, t.f.base, port);
+	LOOP_UNTIL(&t.f, t.c.sessions == 3);
+	feed_flows(&t.f, t.a.wide, &t.other, 1, 0);
+	feeder_finish(&t.f);
+	LOOP_UNTIL(&t.f, t.c.records == 13);
+	CU_ASSERT_EQUAL(t.seen.interfaces, 4);
+	CU_ASSERT_EQUAL(t.seen.keys, 4);
+	shape_release(interfaces);
+	shape_release(keys);
+	shape_release(others);
+	test_close(&t);
+}
+
+/* Over UDP they are told again, unless the exporter does so. */
+static void
+test_refresh(void)
+{
+	struct exporting_destination d;
+	struct exporting_conf conf = conf_of(&d, 1);
+	const struct shape *interfaces;
+	struct test t;
+
+	memset(&t, 0, sizeof(t));
+	feeder_init(&t.f);
+	collector_init(&t.c, true);
+	t.c.record = on_record;
+	t.c.user = &t.seen;
+	d = to_port(EXPORTING_UDP, collector_listen(&t.c, t.f.base, 0));
+	d.options_template_refresh_ms = 60000;
+	feeder_open(&t.f, &conf);
+	feeder_scope(&t.f, &t.a.scope, 5, "192.0.2.2");
+	interfaces = SHAPE(&t.f, 1, 0, IE_ingressInterface, 4, 0,
+			   IE_interfaceName, 65535);
+	feed_interface(&t, interfaces);
+	feeder_finish(&t.f);
+	LOOP_UNTIL(&t.f, t.seen.interfaces == 1);
+	feeder_tick(&t.f, 40000);
+	feed_interface(&t, interfaces);
+	feeder_finish(&t.f);
+	LOOP_UNTIL(&t.f, t.seen.interfaces == 2);
+	feeder_tick(&t.f, 40000);
+	feeder_tick(&t.f, 10000);
+	CU_ASSERT_EQUAL(t.f.stage->ledger.split, 0);
+	feeder_tick(&t.f, 20000);
+	LOOP_UNTIL(&t.f, t.seen.interfaces == 3);
+	CU_ASSERT_EQUAL(t.f.stage->ledger.split, 1);
+	CU_ASSERT_EQUAL(t.c.bad_sequence + t.c.no_template, 0);
+	CU_ASSERT_TRUE(ledger_balanced(&t.f.stage->ledger));
+	CU_ASSERT_TRUE(ledger_balanced(exporting_ledger(t.f.stage, 0)));
+	shape_release(interfaces);
+	feeder_fini(&t.f);
+	collector_fini(&t.c);
+}
+
 static const struct unit_test tests[] = {
 	{"about Templates", test_templates},
 	{"about Observation Domains", test_domains},
 	{"statistics", test_statistics},
 	{"about interfaces", test_interfaces},
 	{"Templates that are withdrawn", test_withdrawal},
+	{"new sessions are told", test_sessions},
+	{"again over UDP", test_refresh},
 };
 
 int

@@ -92,7 +92,8 @@ test_refresh(void)
 	CU_ASSERT_TRUE(c.outcome[TEMPLATE_REFRESHED] >= n + 11);
 	CU_ASSERT_TRUE(c.outcome[TEMPLATE_REFRESHED] <= n + 13);
 	CU_ASSERT_EQUAL(c.bad_sequence + c.no_template, 0);
-	CU_ASSERT_EQUAL(c.options, 1);
+	/* With its Template, or a second later. */
+	CU_ASSERT_TRUE(c.options >= 3 && c.options <= 5);
 	shape_release(shape);
 	shape_release(options);
 	collector_fini(&c);
