@@ -62,7 +62,8 @@ main(int argc, char **argv)
 	stage_link(cache, &sink.stage);
 	for (int i = 0; i < rounds; i++) {
 		double start = cpu_seconds();
-		uint64_t n = run_file(cache, store, data, (size_t)st.st_size);
+		uint64_t n = run_file(cache, store, data, (size_t)st.st_size,
+				      &bench_scope);
 		double used = cpu_seconds() - start;
 
 		cache_stats(cache, &stats);

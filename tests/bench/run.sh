@@ -9,7 +9,7 @@
 #
 #	SRC=. BUILD=.build sh tests/bench/run.sh [file] [workers] [udp] [meters]
 #		[probe] [biflow] [live] [transports] [proxy] [filter]
-#		[anonymize]
+#		[anonymize] [mediation]
 #
 # The load generator and the ceilings are in the folder that LOAD_TOOLS names
 # (ipfixgen.c, ipfixsink.c, ceiling.c, fixbufsum.c); without it there is nothing
@@ -19,7 +19,8 @@ set -u
 : "${SRC:=$(pwd)}" "${BUILD:=$SRC/.build}" "${RUNS:=3}" "${RECORDS:=10000000}"
 : "${LOAD_TOOLS:=$SRC/../shared/tools}"
 confluxd=$BUILD/src/daemon/confluxd
-[ $# -gt 0 ] || set -- file workers udp meters probe biflow live transports proxy filter anonymize
+[ $# -gt 0 ] || set -- file workers udp meters probe biflow live transports \
+	proxy filter anonymize mediation
 if [ ! -f "$LOAD_TOOLS/ipfixgen.c" ]; then
 	echo "bench: no load generator in $LOAD_TOOLS (set LOAD_TOOLS)"
 	exit 77
@@ -469,7 +470,7 @@ bench_meters()
 bench_filter()
 {
 	generate k4 10000
-	filter=$BUILD/tests/bench/filter_bench
+	filter=$BUILD/tests/bench/mediation_bench
 	bare=$("$filter" "$work/k4.ipfix" "$RUNS" | sed 's/.*ns_per_record=//')
 	say "filter: $RECORDS records; without one $bare ns a record"
 	while IFS= read -r text; do
@@ -508,15 +509,55 @@ bench_anonymize()
 	done
 }
 
+# Biflows of packets to a file, and how many.
+biflow_file()
+{
+	make -s -C "$tools" pcapgen >/dev/null || return
+	"$tools/pcapgen" --packets "$RECORDS" --flows $((RECORDS / 5)) \
+		--bidir 1 --size 82 --out "$work/bi.pcap" >/dev/null
+	probe_config "<cx:captureFile>$work/bi.pcap</cx:captureFile>" \
+		"$(writer "$work/bi.ipfix")" \
+		"reverseOctetDeltaCount reversePacketDeltaCount" \
+		"<cx:biflow>true</cx:biflow>" >"$work/bi.xml"
+	"$confluxd" -c "$work/bi.xml" 2>"$work/bi.err"
+	rm -f "$work/bi.pcap"
+}
+
+# mediated FILE WHAT TEXT
+mediated()
+{
+	alone=$BUILD/tests/bench/mediation_bench
+	bare=$("$alone" "$1" "$RUNS" | sed 's/.*ns_per_record=//')
+	ns=$("$alone" "$1" "$RUNS" "$2")
+	records=${ns#*records=}
+	passed=${ns#*passed=}
+	say "mediation: $3: $(calc '%.1f' "${ns##*=} - $bare") ns a record," \
+		"${records%% *} in, ${passed%% *} out"
+}
+
+# Other Intermediate Processes alone, as filters.
+bench_mediation()
+{
+	biflow_file && mediated "$work/bi.ipfix" --split "biflows split"
+	for size in 10000:k4 1000000:k6; do
+		generate "${size#*:}" "${size%:*}"
+		for what in --owner --again; do
+			mediated "$work/${size#*:}.ipfix" $what \
+				"de-duplication, ${size%:*} flows, ${what#--}"
+		done
+	done
+}
+
 . "$SRC/tests/bench/transports.sh"
 . "$SRC/tests/bench/proxy.sh"
 [ -x "$confluxd" ] || { say "bench: no $confluxd"; exit 1; }
 for part; do
 	case $part in
 	file | workers | udp | meters | probe | biflow | live | transports | \
-		proxy | filter | anonymize)
+		proxy | filter | anonymize | mediation)
 		"bench_$part" ;;
 	*) say "bench: no part '$part' (file, workers, udp, meters, probe," \
-		"biflow, live, transports, proxy, filter, anonymize)" ;;
+		"biflow, live, transports, proxy, filter, anonymize," \
+		"mediation)" ;;
 	esac
 done
