@@ -71,6 +71,19 @@ enum overload_behaviour {
 	OVERLOAD_STOP,    /* nothing is metered: packets are lost */
 };
 
+enum overload_sign {
+	OVERLOAD_LOW = -1, /* all signs are low */
+	OVERLOAD_BETWEEN,
+	OVERLOAD_HIGH, /* one is high */
+};
+
+/* What is done now. */
+struct overload_state {
+	bool on;
+	uint32_t interval;   /* of SAMPLE, while on */
+	uint64_t changed_ms; /* monotonic; 0: never */
+};
+
 struct pressure {
 	unsigned cache; /* per cent full */
 	unsigned cpu;   /* per cent busy since the last look */
@@ -86,6 +99,12 @@ struct overload_conf {
 	uint32_t hold_ms;                /* between two changes at least */
 	/* Asked once a second. */
 	void (*measure)(void *arg, struct pressure *pressure);
+	/*
+	 * Not NULL: told once a second what the signs are, in place of a
+	 * decision of its own; somebody decides for several (overload_decide)
+	 * and tells all (selection_overload).
+	 */
+	void (*sign)(void *arg, enum overload_sign sign);
 	void (*coarser)(void *arg, bool on); /* what COARSER is to do */
 	void *arg;
 };
@@ -118,6 +137,25 @@ int selection_wants(const struct stage *selection,
  * nothing. For tests and reports.
  */
 uint32_t selection_interval(const struct stage *selection);
+
+/*
+ * What is to be done at these signs, if it differs from what is done: true, and
+ * *next.
+ */
+bool overload_decide(const struct overload_conf *conf,
+		     const struct overload_state *state,
+		     enum overload_sign sign, uint64_t now_ms,
+		     struct overload_state *next);
+/* In words: what follows for the packets. */
+void overload_consequence(const struct overload_conf *conf,
+			  const struct overload_state *state, char *out,
+			  size_t size);
+/* NULL: it has no behaviour under overload. */
+const struct overload_conf *selection_overload_conf(
+	const struct stage *selection);
+/* Changes it, as decided elsewhere; what was metered before is cut off. */
+void selection_overload(struct stage *selection,
+			const struct overload_state *state);
 
 /* Whether a selector can be so: 0, or -EINVAL and *error, to be freed. */
 int selector_check(const struct selector_conf *conf, char **error);

@@ -290,10 +290,10 @@ const struct conf_row conf_rows_selection[] = {
 		 .help = "What is done when the cache or the processor are "
 			 "short. All Flows end when the behaviour changes, and "
 			 "collectors are told by the options of the "
-			 "exportingProcess (selectionSequence). Each worker "
-			 "looks at its own load: Flows that several workers "
-			 "see, as with keys without addresses and ports, can "
-			 "have packets of both behaviours."),
+			 "exportingProcess (selectionSequence). It begins in "
+			 "all workers together when it does in one of them, "
+			 "and ends when it has in all; no Flow has packets of "
+			 "both behaviours."),
 	CONF_ROW(LEAF, "cache", .type = CONF_REF, .ref = "cache",
 		 .help = "Cache that gets the packets taken."),
 	CONF_MEDIATED("Intermediate Process that gets the packets taken, each "

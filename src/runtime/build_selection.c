@@ -279,6 +279,14 @@ coarser(void *arg, bool on)
 }
 
 static void
+tell_sign(void *arg, enum overload_sign sign)
+{
+	struct unit *unit = arg;
+
+	atomic_store(&unit->sign, (int)sign);
+}
+
+static void
 fill_overload(struct overload_conf *to, struct unit *unit)
 {
 	static const char *const behaviour[] = {
@@ -304,6 +312,8 @@ fill_overload(struct overload_conf *to, struct unit *unit)
 		.coarser = coarser,
 		.arg = unit,
 	};
+	if (unit->worker->runtime->worker_count > 1)
+		to->sign = tell_sign; /* see overload_watch */
 	for (int i = OVERLOAD_SAMPLE; i <= OVERLOAD_STOP; i++)
 		if (conf_is(node, "behaviour", behaviour[i]))
 			to->behaviour = (enum overload_behaviour)i;

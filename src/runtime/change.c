@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changes of sampling by an operator, while packets are measured
- * (draft-ietf-ipfix-reqs 5.2: no Flow is merged of what came before and after).
+ * Changes of sampling by an operator or by overload, while packets are measured
+ * (draft-ietf-ipfix-reqs 5.2, 5.3: no Flow is merged of what came before and
+ * after).
  *
  * Each worker changes its own Selection Sequences between two batches and puts
  * a barrier behind what it has handed over. What comes behind the barrier waits
@@ -14,6 +15,7 @@
  * node, the next change starts from that. It is gone when the daemon ends.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,10 +33,11 @@ struct edit {
 
 struct change {
 	const struct conf_node *process;
-	unsigned n; /* which of its selectors */
-	struct edit *edit;
+	unsigned n;		/* which of its selectors */
+	struct edit *edit;	/* NULL: overload, not a selector */
 	struct conf_node *copy; /* as it shall be */
-	unsigned awaited;	/* workers that have not applied it */
+	struct overload_state overload;
+	unsigned awaited; /* workers that have not applied it */
 };
 
 /* ---- names
@@ -190,10 +193,21 @@ runtime_selection(void *arg, char *const *word, unsigned count,
 /* ---- applying
  * ------------------------------------------------------------------- */
 
-void
-change_apply(struct worker *worker)
+static void
+apply_overload(struct worker *worker, const struct change *change)
 {
-	const struct change *change = worker->runtime->change;
+	for (unsigned i = 0; i < worker->unit_count; i++) {
+		struct unit *unit = &worker->unit[i];
+
+		if (unit->kind == UNIT_SELECTION &&
+		    unit->node == change->process)
+			selection_overload(unit->stage, &change->overload);
+	}
+}
+
+static void
+apply_selector(struct worker *worker, const struct change *change)
+{
 	struct selector_range *range = NULL;
 	struct selector_conf conf;
 	int rc =
@@ -214,6 +228,17 @@ change_apply(struct worker *worker)
 	free(range);
 }
 
+void
+change_apply(struct worker *worker)
+{
+	const struct change *change = worker->runtime->change;
+
+	if (change->edit)
+		apply_selector(worker, change);
+	else
+		apply_overload(worker, change);
+}
+
 /* All others have: now the first worker, and all go on. */
 static void
 complete(struct runtime *runtime)
@@ -221,8 +246,10 @@ complete(struct runtime *runtime)
 	struct change *change = runtime->change;
 
 	change_apply(&runtime->worker[0]);
-	conf_edit_free(change->edit->copy);
-	change->edit->copy = change->copy;
+	if (change->edit) {
+		conf_edit_free(change->edit->copy);
+		change->edit->copy = change->copy;
+	}
 	runtime->change = NULL;
 	free(change);
 	for (unsigned i = 1; i < runtime->worker_count; i++)
@@ -382,6 +409,102 @@ runtime_change(void *arg, uint32_t user, char *const *word, unsigned count,
 	begin(runtime, change);
 	add_selector(answer, runtime, process, selector);
 	return 0;
+}
+
+/* ---- overload ----------------------------------------------------------- */
+
+/*
+ * What the sequences of a process say together: high if one of them is, low if
+ * all are. *worker: one of the high ones.
+ */
+static enum overload_sign
+joint_sign(const struct runtime *runtime, const struct conf_node *process,
+	   unsigned *worker)
+{
+	enum overload_sign joint = OVERLOAD_LOW;
+
+	for (unsigned w = 0; w < runtime->worker_count; w++) {
+		const struct worker *one = &runtime->worker[w];
+
+		for (unsigned i = 0; i < one->unit_count && !one->finished;
+		     i++) {
+			const struct unit *unit = &one->unit[i];
+			int sign = unit->kind == UNIT_SELECTION &&
+						   unit->node == process
+					   ? atomic_load(&unit->sign)
+					   : OVERLOAD_LOW;
+
+			if (sign <= (int)joint)
+				continue;
+			joint = (enum overload_sign)sign;
+			*worker = w;
+		}
+	}
+	return joint;
+}
+
+static void
+say_overload(const struct unit *unit, const struct overload_conf *conf,
+	     unsigned worker)
+{
+	char consequence[64], where[32] = "";
+
+	overload_consequence(conf, &unit->overload, consequence,
+			     sizeof(consequence));
+	if (unit->overload.on)
+		snprintf(where, sizeof(where), " in worker %u", worker);
+	log_notice("selection: %s: overload%s%s; in all workers %s",
+		   conf_name(unit->node), unit->overload.on ? "" : " is over",
+		   where, consequence);
+}
+
+static void
+watch_process(struct runtime *runtime, struct unit *unit, uint64_t now_ms)
+{
+	const struct overload_conf *conf = selection_overload_conf(unit->stage);
+	struct overload_state next;
+	struct change *change;
+	enum overload_sign sign;
+	unsigned worker = 0;
+
+	if (!conf || !conf->sign)
+		return;
+	sign = joint_sign(runtime, unit->node, &worker);
+	if (!overload_decide(conf, &unit->overload, sign, now_ms, &next))
+		return;
+	change = calloc(1, sizeof(*change));
+	if (!change)
+		return; /* at the next tick */
+	change->process = unit->node;
+	change->overload = unit->overload = next;
+	say_overload(unit, conf, worker);
+	begin(runtime, change);
+}
+
+/* Has the process no unit before this one? */
+static bool
+is_first(const struct worker *worker, const struct unit *unit)
+{
+	for (const struct unit *other = worker->unit; other < unit; other++)
+		if (other->kind == UNIT_SELECTION && other->node == unit->node)
+			return false;
+	return true;
+}
+
+void
+overload_watch(struct runtime *runtime, uint64_t now_ms)
+{
+	struct worker *first = &runtime->worker[0];
+
+	for (unsigned i = 0; i < first->unit_count; i++) {
+		struct unit *unit = &first->unit[i];
+
+		/* One change after the other. */
+		if (runtime->phase != PHASE_RUN || runtime->change)
+			return;
+		if (unit->kind == UNIT_SELECTION && is_first(first, unit))
+			watch_process(runtime, unit, now_ms);
+	}
 }
 
 void

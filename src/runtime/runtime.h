@@ -19,6 +19,7 @@
 #include "conflux/ie.h"
 #include "conflux/net.h"
 #include "conflux/observation.h"
+#include "conflux/selection.h"
 #include "conflux/shape.h"
 #include "conflux/stage.h"
 
@@ -67,6 +68,9 @@ struct unit {
 	unsigned capture_count;
 	unsigned captures_ended;
 	uint64_t measured_ms, cpu_ms; /* of a selection: see measure */
+	atomic_int sign; /* of a selection: enum overload_sign */
+	struct overload_state overload; /* of all of the process: of the first
+					 * of its units in worker 0 */
 	bool finished;         /* a source that will bring no more */
 	bool drained;          /* a meter reader that has ended */
 };
@@ -392,6 +396,11 @@ int runtime_selection(void *arg, char *const *word, unsigned count,
 		      struct text *answer);
 int runtime_change(void *arg, uint32_t user, char *const *word, unsigned count,
 		   struct text *answer);
+/*
+ * Decides on overload for the workers together, from what their selections have
+ * told; a change is met behind a barrier, as others are. Each tick.
+ */
+void overload_watch(struct runtime *runtime, uint64_t now_ms);
 /* The change under way, in the thread of the worker. */
 void change_apply(struct worker *worker);
 /* The worker has applied it, or has ended. */

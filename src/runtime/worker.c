@@ -40,8 +40,10 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	worker->ticked_ms = now;
 	for (unsigned i = 0; i < worker->unit_count; i++)
 		stage_tick(worker->unit[i].stage, now);
-	if (worker->index == 0)
+	if (worker->index == 0) {
+		overload_watch(worker->runtime, now);
 		agent_tick(worker->runtime);
+	}
 }
 
 /* ---- sources ------------------------------------------------------------- */

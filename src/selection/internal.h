@@ -51,9 +51,7 @@ struct plan {
 
 struct overload {
 	struct overload_conf conf;
-	bool on;
-	uint32_t interval;   /* of SAMPLE, while on */
-	uint64_t changed_ms; /* monotonic */
+	struct overload_state state;
 	uint64_t measured_ms;
 	uint64_t drops;      /* as measured last */
 	uint64_t drop_rate;  /* packets a second */

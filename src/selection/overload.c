@@ -4,7 +4,8 @@
  * When a meter is short of room or time: pressure is looked at once a second,
  * entered as soon as one of the signs is high, left when all are low, with a
  * hold time between changes. While sampling does not relieve it, the interval
- * is doubled; on the way back it is halved.
+ * is doubled; on the way back it is halved. Who has others beside it in other
+ * threads tells its signs, and is told what to do.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,7 +22,8 @@ overload_samples(const struct overload_conf *conf)
 	return conf->behaviour == OVERLOAD_SAMPLE;
 }
 
-/* Its id is that of no selector of the configuration, nor of another sequence. */
+/* Its id is that of no selector of the configuration, nor of another sequence.
+ */
 struct selector_conf
 overload_selector(uint64_t sequence_id)
 {
@@ -38,11 +40,11 @@ selection_interval(const struct stage *stage)
 {
 	const struct overload *o = &((const struct selection *)stage)->overload;
 
-	if (!o->on)
+	if (!o->state.on)
 		return 1;
 	switch (o->conf.behaviour) {
 	case OVERLOAD_SAMPLE:
-		return o->interval;
+		return o->state.interval;
 	case OVERLOAD_STOP:
 		return 0;
 	default:
@@ -50,7 +52,8 @@ selection_interval(const struct stage *stage)
 	}
 }
 
-/* ---- changes --------------------------------------------------------------- */
+/* ---- changes ---------------------------------------------------------------
+ */
 
 static void
 set_sampling(struct selection *sel, uint32_t interval)
@@ -69,11 +72,11 @@ apply(struct selection *sel)
 
 	switch (o->conf.behaviour) {
 	case OVERLOAD_SAMPLE:
-		set_sampling(sel, o->on ? o->interval : 1);
+		set_sampling(sel, o->state.on ? o->state.interval : 1);
 		break;
 	case OVERLOAD_COARSER:
 		report_statistics(sel);
-		o->conf.coarser(o->conf.arg, o->on);
+		o->conf.coarser(o->conf.arg, o->state.on);
 		selection_renew(sel);
 		break;
 	case OVERLOAD_STOP:
@@ -85,74 +88,118 @@ apply(struct selection *sel)
 	}
 }
 
+void
+overload_consequence(const struct overload_conf *conf,
+		     const struct overload_state *state, char *out, size_t size)
+{
+	if (!state->on)
+		snprintf(out, size, "all that is selected is metered");
+	else if (conf->behaviour == OVERLOAD_SAMPLE)
+		snprintf(out, size, "one packet in %" PRIu32 " is metered",
+			 state->interval);
+	else if (conf->behaviour == OVERLOAD_COARSER)
+		snprintf(out, size, "Flows have no coarse keys");
+	else
+		snprintf(out, size, "nothing is metered, packets are lost");
+}
+
 /* Why, and what follows. */
 static void
 say(const struct selection *sel)
 {
 	const struct overload *o = &sel->overload;
-	char consequence[64] = "all that is selected is metered";
+	char consequence[64];
 
-	if (o->on && o->conf.behaviour == OVERLOAD_SAMPLE)
-		snprintf(consequence, sizeof(consequence),
-			 "one packet in %" PRIu32 " is metered", o->interval);
-	else if (o->on && o->conf.behaviour == OVERLOAD_COARSER)
-		snprintf(consequence, sizeof(consequence),
-			 "Flows have no coarse keys");
-	else if (o->on)
-		snprintf(consequence, sizeof(consequence),
-			 "nothing is metered, packets are lost");
+	overload_consequence(&o->conf, &o->state, consequence,
+			     sizeof(consequence));
 	log_notice("selection: %s: overload%s (cache %u %%, processor %u %%, "
 		   "%" PRIu64 " packets dropped in a second); %s",
-		   sel->stage.name, o->on ? "" : " is over", o->pressure.cache,
-		   o->pressure.cpu, o->drop_rate, consequence);
+		   sel->stage.name, o->state.on ? "" : " is over",
+		   o->pressure.cache, o->pressure.cpu, o->drop_rate,
+		   consequence);
 }
 
-static void
-change(struct selection *sel, bool on, uint32_t interval, uint64_t now_ms)
+const struct overload_conf *
+selection_overload_conf(const struct stage *stage)
 {
+	const struct overload_conf *conf =
+		&((const struct selection *)stage)->overload.conf;
+
+	return conf->behaviour == OVERLOAD_NONE ? NULL : conf;
+}
+
+void
+selection_overload(struct stage *stage, const struct overload_state *state)
+{
+	struct selection *sel = (struct selection *)stage;
 	struct overload *o = &sel->overload;
 
-	o->entered += on && !o->on;
-	o->on = on;
-	o->interval = interval;
-	o->changed_ms = now_ms;
+	o->entered += state->on && !o->state.on;
+	o->state = *state;
 	o->since_ms = clock_wall_ms();
 	apply(sel);
-	say(sel);
 }
 
-/* ---- decisions -------------------------------------------------------------- */
+/* ---- decisions ---------------------------------------------------------- */
 
-static void
-worse(struct selection *sel, uint64_t now_ms)
+static bool
+worse(const struct overload_conf *conf, struct overload_state *state)
 {
-	struct overload *o = &sel->overload;
-	uint32_t next = o->interval * 2;
+	uint32_t next = state->interval * 2;
 
-	if (!o->on) {
-		change(sel, true, o->conf.interval, now_ms);
-		return;
+	if (!state->on) {
+		state->on = true;
+		state->interval = conf->interval;
+		return true;
 	}
-	if (o->conf.behaviour != OVERLOAD_SAMPLE ||
-	    o->interval >= o->conf.max_interval)
-		return;
-	change(sel, true,
-	       next < o->conf.max_interval ? next : o->conf.max_interval,
-	       now_ms);
+	if (conf->behaviour != OVERLOAD_SAMPLE ||
+	    state->interval >= conf->max_interval)
+		return false;
+	state->interval = next < conf->max_interval ? next : conf->max_interval;
+	return true;
 }
 
-static void
-better(struct selection *sel, uint64_t now_ms)
+static bool
+better(const struct overload_conf *conf, struct overload_state *state)
 {
-	struct overload *o = &sel->overload;
+	if (!state->on)
+		return false;
+	if (conf->behaviour == OVERLOAD_SAMPLE &&
+	    state->interval / 2 >= conf->interval) {
+		state->interval /= 2;
+	} else {
+		state->on = false;
+		state->interval = 1;
+	}
+	return true;
+}
 
-	if (!o->on)
-		return;
-	if (o->conf.behaviour == OVERLOAD_SAMPLE &&
-	    o->interval / 2 >= o->conf.interval)
-		change(sel, true, o->interval / 2, now_ms);
-	else
-		change(sel, false, 1, now_ms);
+bool
+overload_decide(const struct overload_conf *conf,
+		const struct overload_state *state, enum overload_sign sign,
+		uint64_t now_ms, struct overload_state *next)
+{
+	*next = *state;
+	if (state->changed_ms && now_ms - state->changed_ms < conf->hold_ms)
+		return false;
+	next->changed_ms = now_ms;
+	if (sign == OVERLOAD_HIGH)
+		return worse(conf, next);
+	return sign == OVERLOAD_LOW && better(conf, next);
+}
+
+static enum overload_sign
+sign_of(const struct overload *o)
+{
+	const struct overload_conf *c = &o->conf;
+	const struct pressure *p = &o->pressure;
+
+	if (p->cache >= c->cache_high || p->cpu >= c->cpu_high ||
+	    (c->drops_high && o->drop_rate >= c->drops_high))
+		return OVERLOAD_HIGH;
+	if (p->cache < c->cache_low && p->cpu < c->cpu_low && o->drop_rate == 0)
+		return OVERLOAD_LOW;
+	return OVERLOAD_BETWEEN;
 }
 
 void
@@ -162,6 +209,7 @@ overload_tick(struct selection *sel, uint64_t now_ms)
 	const struct overload_conf *c = &o->conf;
 	struct pressure *p = &o->pressure;
 	uint64_t elapsed = now_ms - o->measured_ms;
+	struct overload_state next;
 
 	if (c->behaviour == OVERLOAD_NONE || elapsed < MEASURE_MS)
 		return;
@@ -169,18 +217,16 @@ overload_tick(struct selection *sel, uint64_t now_ms)
 	/* Rounded up; a capture that is opened again counts from 0. */
 	o->drop_rate = 0;
 	if (o->measured_ms && p->drops > o->drops)
-		o->drop_rate = ((p->drops - o->drops) * 1000 + elapsed - 1) /
-			       elapsed;
+		o->drop_rate =
+			((p->drops - o->drops) * 1000 + elapsed - 1) / elapsed;
 	o->drops = p->drops;
 	o->measured_ms = now_ms;
-	if (o->changed_ms && now_ms - o->changed_ms < c->hold_ms)
-		return;
-	if (p->cache >= c->cache_high || p->cpu >= c->cpu_high ||
-	    (c->drops_high && o->drop_rate >= c->drops_high))
-		worse(sel, now_ms);
-	else if (p->cache < c->cache_low && p->cpu < c->cpu_low &&
-		 o->drop_rate == 0)
-		better(sel, now_ms);
+	if (c->sign) {
+		c->sign(c->arg, sign_of(o));
+	} else if (overload_decide(c, &o->state, sign_of(o), now_ms, &next)) {
+		selection_overload(&sel->stage, &next);
+		say(sel);
+	}
 }
 
 void
@@ -194,9 +240,9 @@ overload_report(const struct selection *sel, struct report *report)
 		return;
 	report_open(report, "cx:overload");
 	report_text(report, "behaviour", name[o->conf.behaviour]);
-	report_bool(report, "on", o->on);
-	if (o->on && o->conf.behaviour == OVERLOAD_SAMPLE)
-		report_uint(report, "samplingInterval", o->interval);
+	report_bool(report, "on", o->state.on);
+	if (o->state.on && o->conf.behaviour == OVERLOAD_SAMPLE)
+		report_uint(report, "samplingInterval", o->state.interval);
 	if (o->since_ms)
 		report_text(report, "since", clock_format(text, o->since_ms));
 	report_uint(report, "entered", o->entered);

@@ -230,7 +230,7 @@ selection_run(struct stage *stage, const struct batch *batch)
 
 	stage->ledger.in += batch->count;
 	sel->now_ms = batch->received_ms;
-	if (sel->overload.on &&
+	if (sel->overload.state.on &&
 	    sel->overload.conf.behaviour == OVERLOAD_STOP &&
 	    !batch->shape->scope_count) {
 		stage->ledger.lost[LOSS_OVERLOAD] += batch->count;

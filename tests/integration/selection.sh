@@ -239,6 +239,42 @@ for end in cxa cxb; do
 	ip netns exec "$ns" sysctl -qw "net.ipv6.conf.$end.disable_ipv6=1"
 	ip -n "$ns" link set "$end" up
 done
+# What each worker took in each of its sequences is told; the flows that end
+# with a change, one or two of them, have these packets and no others.
+cat >"$T/sums.py" <<'PY'
+import itertools, json, sys
+spaces = [int(word) for word in sys.argv[3:]]
+taken = {}
+for line in open(sys.argv[2]):
+    r = json.loads(line).get("options", {})
+    if "selectorIdTotalPktsSelected" in r:
+        change, worker = divmod(r["selectionSequenceId"], 1 << 32)
+        n = r["selectorIdTotalPktsSelected"]
+        # Of several selectors the last one.
+        taken[change, worker] = n[-1] if isinstance(n, list) else n
+told = [sum(n - taken.get((c - 1, w), 0) for (c, w), n in taken.items()
+            if c == change) for change in range(len(spaces))]
+flows = [json.loads(line) for line in open(sys.argv[1])]
+groups = [(space, sum(r["packetDeltaCount"] for r in group)) for space, group in
+          itertools.groupby(flows, lambda r: r["samplingPacketSpace"])]
+print(groups, told)
+sys.exit(groups != [pair for pair in zip(spaces, told) if pair[1]])
+PY
+cat >"$T/send.py" <<'PY'
+import socket, struct, sys, time
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("cxb", 0))
+n, end = 0, time.time() + float(sys.argv[1])
+while time.time() < end:
+    for port in range(20):
+        udp = struct.pack(">HHHH", 1000 + port, 9, 108, 0) + b"x" * 100
+        ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 128, n & 0xffff, 0, 64, 17,
+                         0, bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2]))
+        s.send(b"\2" * 12 + b"\x08\0" + ip + udp)
+        n += 1
+    time.sleep(0.002)
+print(n)
+PY
 $probe conf "$T/live.xml" "$T/live.ipfix" \
 	"capture=<ifName>cxa</ifName><cx:filter>udp dst port 9</cx:filter>" \
 	"root=<cx:workers>2</cx:workers>" keys=protocolIdentifier \
@@ -251,20 +287,7 @@ start live ip netns exec "$ns" "$CONFLUXD" -c "$T/live.xml"
 daemon=$PID
 wait_for 5 grep -q 'observing: point' "$T/live.err"
 sleep 0.5
-start sender ip netns exec "$ns" python3 -c '
-import socket, struct, time
-s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-s.bind(("cxb", 0))
-n, end = 0, time.time() + 4
-while time.time() < end:
-    for port in range(20):
-        udp = struct.pack(">HHHH", 1000 + port, 9, 108, 0) + b"x" * 100
-        ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 128, n & 0xffff, 0, 64, 17,
-                         0, bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2]))
-        s.send(b"\2" * 12 + b"\x08\0" + ip + udp)
-        n += 1
-    time.sleep(0.002)
-print(n)'
+start sender ip netns exec "$ns" python3 "$T/send.py" 4
 sender=$PID
 for space in 9 4 0 19; do
 	sleep 0.6
@@ -286,26 +309,40 @@ equal "packets sent" "$(cat "$T/sender.out")" "$seen"
 stop "$daemon"
 "$CONFLUX" read -f json "$T/live.ipfix" >"$T/live.json"
 "$CONFLUX" read -o -f json "$T/live.ipfix" >"$T/live.options"
-# What each worker took in each of its sequences is told; the flows that end
-# with a change, one or two of them, have these packets and no others.
-python3 - "$T/live.json" "$T/live.options" >"$T/live.sums" <<'PY' ||
-import itertools, json, sys
-taken = {}
-for line in open(sys.argv[2]):
-    r = json.loads(line).get("options", {})
-    if "selectorIdTotalPktsSelected" in r:
-        change, worker = divmod(r["selectionSequenceId"], 1 << 32)
-        taken[change, worker] = r["selectorIdTotalPktsSelected"]
-told = [sum(n - taken.get((c - 1, w), 0) for (c, w), n in taken.items()
-            if c == change) for change in range(5)]
-flows = [json.loads(line) for line in open(sys.argv[1])]
-groups = [(space, sum(r["packetDeltaCount"] for r in group)) for space, group in
-          itertools.groupby(flows, lambda r: r["samplingPacketSpace"])]
-print(groups, told)
-sys.exit(groups != list(zip((0, 9, 4, 0, 19), told)))
-PY
+python3 "$T/sums.py" "$T/live.json" "$T/live.options" 0 9 4 0 19 >"$T/live.sums" ||
 	fail "flows, packets told: $(cat "$T/live.sums")"
 cat "$T/live.sums"
 equal "packets of all flows" "$taken" "$(flows live |
 	awk '{ n += $1 } END { print n }')"
+
+step "overload in one worker is that of both"
+# The cache is short from the first flow on.
+$probe conf "$T/over.xml" "$T/over.ipfix" \
+	"capture=<ifName>cxa</ifName><cx:filter>udp dst port 9</cx:filter>" \
+	"root=<cx:workers>2</cx:workers>" keys=protocolIdentifier \
+	"head=<maxFlows>10</maxFlows><activeTimeout>0</activeTimeout><idleTimeout>0</idleTimeout>" \
+	"options=selectionSequence selectionStatistics" \
+	"fields=packetDeltaCount samplingPacketSpace" ||
+	fail "conf"
+sed -i 's|<cache>flows</cache></selectionProcess>|<cx:overload><cx:cacheHigh>1</cx:cacheHigh><cx:cacheLow>0</cx:cacheLow><cx:cpuHigh>101</cx:cpuHigh><cx:dropsHigh>0</cx:dropsHigh><cx:maxSamplingInterval>20</cx:maxSamplingInterval><cx:holdTime>1</cx:holdTime></cx:overload>&|' \
+	"$T/over.xml"
+start over ip netns exec "$ns" "$CONFLUXD" -c "$T/over.xml"
+daemon=$PID
+wait_for 5 grep -q 'observing: point' "$T/over.err"
+sleep 0.5
+start sender ip netns exec "$ns" python3 "$T/send.py" 3
+sender=$PID
+wait_for 20 grep -q 'in all workers one packet in 20 is metered' "$T/over.err"
+wait_exit "$sender" 20
+sleep 1.5
+"$CONFLUX" status -j -s "$T/over.xml.sock" >"$T/over.status" || fail "status"
+equal "interval of both" "20 20" "$(json "$T/over.status" \
+	"' '.join(str(s['cx:overload']['samplingInterval']) for s in d['selectionProcess'])")"
+stop "$daemon"
+equal "told once a change" 2 "$(grep -c 'selection: .*: overload' "$T/over.err")"
+"$CONFLUX" read -f json "$T/over.ipfix" >"$T/over.json"
+"$CONFLUX" read -o -f json "$T/over.ipfix" >"$T/over.options"
+python3 "$T/sums.py" "$T/over.json" "$T/over.options" 0 9 19 >"$T/over.sums" ||
+	fail "flows, packets told: $(cat "$T/over.sums")"
+cat "$T/over.sums"
 exit 0

@@ -489,6 +489,66 @@ test_overload_coarsens(void)
 	selection_close(stage);
 }
 
+static enum overload_sign told;
+
+static void
+tell(void *arg, enum overload_sign sign)
+{
+	told = sign;
+}
+
+/* One of several in other threads: it tells, and does what it is told. */
+static void
+test_overload_of_several(void)
+{
+	const struct selector_conf all = {.name = "all",
+					  .method = SELECTOR_ALL};
+	const struct overload_conf conf = {
+		.behaviour = OVERLOAD_SAMPLE,
+		.cache_high = 90,
+		.cache_low = 50,
+		.cpu_high = 95,
+		.cpu_low = 60,
+		.interval = 10,
+		.max_interval = 30,
+		.hold_ms = 5000,
+		.measure = measure,
+		.sign = tell,
+	};
+	struct overload_state state = {0}, next;
+	struct stage *stage = open_before_sink(&all, 1, &conf);
+	uint64_t now = 1000000;
+
+	CU_ASSERT_EQUAL(selection_overload_conf(stage)->hold_ms, 5000);
+	now_pressure = (struct pressure){.cache = 95};
+	seconds(stage, &now, 1);
+	CU_ASSERT_EQUAL(told, OVERLOAD_HIGH);
+	CU_ASSERT_EQUAL(selection_interval(stage), 1);
+	now_pressure.cache = 60;
+	seconds(stage, &now, 1);
+	CU_ASSERT_EQUAL(told, OVERLOAD_BETWEEN);
+	now_pressure.cache = 10;
+	seconds(stage, &now, 1);
+	CU_ASSERT_EQUAL(told, OVERLOAD_LOW);
+	CU_ASSERT_FALSE(
+		overload_decide(&conf, &state, OVERLOAD_LOW, now, &next));
+	CU_ASSERT(overload_decide(&conf, &state, OVERLOAD_HIGH, now, &next));
+	selection_overload(stage, &next);
+	CU_ASSERT_EQUAL(selection_interval(stage), 10);
+	CU_ASSERT_EQUAL(sink.cuts, 1);
+	feed(stage, 100);
+	CU_ASSERT_EQUAL(sink.count, 10);
+	/* Held for a while. */
+	CU_ASSERT_FALSE(overload_decide(&conf, &next, OVERLOAD_LOW, now + 4999,
+					&state));
+	CU_ASSERT(overload_decide(&conf, &next, OVERLOAD_LOW, now + 5000,
+				  &state));
+	selection_overload(stage, &state);
+	CU_ASSERT_EQUAL(selection_interval(stage), 1);
+	CU_ASSERT_EQUAL(sink.cuts, 2);
+	selection_close(stage);
+}
+
 int
 main(void)
 {
@@ -507,6 +567,7 @@ main(void)
 		{"overload: sampling", test_overload_samples},
 		{"overload: stop", test_overload_stops},
 		{"overload: coarser", test_overload_coarsens},
+		{"overload: one of several", test_overload_of_several},
 	};
 	static const struct {
 		uint16_t id, length;
