@@ -4,7 +4,8 @@
 
 dtls_hostile.py flood PORT FILE ADDRESSES COUNT   ClientHellos (FILE: one, behind an
                                             octet) from so many addresses
-dtls_hostile.py stall PORT FILE COUNT             handshakes that end with the cookie
+dtls_hostile.py stall PORT FILE COUNT [SECONDS]   handshakes that end with the cookie;
+                                            the ports are kept for so long
 dtls_hostile.py garbage PORT COUNT                what is no DTLS, or almost
 dtls_hostile.py relay PORT COLLECTOR              passes datagrams on, each twice, and
                                             some with a bit turned before that
@@ -51,7 +52,7 @@ def with_cookie(hello, cookie):
             len(message).to_bytes(2, 'big') + message)
 
 
-def stall(port, name, count):
+def stall(port, name, count, seconds=0.5):
     hello = open(name, 'rb').read()[1:]
     kept, began = [], 0
     for _ in range(int(count)):
@@ -62,7 +63,7 @@ def stall(port, name, count):
         cookie = verify[28:28 + verify[27]]
         s.sendto(with_cookie(hello, cookie), ('127.0.0.1', int(port)))
         kept.append(s)
-    time.sleep(0.5)
+    time.sleep(float(seconds))
     for s in kept:
         s.setblocking(False)
         try:
