@@ -4,8 +4,11 @@
 # Sourced by run.sh: one Conflux sends RECORDS records to another over each
 # transport on the loopback, ratios are to plain TCP in the same run. Both have
 # this machine's cores to themselves and nothing to do but to pass records on.
-# Handshakes are those of openssl s_time, which does not wait for us in between,
-# against its own s_server.
+# SCTP is usrsctp in UDP at both ends, and the kernel's where it has it.
+# Handshakes of TLS are those of openssl s_time, which does not wait for us in
+# between, against its own s_server; those of DTLS, and connections of TCP, are
+# those of mksessions.
+mksessions=$BUILD/tests/tools/mksessions
 
 # transport_conf NAME PORT: sets $collects and $exports
 transport_conf()
@@ -14,10 +17,19 @@ transport_conf()
 	to="<destinationPort>$2</destinationPort><destinationIPAddress>127.0.0.1</destinationIPAddress>"
 	kind=${1%%-*}
 	tls= peer=
+	own= other=
 	case $1 in
-	tls | dtls)
+	sctp | dtls-sctp)
+		own="<cx:stack>userland</cx:stack><cx:localEncapsulationPort>$(($2 + 20000))</cx:localEncapsulationPort>"
+		other="<cx:stack>userland</cx:stack><cx:localEncapsulationPort>$(($2 + 20001))</cx:localEncapsulationPort><cx:remoteEncapsulationPort>$(($2 + 20000))</cx:remoteEncapsulationPort>"
+		;;
+	sctp-kernel) own="<cx:stack>kernel</cx:stack>" other=$own ;;
+	esac
+	case $1 in
+	tls | dtls | dtls-sctp)
 		kind=tcp
 		[ "$1" = dtls ] && kind=udp
+		[ "$1" = dtls-sctp ] && kind=sctp
 		tls="<transportLayerSecurity><remoteSubjectFQDN>b.test</remoteSubjectFQDN>$(pem a)</transportLayerSecurity>"
 		peer="<transportLayerSecurity><remoteSubjectFQDN>a.test</remoteSubjectFQDN>$(pem b)</transportLayerSecurity>"
 		;;
@@ -27,8 +39,8 @@ transport_conf()
 		peer="<transportLayerSecurity><cx:pskFile>$work/pki/psk</cx:pskFile><cx:pskIdentity>b.test</cx:pskIdentity></transportLayerSecurity>"
 		;;
 	esac
-	collects="<${kind}Collector><name>c</name>$at$tls</${kind}Collector>"
-	exports="<${kind}Exporter>$to$peer</${kind}Exporter>"
+	collects="<${kind}Collector><name>c</name>$at$tls$own</${kind}Collector>"
+	exports="<${kind}Exporter>$to$peer$other</${kind}Exporter>"
 }
 
 pem()
@@ -50,11 +62,10 @@ pass()
 	END
 }
 
-# 1000 sessions, one after another, that stay: memory for each, plain and TLS
+# 1000 sessions that stay: memory for each, plain, TLS and DTLS
 bench_sessions()
 {
-	command -v python3 >/dev/null || return
-	for name in tcp tls; do
+	for name in tcp tls dtls; do
 		port=$((port + 1))
 		transport_conf $name $port
 		pass many "$(echo "$collects" | sed \
@@ -66,13 +77,20 @@ bench_sessions()
 		sleep 1
 		before=$(resident $collector)
 		rm -f "$work/many.out"
-		(ulimit -n 4096 && exec python3 "$SRC/tests/bench/sessions.py" \
-			"$port" 1000 $name "$work/pki" >"$work/many.out") &
+		case $name in
+		tcp) set -- "$mksessions" tcp "$port" 1000 ;;
+		dtls) set -- "$mksessions" dtls "$port" 1000 "$work/pki" \
+			b.test a.test ;;
+		tls) set -- python3 "$SRC/tests/bench/sessions.py" "$port" \
+			1000 "$work/pki" ;;
+		esac
+		(ulimit -n 4096 && exec "$@" >"$work/many.out") &
 		client=$!
 		while [ ! -s "$work/many.out" ] && kill -0 $client 2>/dev/null
 		do
 			sleep 0.2
 		done
+		sleep 1
 		say "transports: $name: 1000 sessions:" \
 			"$(calc '%.1f' "($(resident $collector) - $before) / 1000")" \
 			"KiB for each"
@@ -89,7 +107,7 @@ resident()
 # One turn: appends "wall sender's-CPU collector's-CPU received" to NAME.
 transport_turn()
 {
-	port=$((20000 + ($$ + port_count) % 20000))
+	port=$((20000 + ($$ + port_count * 2) % 10000))
 	port_count=$((port_count + 1))
 	transport_conf "$1" $port
 	pass "in-$1" "$collects" "$(writer /dev/null)"
@@ -117,15 +135,18 @@ bench_transports()
 	"$BUILD/src/cli/conflux" pki "$work/pki" a.test b.test >/dev/null &&
 		"$BUILD/src/cli/conflux" pki -p "$work/pki" b.test >/dev/null ||
 		return
+	transports="tcp udp tls tls-psk dtls dtls-psk sctp dtls-sctp"
+	[ ! -d /proc/net/sctp ] || transports="$transports sctp-kernel"
+	make -s -C "$BUILD" tests/tools/mksessions || return
 	i=0
 	while [ $i -lt "$RUNS" ]; do
-		for name in tcp udp tls tls-psk; do
+		for name in $transports; do
 			transport_turn $name || return
 		done
 		i=$((i + 1))
 	done
 	tcp=$(calc '%.0f' "$(median turn-tcp 4) / $(median turn-tcp 1)")
-	for name in tcp udp tls tls-psk; do
+	for name in $transports; do
 		rate=$(calc '%.0f' \
 			"$(median turn-$name 4) / $(median turn-$name 1)")
 		say "transports: $name: $rate records/s," \
@@ -136,6 +157,7 @@ bench_transports()
 			"$(calc '%.0f' "$RECORDS - $(median turn-$name 4)") lost"
 	done
 	bench_handshakes
+	bench_connections
 	bench_sessions
 }
 
@@ -176,4 +198,39 @@ bench_handshakes()
 	done
 	kill $server
 	wait $server 2>/dev/null
+}
+
+# connections KIND [ARGUMENT...]: that come up and end in a second, 32 at a time
+connections()
+{
+	kind=$1
+	shift
+	"$mksessions" -e "$kind" "$port" 3000 "$@" 2>/dev/null |
+		awk '{ printf "%.0f", $1 / $(NF - 1) }'
+}
+
+# Of DTLS, with certificates of both, by one client, which has as much work.
+bench_connections()
+{
+	for name in tcp dtls; do
+		port=$((port + 1))
+		transport_conf $name $port
+		pass short "$(echo "$collects" | sed \
+			's|</transportL|<cx:maxHandshakes>65535</cx:maxHandshakes><cx:handshakeRate>1000000</cx:handshakeRate>&|')" \
+			"$(writer /dev/null)"
+		"$confluxd" -c "$work/short.xml" 2>"$work/short.err" &
+		collector=$!
+		sleep 1
+		before=$(cpu_of $collector)
+		[ $name = dtls ] && set -- "$work/pki" b.test a.test || set --
+		rate=$(connections $name "$@")
+		cpu=$(calc '%.0f' \
+			"($(cpu_of $collector) - $before) * 1e6 / 3000")
+		[ $name = dtls ] || tcp=$rate
+		say "transports: $name: ${rate:-no} connections/s," \
+			"$(calc '%.2f' "${rate:-0} / $tcp") of tcp;" \
+			"$cpu us each to collect"
+		kill $collector
+		wait $collector
+	done
 }
