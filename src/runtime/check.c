@@ -342,20 +342,24 @@ check_secure(struct check *check, const struct conf_node *node, bool server)
 	}
 }
 
+/* A file that a process keeps something in. */
 static void
-check_template_file(struct check *check, const struct conf_node *process)
+check_own_file(struct check *check, const struct conf_node *process,
+	       const char *name)
 {
-	const struct conf_node *file = conf_child(process, "templateFile");
-	const struct conf_node *other, *root = process->parent;
+	const struct conf_node *file = conf_child(process, name), *other;
+	char reason[128];
 
-	conf_each (other, root, "collectingProcess") {
+	conf_each (other, process->parent, process->name) {
 		if (!file || other == process)
 			return;
-		if (conf_path(other, "templateFile") &&
-		    strcmp(conf_path(other, "templateFile"), file->path) == 0)
-			conf_errors_add(check->errors, file,
-					"another collectingProcess has this "
-					"file, expected one of its own");
+		if (!conf_path(other, name) ||
+		    strcmp(conf_path(other, name), file->path) != 0)
+			continue;
+		snprintf(reason, sizeof(reason),
+			 "another %s has this file, expected one of its own",
+			 process->name);
+		conf_errors_add(check->errors, file, reason);
 	}
 }
 
@@ -394,11 +398,13 @@ check_conf(const struct conf *conf, struct conf_errors *errors)
 		check_point(&check, node);
 	conf_each (node, root, "collectingProcess") {
 		check_secure(&check, node->first, true);
-		check_template_file(&check, node);
+		check_own_file(&check, node, "templateFile");
 	}
-	conf_each (process, root, "exportingProcess")
+	conf_each (process, root, "exportingProcess") {
+		check_own_file(&check, process, "observationDomainFile");
 		conf_each (node, process, "destination")
 			check_secure(&check, node->first, false);
+	}
 	conf_each (node, root, "meterAgent")
 		check_agent(&check, node);
 	conf_each (node, root, "cache")

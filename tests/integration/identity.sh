@@ -110,6 +110,43 @@ for mode in options records; do
 done
 WORKERS=1
 
+step "a file that tells where its records are from"
+cat >"$T/file.xml" <<EOF
+$HEAD
+  <collectingProcess><name>in</name>
+    <fileReader><name>f</name><file>file://$T/options.ipfix</file></fileReader>
+    <exportingProcess>out</exportingProcess></collectingProcess>
+  <exportingProcess><name>out</name>
+    <destination><name>to</name>$(writer "$T/again.ipfix")</destination>
+    <destination><name>more</name>$(writer "$T/more.ipfix")</destination>
+    $(origin records 33)
+    <cx:observationDomainFile>$T/own</cx:observationDomainFile>
+  </exportingProcess>
+</ipfix>
+EOF
+"$CONFLUXD" -c "$T/file.xml" 2>"$T/file.err" || fail "reading a file"
+"$CONFLUX" read -o -f json "$T/again.ipfix" >"$T/again.json"
+python3 - "$T/again.json" <<'PYTHON' || fail "what a file tells"
+import json, sys
+told, flows = set(), {}
+for line in open(sys.argv[1]):
+    r = json.loads(line)
+    r = r.get("options", r)
+    who = r.get('originalExporterIPv4Address',
+                r.get('originalExporterIPv6Address'))
+    if 'basicList' in r:
+        assert r['basicList']['values'] == [11, 22, 33], r
+        told.add((who, r['originalObservationDomainId']))
+    else:
+        flows[who] = flows.get(who, 0) + 1
+assert told == {('127.0.0.1', 5), ('::1', 5)}, told
+assert flows == {'127.0.0.1': 500, '::1': 400}, flows
+PYTHON
+sed 's|<exportingProcess><name>out|<exportingProcess><name>two</name><destination><name>d</name><cx:jsonWriter/></destination><cx:observationDomainFile>'"$T"'/own</cx:observationDomainFile></exportingProcess>&|' \
+	"$T/file.xml" >"$T/two.xml"
+"$CONFLUX" check "$T/two.xml" >"$T/refused" 2>&1 && fail "one file for two"
+matches "two processes" 'another exportingProcess has this file' "$T/refused"
+
 step "Observation Domain IDs stay over a restart"
 for run in 1 2; do
 	port=$(free_port)
