@@ -105,6 +105,8 @@ struct dtls_conf {
 	dtls_send send;
 	void *arg;
 	bool heartbeat;			  /* offered or accepted */
+	/* Server: a client may begin a handshake within a session. */
+	bool renegotiation;
 	/* RFC 6083: no replay window, no retransmission, no resumption. */
 	bool over_sctp;
 	/* The key of SCTP-AUTH that both ends have (RFC 6083 section 4.8), as
@@ -152,7 +154,8 @@ ssize_t dtls_read(struct dtls *dtls, uint8_t *data, size_t size);
 /* Records that came and were proved genuine, since the session is up. */
 uint64_t dtls_genuine(const struct dtls *dtls);
 
-/* 0, -EMSGSIZE, -ENOTCONN: it is not up. One record of one datagram. */
+/* 0, -EMSGSIZE, -ENOTCONN: it is not up, -EAGAIN: not in a handshake. One record
+ * of one datagram. */
 int dtls_write(struct dtls *dtls, const uint8_t *data, size_t length,
 	       uint64_t now_ms);
 /* Octets that dtls_write adds to a message. */
@@ -187,6 +190,20 @@ int dtls_probe(struct dtls *dtls, uint32_t octets, unsigned tries,
 	       uint32_t wait_ms, uint64_t now_ms);
 /* What became of it; the result is told once. */
 enum dtls_probe dtls_probe_result(struct dtls *dtls);
+
+/* ---- renegotiation ---------------------------------------------------------
+ */
+
+/*
+ * A client's handshake within the session, with RFC 5746: new keys, and the
+ * proof that the peer is there and has the session. That it does not want one
+ * (no_renegotiation) is such a proof, too. A peer that does not answer within
+ * the time of a handshake is dead: the session fails. -EBUSY: one is under way.
+ * -ENOTSUP: the session is not up, or can't have one.
+ */
+int dtls_renegotiate(struct dtls *dtls, uint64_t now_ms);
+/* What became of it: not DTLS_PROBE_FAILED. The result is told once. */
+enum dtls_probe dtls_renegotiated(struct dtls *dtls);
 
 struct dtls_stats {
 	uint64_t requests, answers; /* heartbeats of ours */

@@ -68,8 +68,13 @@ struct net_dtls_conf {
 	 * only those in which nothing else tells that the peer is dead. */
 	uint32_t lifetime_ms;
 	bool lifetime_always;
-	/* In: handshakes under way, and begun in a second. */
+	/* Out, over UDP: each so often a handshake within the session, where
+	 * there are no heartbeats (0: none). */
+	uint32_t renegotiate_ms;
+	/* In: handshakes under way, and begun in a second; over UDP: may
+	 * clients begin one within a session? */
 	unsigned max_handshakes, handshake_rate;
+	bool renegotiation;
 };
 
 /* ---- in ---------------------------------------------------------------- */

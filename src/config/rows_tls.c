@@ -207,6 +207,17 @@ const struct conf_row conf_rows_dtls_exporter[] = {
 	TLS_GROUP("Datagrams", dtls_rows),
 	TLS_GROUP("Heartbeats", heartbeat_rows),
 	TLS_GROUP("Replacement", replacement_rows),
+	CONF_ROW(LEAF, "renegotiationPeriod", .cx = true, CONF_RANGE(0, 86400),
+		 .units = "seconds", .def = "0",
+		 .help = "Where the collector has no heartbeats, it is so often "
+			 "asked by a handshake within the session whether it "
+			 "is alive (RFC 5746 is needed); one that says that it "
+			 "wants none is alive, too. Messages wait meanwhile; "
+			 "if there is no answer, a new session is begun. 0 is "
+			 "never; then cx:sessionLifetime is what helps. Not "
+			 "for collectors with OpenSSL that are told to allow "
+			 "it: they don't come to an end of it with GnuTLS, and "
+			 "the session is given up."),
 	CONF_ROW(LEAF, "pathProbingPeriod", .cx = true, CONF_RANGE(0, 86400),
 		 .units = "seconds", .def = "600",
 		 .help = "Where maxPacketSize is 0, the path is asked again "
@@ -226,6 +237,12 @@ const struct conf_row conf_rows_dtls_collector[] = {
 		 .units = "handshakes per second", .def = "500",
 		 .help = "Bound of handshakes begun; others have to try "
 			 "again."),
+	CONF_ROW(LEAF, "renegotiation", .cx = true, .type = CONF_BOOL,
+		 .def = "false",
+		 .help = "Exporters may begin a handshake within a session, "
+			 "with RFC 5746. Messages that come later than its "
+			 "end, and were sent before it, are lost. If false, "
+			 "they are told that we want none."),
 	CONF_LAST,
 };
 

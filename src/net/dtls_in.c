@@ -344,6 +344,7 @@ handshake_begin(struct dtls_peer *p, const struct dtls_start *start,
 		.send = send_to,
 		.arg = p,
 		.heartbeat = in->in.conf.dtls.heartbeat,
+		.renegotiation = in->in.conf.dtls.renegotiation,
 		.handshake_ms = in->in.conf.handshake_ms,
 		.start = start,
 	};

@@ -7,10 +7,14 @@
  *        comes in them, and nothing on the wire tells. So requests are sent
  *        (RFC 6520): one in each period. If that has no answer, some more by
  *        the timers of DTLS; if none has, the peer is dead.
- * 3.2.2  Requests of the size of a datagram tell what the path takes: before
- *        the first message, and again after a time. The request of each period
- *        has the size of the largest message, so a path that takes less than
- *        before is found within a period, too.
+ * 3.1.3  Where there are no heartbeats a handshake within the session tells the
+ *        same, if the configuration wants it: the peer does it, or says that it
+ *        doesn't want to. No message is sent meanwhile, and from QUIET_MS
+ * before it on, as what would come late could not be read any more. 3.2.2
+ * Requests of the size of a datagram tell what the path takes: before the first
+ * message, and again after a time. The request of each period has the size of
+ * the largest message, so a path that takes less than before is found within a
+ * period, too.
  *
  * In a handshake that resumes a session the last word is ours (RFC 5246 section
  * 7.3), and may be lost: until it has come once more, the peer drops what is
@@ -42,6 +46,7 @@ enum {
 	PATH_TRIES = 3, /* of each size */
 	PATH_WAIT_MIN_MS = 100,
 	PATH_WAIT_MAX_MS = 1000,
+	QUIET_MS = 50, /* data is so far ahead of a handshake */
 };
 
 /* What the request under way is for. */
@@ -64,6 +69,9 @@ struct dtls_link {
 	uint64_t asked_at;     /* messages that were sent before it */
 	uint64_t confirmed_at; /* messages sent before one that was answered */
 	bool confirms;	       /* there are answers at all */
+	/* Handshakes within the session. */
+	bool renewing;	   /* messages wait */
+	uint64_t renew_ms; /* when the next is due, or when this one begins */
 	/* Octets of a datagram. */
 	bool searching;
 	struct path_mtu path;
@@ -115,7 +123,7 @@ dtls_link_send(struct dtls_link *l, const uint8_t *message, size_t length)
 
 	if (sealed > l->octets)
 		return -EMSGSIZE;
-	if (!sendq_room(&l->queue, sealed) && !flush(l))
+	if (l->renewing || (!sendq_room(&l->queue, sealed) && !flush(l)))
 		return -EAGAIN;
 	if (l->queue.count == 0)
 		event_active(l->timer, EV_TIMEOUT, 0);
@@ -373,6 +381,61 @@ hear(struct dtls_link *l, uint64_t now)
 	return true;
 }
 
+/* ---- handshakes within the session -----------------------------------------
+ */
+
+static bool
+renews(const struct dtls_link *l)
+{
+	return l->out->conf.dtls.renegotiate_ms && !dtls_has_heartbeat(l->dtls);
+}
+
+static void
+renew_end(struct dtls_link *l, uint64_t now)
+{
+	l->renewing = false;
+	l->renew_ms = now + l->out->conf.dtls.renegotiate_ms;
+}
+
+static void
+renew_begin(struct dtls_link *l, uint64_t now)
+{
+	if (!l->renewing) {
+		l->renewing = true;
+		l->renew_ms = now + QUIET_MS;
+		l->asked_at = sent_messages(l);
+		l->told(l->out, l, DTLS_LINK_ASKED, NULL);
+	} else if (dtls_renegotiate(l->dtls, now) == -ENOTSUP) {
+		log_warning("%s: the collector has no secure renegotiation "
+			    "(RFC 5746): it is not asked so whether it is "
+			    "alive",
+			    l->out->name);
+		renew_end(l, now);
+	}
+}
+
+/* One that gets no answer ends the session. */
+static void
+renew(struct dtls_link *l, uint64_t now)
+{
+	switch (dtls_renegotiated(l->dtls)) {
+	case DTLS_PROBE_ANSWERED:
+		l->confirmed_at = l->asked_at;
+		l->told(l->out, l, DTLS_LINK_ANSWERED, NULL);
+		log_debug("%s: a handshake within the session was answered",
+			  l->out->name);
+		renew_end(l, now);
+		break;
+	case DTLS_PROBE_NONE:
+		if (renews(l) && now >= l->renew_ms)
+			renew_begin(l, now);
+		break;
+	case DTLS_PROBE_PENDING:
+	case DTLS_PROBE_FAILED:
+		break;
+	}
+}
+
 /* ---- the course of events -------------------------------------------------
  */
 
@@ -380,9 +443,14 @@ static void
 schedule(struct dtls_link *l, uint64_t now)
 {
 	int64_t wait = dtls_wait(l->dtls, now);
+	uint64_t due = 0;
 
-	if (wait < 0 && l->shaken && l->out->conf.dtls.heartbeat_ms)
-		wait = l->next_ms > now ? (int64_t)(l->next_ms - now) : 0;
+	if (wait < 0 && l->shaken && renews(l))
+		due = l->renew_ms;
+	else if (wait < 0 && l->shaken && l->confirms)
+		due = l->next_ms;
+	if (due)
+		wait = due > now ? (int64_t)(due - now) : 0;
 	if (wait < 0)
 		return;
 	timer_start(l->timer, wait > 0 ? (uint64_t)wait : 1);
@@ -408,7 +476,9 @@ shaken(struct dtls_link *l, uint64_t now)
 	const struct net_dtls_conf *conf = &l->out->conf.dtls;
 
 	l->shaken = true;
-	l->confirms = conf->heartbeat_ms && dtls_has_heartbeat(l->dtls);
+	l->confirms = renews(l) ||
+		      (conf->heartbeat_ms && dtls_has_heartbeat(l->dtls));
+	l->renew_ms = now + conf->renegotiate_ms;
 	l->asked_at = l->confirmed_at = sent_messages(l);
 	l->next_ms = now + conf->heartbeat_ms;
 	l->search_ms = now + conf->path_ms;
@@ -458,13 +528,15 @@ step(struct dtls_link *l)
 			"has lost the session");
 		return;
 	}
+	if (state == DTLS_UP && l->up)
+		renew(l, now);
 	state = dtls_state(l->dtls);
 	if (state == DTLS_ENDED || state == DTLS_FAILED) {
 		flush(l); /* an alert */
 		l->told(l->out, l, DTLS_LINK_DOWN, dtls_reason(l->dtls));
 		return;
 	}
-	if (flush(l) && l->up)
+	if (flush(l) && l->up && !l->renewing)
 		l->told(l->out, l, DTLS_LINK_WRITABLE, NULL);
 	look_at_queue(l, now);
 	schedule(l, now);

@@ -118,7 +118,7 @@ replacement_failed(struct dtls_out *out, const char *reason)
 
 	out->next = NULL;
 	/* Nothing else would tell that the peer is dead. */
-	if (!dtls_has_heartbeat(dtls_link_session(out->now))) {
+	if (!dtls_link_confirms(out->now)) {
 		go_down(out, out->now, reason);
 	} else {
 		log_warning("%s: a session to replace the present one failed: "
@@ -161,8 +161,7 @@ plan_replacement(struct dtls_out *out)
 	const struct net_dtls_conf *conf = &out->out.conf.dtls;
 
 	if (conf->lifetime_ms &&
-	    (conf->lifetime_always ||
-	     !dtls_has_heartbeat(dtls_link_session(out->now))))
+	    (conf->lifetime_always || !dtls_link_confirms(out->now)))
 		timer_start(out->retry, conf->lifetime_ms);
 }
 

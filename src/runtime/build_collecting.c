@@ -207,6 +207,7 @@ fill_dtls(struct net_dtls_conf *dtls, const struct conf_node *tls,
 	  unsigned workers)
 {
 	dtls->heartbeat = conf_bool(tls, "heartbeat");
+	dtls->renegotiation = conf_bool(tls, "renegotiation");
 	dtls->max_handshakes =
 		share(conf_uint(tls, "maxHandshakes", 0), workers);
 	dtls->handshake_rate =

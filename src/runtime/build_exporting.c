@@ -178,6 +178,7 @@ fill_dtls(struct exporting_destination *d, const struct conf_node *udp,
 	if (dtls->path_max < PACKET_MIN)
 		dtls->path_max = PACKET_MIN;
 	dtls->path_ms = conf_ms(tls, "pathProbingPeriod");
+	dtls->renegotiate_ms = conf_ms(tls, "renegotiationPeriod");
 	d->max_message = size == 0 ? net_path_octets(&d->net)
 				   : dtls->path_max - HEADERS_4;
 }

@@ -14,6 +14,11 @@
  * does come: a server that has found the identity and gets sealed records again
  * and again, without the handshake getting on, says so, and sends an alert; a
  * client that gets no answer to its Finished says so, too.
+ *
+ * A handshake within a session (RFC 5246 section 7.4.1.1) is secured by RFC
+ * 5746, which the priorities ask for. While it is under way we send no data,
+ * and data of the peer from before it is read up to its last messages; what is
+ * delayed until the keys have changed is lost, as a datagram may be.
  */
 #include <errno.h>
 #include <gnutls/dtls.h>
@@ -62,6 +67,10 @@ struct dtls {
 	size_t in_length;
 	bool drain; /* GnuTLS may have something itself */
 	/* Of the handshake. */
+	uint32_t octets; /* of a datagram of it */
+	bool allowed;	 /* server: another one within the session */
+	bool again;	 /* that one is under way */
+	enum dtls_probe renewed;
 	bool checked;	      /* the peer was verified within it */
 	bool rejected;	      /* it was turned away, or its key was not ours */
 	uint64_t finished_ms; /* our Finished went out first; 0: not yet */
@@ -380,6 +389,67 @@ shake(struct dtls *d)
 		fail(d, rc);
 }
 
+static void
+renewed(struct dtls *d)
+{
+	d->again = false;
+	d->renewed = DTLS_PROBE_ANSWERED;
+	d->epoch = record_epoch(d->session);
+	d->window = (struct record_window){0};
+	d->alive_ms = d->now_ms;
+	gnutls_dtls_set_mtu(d->session, DTLS_DATAGRAM_MAX);
+}
+
+/* The handshake within a session, as far as it goes. */
+static void
+shake_again(struct dtls *d)
+{
+	int rc;
+
+	do
+		rc = gnutls_handshake(d->session);
+	while (rc == GNUTLS_E_INTERRUPTED ||
+	       (rc == GNUTLS_E_WARNING_ALERT_RECEIVED &&
+		gnutls_alert_get(d->session) != GNUTLS_A_NO_RENEGOTIATION));
+	if (rc == 0 || rc == GNUTLS_E_WARNING_ALERT_RECEIVED) {
+		d->genuine++;
+		renewed(d);
+	} else if (rc == GNUTLS_E_GOT_APPLICATION_DATA) {
+		d->drain = true;
+	} else if (rc == GNUTLS_E_TIMEDOUT) {
+		finish(d, DTLS_FAILED,
+		       "the peer does not answer a handshake: it is dead, or "
+		       "has lost the session");
+	} else if (rc == GNUTLS_E_CERTIFICATE_ERROR && d->reason[0]) {
+		reject(d, GNUTLS_A_BAD_CERTIFICATE, d->reason);
+	} else if (gnutls_error_is_fatal(rc)) {
+		fail(d, rc);
+	}
+}
+
+static void
+begin_again(struct dtls *d)
+{
+	d->again = true;
+	gnutls_dtls_set_mtu(d->session, d->octets);
+	shake_again(d);
+}
+
+/* The client wants to. */
+static void
+asked_again(struct dtls *d)
+{
+	if (d->allowed && gnutls_safe_renegotiation_status(d->session)) {
+		begin_again(d);
+		return;
+	}
+	gnutls_alert_send(d->session, GNUTLS_AL_WARNING,
+			  GNUTLS_A_NO_RENEGOTIATION);
+	/* GnuTLS has kept what it asks with, and is to throw it away now: it
+	 * would do so when it should read the next record. */
+	d->drain = true;
+}
+
 /* A sealed record came in a handshake that has not got on by it. */
 static void
 count_sealed(struct dtls *d)
@@ -415,6 +485,7 @@ set_up(struct dtls *d, const struct dtls_conf *conf)
 		d->session, conf->over_sctp ? NEVER_MS : RETRANSMIT_MS, ms);
 	if (d->key)
 		gnutls_session_set_keylog_function(d->session, on_secret);
+	d->octets = octets;
 	gnutls_dtls_set_mtu(d->session, octets);
 	if (d->heartbeat_wanted)
 		offer_heartbeat(d);
@@ -454,6 +525,7 @@ dtls_new(struct dtls_context *context, const struct dtls_conf *conf,
 	d->server = secure->server;
 	d->now_ms = d->alive_ms = now_ms;
 	d->heartbeat_wanted = conf->heartbeat;
+	d->allowed = conf->renegotiation && d->server && !conf->over_sctp;
 	flags |= d->server ? GNUTLS_SERVER : GNUTLS_CLIENT;
 	if (!secure->resumption || conf->over_sctp)
 		flags |= GNUTLS_NO_TICKETS;
@@ -675,6 +747,11 @@ dtls_read(struct dtls *d, uint8_t *data, size_t size)
 	ssize_t n;
 
 	while (readable(d) && (d->drain || next_record(d))) {
+		if (d->again && !d->drain) {
+			shake_again(d);
+			if (!d->drain)
+				continue;
+		}
 		n = gnutls_record_recv(d->session, data, size);
 		if (n > 0) {
 			d->genuine++;
@@ -686,8 +763,7 @@ dtls_read(struct dtls *d, uint8_t *data, size_t size)
 			d->half = false;
 			finish(d, DTLS_ENDED, "the peer closed the session");
 		} else if (n == GNUTLS_E_REHANDSHAKE) {
-			gnutls_alert_send(d->session, GNUTLS_AL_WARNING,
-					  GNUTLS_A_NO_RENEGOTIATION);
+			asked_again(d);
 		} else if (gnutls_error_is_fatal((int)n)) {
 			fail(d, (int)n);
 		}
@@ -702,6 +778,8 @@ dtls_write(struct dtls *d, const uint8_t *data, size_t length, uint64_t now_ms)
 
 	if (d->state != DTLS_UP)
 		return -ENOTCONN;
+	if (d->again)
+		return -EAGAIN;
 	d->now_ms = now_ms;
 	n = gnutls_record_send(d->session, data, length);
 	if (n == GNUTLS_E_LARGE_PACKET)
@@ -719,13 +797,35 @@ dtls_overhead(const struct dtls *d)
 	return (uint32_t)gnutls_record_overhead_size(d->session);
 }
 
+int
+dtls_renegotiate(struct dtls *d, uint64_t now_ms)
+{
+	if (d->again)
+		return -EBUSY;
+	if (d->state != DTLS_UP || d->server || d->key ||
+	    !gnutls_safe_renegotiation_status(d->session))
+		return -ENOTSUP;
+	d->now_ms = now_ms;
+	begin_again(d);
+	return 0;
+}
+
+enum dtls_probe
+dtls_renegotiated(struct dtls *d)
+{
+	enum dtls_probe result = d->again ? DTLS_PROBE_PENDING : d->renewed;
+
+	d->renewed = DTLS_PROBE_NONE;
+	return result;
+}
+
 /* ---- time -----------------------------------------------------------------
  */
 
 int64_t
 dtls_wait(const struct dtls *d, uint64_t now_ms)
 {
-	if (d->state == DTLS_SHAKING)
+	if (d->state == DTLS_SHAKING || (d->again && d->state == DTLS_UP))
 		return gnutls_dtls_get_timeout(d->session);
 	if (d->state == DTLS_UP)
 		return heartbeat_wait(&d->heartbeat, now_ms);
@@ -736,6 +836,10 @@ void
 dtls_tick(struct dtls *d, uint64_t now_ms)
 {
 	d->now_ms = now_ms;
+	if (d->state == DTLS_UP && d->again) {
+		shake_again(d);
+		return;
+	}
 	if (d->state == DTLS_UP) {
 		if (heartbeat_due(&d->heartbeat, now_ms))
 			send_request(d);

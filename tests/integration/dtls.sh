@@ -123,6 +123,46 @@ if command -v gnutls-serv >/dev/null 2>&1; then
 	done
 fi
 
+# Without heartbeats: a handshake within the session each second, for which one
+# server says that it wants none, and the other does it.
+step "handshakes within a session, with openssl s_server and gnutls-serv"
+"$MKIPFIX" -n 30000 -f 50 "$T/in.ipfix" >/dev/null || fail mkipfix
+answered()
+{
+	times=$(grep -c "within the session was answered" "$T/$1.err")
+	[ "$times" -ge 2 ] || fail "only $times answers"
+	echo "$1: $times answers"
+}
+again="<cx:heartbeat>false</cx:heartbeat>
+	<cx:renegotiationPeriod>1</cx:renegotiationPeriod>"
+level=debug
+serves again -cert "$T/collector.pem" -key "$T/collector.key" \
+	-CAfile "$T/ca.pem" -Verify 3 -verify_return_error
+exporter again-out "$PORT" "$to_collector$again"
+ended again-out $PID
+sleep 0.3; kill $serv
+holds "$T/again.out" 30000
+equal "sessions" 1 "$(grep -c "session with" "$T/again-out.err")"
+matches "all went out" "out/far: .*exported 30000," "$T/again-out.err"
+answered again-out
+if command -v gnutls-serv >/dev/null 2>&1; then
+	PORT=$(free_port)
+	start again-serv gnutls-serv --udp -p "$PORT" --echo \
+		--x509certfile "$T/collector.pem" \
+		--x509keyfile "$T/collector.key" --x509cafile "$T/ca.pem"
+	serv=$PID
+	wait_port udp "$PORT"
+	exporter again-gnutls "$PORT" "$to_collector$again"
+	ended again-gnutls $PID
+	kill $serv
+	equal "sessions" 1 "$(grep -c "session with" "$T/again-gnutls.err")"
+	matches "all went out" "out/far: .*exported 30000," \
+		"$T/again-gnutls.err"
+	answered again-gnutls
+fi
+level=
+"$MKIPFIX" -n $records -f 50 "$T/in.ipfix" >/dev/null || fail mkipfix
+
 # counts NAME COUNT: as many records have come
 counts()
 {

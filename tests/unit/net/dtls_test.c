@@ -16,6 +16,7 @@ struct fixture {
 	unsigned up, down;
 	size_t unsent;
 	unsigned asked, answered;
+	bool renegotiation;
 	uint32_t next, stop; /* messages to send */
 	int error;	     /* of the last send */
 };
@@ -80,13 +81,15 @@ open_in(struct fixture *f)
 	struct addr local;
 	struct net_in_conf conf = {
 		.transport = TRANSPORT_UDP,
+		.session_idle_ms = 600000,
 		.local = &local,
 		.local_count = 1,
 		.max_sessions = 10,
 		.secure = &f->server,
 		.dtls = {.heartbeat = true,
 			 .max_handshakes = 10,
-			 .handshake_rate = 1000},
+			 .handshake_rate = 1000,
+			 .renegotiation = f->renegotiation},
 	};
 	char *error = NULL;
 
@@ -117,9 +120,10 @@ open_out(struct fixture *f, const struct net_dtls_conf *dtls)
 }
 
 static void
-begin(struct fixture *f)
+begin_with(struct fixture *f, bool renegotiation)
 {
-	*f = (struct fixture){.server = {.server = true}};
+	*f = (struct fixture){.server = {.server = true},
+			      .renegotiation = renegotiation};
 	certs_begin(&f->folder);
 	f->server.psk_file = certs_path(&f->folder, "psk");
 	certs_write_text(f->server.psk_file, LINE, 0600);
@@ -128,6 +132,12 @@ begin(struct fixture *f)
 	f->client.resumption = f->server.resumption = true;
 	f->base = event_base_new();
 	open_in(f);
+}
+
+static void
+begin(struct fixture *f)
+{
+	begin_with(f, false);
 }
 
 static void
@@ -244,6 +254,32 @@ test_replaced(void)
 	end(&f);
 }
 
+/* Handshakes within the session, while messages go on; done, or declined. */
+static void
+test_renegotiation(void)
+{
+	struct fixture f;
+
+	for (int allowed = 0; allowed < 2; allowed++) {
+		begin_with(&f, allowed);
+		open_out(&f, &(struct net_dtls_conf){.renegotiate_ms = 100});
+		RUN_UNTIL(f.base, f.up == 1);
+		/* Once when it is up, then with each answer. */
+		while (f.answered < 4 && !f.down) {
+			f.stop++;
+			push(&f);
+			run_for(f.base, 5);
+		}
+		RUN_UNTIL(f.base, f.next == f.stop);
+		RUN_UNTIL(f.base, f.receiver.messages == f.stop);
+		CU_ASSERT_EQUAL(f.receiver.out_of_order, 0);
+		CU_ASSERT_EQUAL(f.down, 0);
+		CU_ASSERT_EQUAL(f.up, 1);
+		CU_ASSERT_EQUAL(f.receiver.opened, 1);
+		end(&f);
+	}
+}
+
 int
 main(void)
 {
@@ -252,6 +288,7 @@ main(void)
 		{"peer that goes and comes", test_gone_peer},
 		{"probes by ClientHellos", test_hello_probes},
 		{"replaced sessions", test_replaced},
+		{"handshakes within a session", test_renegotiation},
 	};
 
 	return unit_run("dtls", tests, UNIT_COUNT(tests));

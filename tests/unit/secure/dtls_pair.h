@@ -65,6 +65,8 @@ struct pair {
 	struct dtls_resume resume;
 	struct addr client_addr, server_addr;
 	bool heartbeat[2]; /* client, server */
+	bool renegotiation;
+	uint32_t handshake_ms;
 };
 
 static const char *const wanted_server[] = {"collector.example.net"};
@@ -165,6 +167,8 @@ pair_dtls(struct pair *p, struct end *e, const struct dtls_start *start)
 		.send = path_put,
 		.arg = &e->out,
 		.heartbeat = p->heartbeat[!client],
+		.renegotiation = p->renegotiation,
+		.handshake_ms = p->handshake_ms,
 		.start = start,
 		.resume = client ? &p->resume : NULL,
 	};

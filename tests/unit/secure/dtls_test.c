@@ -377,6 +377,126 @@ test_without_heartbeat(void)
 }
 
 /* No cookie, no session: whatever else comes leaves nothing behind. */
+static enum dtls_probe last_result;
+
+static bool
+renewed(void)
+{
+	enum dtls_probe result = dtls_renegotiated(pair.client.dtls);
+
+	if (result != DTLS_PROBE_NONE)
+		last_result = result;
+	return last_result == DTLS_PROBE_ANSWERED;
+}
+
+static void
+renegotiate(void)
+{
+	last_result = DTLS_PROBE_NONE;
+	CU_ASSERT_EQUAL(dtls_renegotiate(pair.client.dtls, clock_mono_ms()), 0);
+}
+
+static void
+send_text(const char *text)
+{
+	CU_ASSERT_EQUAL(dtls_write(pair.client.dtls, (const uint8_t *)text,
+				   strlen(text), clock_mono_ms()),
+			0);
+}
+
+/* A handshake within the session, if the server wants it or not. */
+static void
+test_renegotiation(void)
+{
+	unsigned messages = 0;
+
+	for (int allowed = 0; allowed < 2; allowed++) {
+		memset(&pair, 0, sizeof(pair));
+		pair_certificates(&pair, "collector.example.net");
+		pair.renegotiation = allowed;
+		pair.handshake_ms = 1500;
+		pair_begin(&pair);
+		CU_ASSERT_TRUE(end_is(&pair.client, DTLS_UP));
+		/* It has its time from its own beginning. */
+		usleep(1600000);
+		/* What the server doesn't want, the next one waits a second for:
+		 * GnuTLS takes its first message for one that was sent. */
+		for (int i = 0; i < 2 + 2 * allowed; i++) {
+			renegotiate();
+			CU_ASSERT_EQUAL(dtls_write(pair.client.dtls,
+						   (const uint8_t *)"no", 2,
+						   clock_mono_ms()),
+					-EAGAIN);
+			PAIR_UNTIL(&pair, 2, renewed());
+			send_text("data");
+			pair_exchange(&pair);
+			CU_ASSERT_EQUAL(pair.server.messages, ++messages);
+		}
+		CU_ASSERT_STRING_EQUAL(dtls_peer(pair.server.dtls),
+				       "exporter.example.net");
+		check_heartbeat(&pair, &pair.client);
+		messages = 0;
+		pair_end(&pair);
+	}
+}
+
+/* Datagrams are lost, and data of before comes late. */
+static void
+test_renegotiation_lossy(void)
+{
+	memset(&pair, 0, sizeof(pair));
+	pair_certificates(&pair, "collector.example.net");
+	pair.renegotiation = true;
+	pair_begin(&pair);
+	pair.client.out.lose_each = 7;
+	pair.server.out.lose_each = 4;
+	renegotiate();
+	PAIR_UNTIL(&pair, 12, renewed());
+	pair.client.out.lose_each = pair.server.out.lose_each = 0;
+	send_text("data");
+	pair_exchange(&pair);
+	CU_ASSERT_EQUAL(pair.server.messages, 1);
+	/* On the way when the handshake begins, and behind its first message.
+	 */
+	send_text("late");
+	renegotiate();
+	{
+		struct path *path = &pair.client.out;
+		unsigned a = path->first, b = (path->first + 1) % PATH_COUNT;
+		static uint8_t data[PATH_OCTETS];
+		size_t length = path->length[a];
+
+		CU_ASSERT_EQUAL_FATAL(path->count, 2);
+		memcpy(data, path->data[a], length);
+		memcpy(path->data[a], path->data[b], path->length[b]);
+		path->length[a] = path->length[b];
+		memcpy(path->data[b], data, length);
+		path->length[b] = length;
+	}
+	PAIR_UNTIL(&pair, 5, renewed());
+	send_text("more");
+	pair_exchange(&pair);
+	CU_ASSERT_STRING_EQUAL(pair.server.got, "more");
+	pair_end(&pair);
+}
+
+/* Nobody answers: the session is over. */
+static void
+test_renegotiation_dead(void)
+{
+	memset(&pair, 0, sizeof(pair));
+	pair_certificates(&pair, "collector.example.net");
+	pair.renegotiation = true;
+	pair.handshake_ms = 1500;
+	pair_begin(&pair);
+	pair.server.out.closed = true;
+	renegotiate();
+	PAIR_UNTIL(&pair, 5, end_is(&pair.client, DTLS_FAILED));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(dtls_reason(pair.client.dtls), "it is dead"));
+	pair_end(&pair);
+}
+
 static void
 test_cookies(void)
 {
@@ -440,6 +560,9 @@ main(void)
 		{"forged copies first", test_forged_first},
 		{"several records", test_several_records},
 		{"without heartbeat", test_without_heartbeat},
+		{"renegotiation", test_renegotiation},
+		{"renegotiation with losses", test_renegotiation_lossy},
+		{"renegotiation with nobody", test_renegotiation_dead},
 		{"cookies", test_cookies},
 	};
 
