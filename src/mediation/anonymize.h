@@ -141,8 +141,20 @@ void anon_program_free(struct shape_made *made);
 
 /* ---- anonymize_stage.c -------------------------------------------------- */
 
+/*
+ * The scope of options, which may be about Templates: behind us they have other
+ * shapes.
+ */
+struct anon_scope {
+	struct scope scope; /* first */
+	const struct scope *origin;
+	struct anon_stage *stage;
+	const struct shape *last; /* held */
+};
+
 struct anon_stage {
 	struct stage stage;
+	struct anon_scope about;
 	struct shape_table *shapes;
 	struct anon_rule *rule;
 	unsigned rule_count;

@@ -55,6 +55,45 @@ find_program(struct anon_stage *s, const struct shape *shape,
 	return rc;
 }
 
+/*
+ * What options say of a Template may be about the places of its fields: it
+ * holds behind us as long as none is left out.
+ */
+static const struct shape *
+shape_behind(const struct scope *scope, uint16_t id)
+{
+	struct anon_scope *about = (struct anon_scope *)(uintptr_t)scope;
+	const struct shape *shape =
+		about->origin->template_shape(about->origin, id);
+	struct anon_program *known, *program = NULL;
+
+	if (!shape)
+		return NULL;
+	known = (struct anon_program *)shape_map_find(&about->stage->programs,
+						      shape, 0);
+	if (known)
+		return known->whole ? known->out : NULL;
+	/* On its own: the one that runs now must not have to make room. */
+	if (anon_program_new(about->stage, shape, &program) < 0)
+		return NULL;
+	shape_release(about->last);
+	about->last = program->whole ? shape_hold(program->out) : NULL;
+	anon_program_free(&program->made);
+	return about->last;
+}
+
+static const struct scope *
+scope_behind(struct anon_stage *s, const struct batch *batch)
+{
+	if (!batch->shape->scope_count || !batch->scope->template_shape)
+		return batch->scope;
+	s->about.scope = *batch->scope;
+	s->about.scope.template_shape = shape_behind;
+	s->about.origin = batch->scope;
+	s->about.stage = s;
+	return &s->about.scope;
+}
+
 static void
 anon_stage_run(struct stage *stage, const struct batch *batch)
 {
@@ -78,6 +117,7 @@ anon_stage_run(struct stage *stage, const struct batch *batch)
 	ledger->exported += batch->count;
 	while (at < batch->count) {
 		anon_run(s, program, batch, &at, &out);
+		out.scope = scope_behind(s, batch);
 		stage_forward(stage, &out);
 	}
 }
@@ -119,6 +159,7 @@ anon_stage_free(struct stage *stage)
 	struct anon_stage *s = (struct anon_stage *)stage;
 
 	shape_map_fini(&s->programs);
+	shape_release(s->about.last);
 	anon_rules_free(s->rule, s->rule_count);
 	anon_cipher_free(s->cipher);
 	free(s->buffer);

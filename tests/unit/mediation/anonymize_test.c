@@ -232,8 +232,9 @@ last_reset(void)
 
 /* Records of these values, count of the same, through the rules. */
 static struct ledger
-run_values(const struct anonymize_conf *conf, const struct flow_value *values,
-	   unsigned value_count, uint16_t scope_count, uint32_t count)
+run_into_last(const struct anonymize_conf *conf,
+	      const struct flow_value *values, unsigned value_count,
+	      uint16_t scope_count, uint32_t count)
 {
 	struct anonymize_error error;
 	struct field field[64];
@@ -265,7 +266,6 @@ run_values(const struct anonymize_conf *conf, const struct flow_value *values,
 			      0);
 	if (!batch.shape->variable)
 		batch.stride = length;
-	last_reset();
 	stage_link(stage, &last.sink.stage);
 	stage_run(stage, &batch);
 	ledger = stage->ledger;
@@ -274,6 +274,14 @@ run_values(const struct anonymize_conf *conf, const struct flow_value *values,
 	shape_release(batch.shape);
 	stage_free(stage);
 	return ledger;
+}
+
+static struct ledger
+run_values(const struct anonymize_conf *conf, const struct flow_value *values,
+	   unsigned value_count, uint16_t scope_count, uint32_t count)
+{
+	last_reset();
+	return run_into_last(conf, values, value_count, scope_count, count);
 }
 
 static void
@@ -603,6 +611,62 @@ test_options(void)
 	CU_ASSERT_EQUAL(ledger.filtered, 1);
 }
 
+static const struct shape *plain[2]; /* of Templates 256 and 257 */
+
+static const struct shape *
+plain_shape(const struct scope *of, uint16_t id)
+{
+	CU_ASSERT_PTR_EQUAL(of, &scope);
+	return id == 256 || id == 257 ? plain[id - 256] : NULL;
+}
+
+static void
+about_run(struct stage *stage, const struct batch *batch)
+{
+	const struct scope *of = batch->scope;
+	const struct shape *shape = of->template_shape(of, 256);
+
+	CU_ASSERT_EQUAL(of->serial, scope.serial);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(shape);
+	CU_ASSERT(shape_alike(shape, plain[0]));
+	CU_ASSERT_EQUAL(shape_mark(shape, 0).technique, 2);
+	/* One that loses a field, and one that is not known. */
+	CU_ASSERT_PTR_NULL(of->template_shape(of, 257));
+	CU_ASSERT_PTR_NULL(of->template_shape(of, 258));
+	last_run(stage, batch);
+}
+
+/* Options about Templates: behind the process these have other shapes. */
+static void
+test_about(void)
+{
+	static const struct stage_ops about_ops = {.run = about_run};
+	const struct flow_value values[] = {
+		{0, IE_templateId, 2, 256, NULL},
+		{0, IE_flowKeyIndicator, 8, 1, NULL},
+	};
+	const struct anonymize_rule rule = {.method = ANONYMIZE_TRUNCATION,
+					    .bits = 8,
+					    .groups = ANONYMIZE_IPV4};
+	const struct anonymize_conf conf = {&rule, 1, NULL, false};
+	struct field field[2] = {
+		{.ie = ie_get(registry, 0, IE_sourceIPv4Address), .length = 4},
+		{.ie = ie_get(registry, 0, IE_dataLinkFrameSection),
+		 .length = 8},
+	};
+
+	shape_get(shapes, field, 1, 0, &plain[0]);
+	shape_get(shapes, field, 2, 0, &plain[1]);
+	scope.template_shape = plain_shape;
+	last_reset();
+	last.sink.stage.ops = &about_ops;
+	run_into_last(&conf, values, 2, 1, 1);
+	CU_ASSERT_EQUAL(last.records, 1);
+	scope.template_shape = NULL;
+	shape_release(plain[0]);
+	shape_release(plain[1]);
+}
+
 static void
 test_mistakes(void)
 {
@@ -678,6 +742,7 @@ main(void)
 		{"rules", test_rules},
 		{"left out", test_removed},
 		{"options", test_options},
+		{"options about Templates", test_about},
 		{"mistakes", test_mistakes},
 	};
 	int rc;
