@@ -10,7 +10,7 @@
 
 packages_build="autoconf automake make gcc libc6-dev pkg-config xsltproc
 	libevent-dev libxml2-dev libsnmp-dev libpcap-dev zlib1g-dev
-	libssl-dev libgnutls28-dev libusrsctp-dev"
+	libssl-dev libgnutls28-dev libusrsctp-dev libmaxminddb-dev"
 packages_absent=
 packages_updated=
 

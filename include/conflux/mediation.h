@@ -60,4 +60,59 @@ int dedup_stage_new(const struct dedup_conf *conf,
 /* May the element be in the lists? Not if its length varies, or a time. */
 bool dedup_can_compare(const struct ie *ie);
 
+/* ---- lookup.c ---------------------------------------------------------- */
+
+enum {
+	LOOKUP_VALUES_MAX = 32,	 /* of a lookup */
+	LOOKUP_OCTETS_MAX = 255, /* of a value in a record */
+};
+
+/* Which address of a record is looked up. */
+enum lookup_address {
+	LOOKUP_SOURCE,
+	LOOKUP_DESTINATION,
+	LOOKUP_NEXT_HOP,
+	LOOKUP_BGP_NEXT_HOP,
+	LOOKUP_EXPORTER, /* of the record or of its Transport Session */
+	LOOKUP_ADDRESSES,
+};
+
+/* What is done with a record that has an element of a lookup already. */
+enum lookup_existing {
+	LOOKUP_KEEP,
+	LOOKUP_FILL, /* replace it if it is 0 or empty */
+	LOOKUP_REPLACE,
+};
+
+struct lookup_value {
+	enum lookup_address address;
+	const struct ie *ie; /* gets the value */
+	const char *key;     /* column, or the way into the database */
+};
+
+struct lookup_conf {
+	const char *name;
+	const char *networks_path; /* one of these two */
+	const char *maxmind_path;
+	enum lookup_existing existing;
+	unsigned value_count;
+	struct lookup_value value[LOOKUP_VALUES_MAX];
+	const struct ie_registry *registry;
+	struct shape_table *shapes;
+};
+
+/*
+ * Data Records get more fields (RFC 6183 section 5.3.2, "adding information"):
+ * what a file tells of their addresses. Records that have none of these
+ * addresses, and Options Data Records, pass as they are. share is a stage of
+ * another thread that was made with an equal conf, or NULL: both use the same
+ * networks in memory then, and only the first one reads them again. All strings
+ * of conf are kept by the caller. -EINVAL, -EBADMSG or the errno of reading the
+ * file: *error tells why, a line for each mistake; -ENOMEM.
+ */
+int lookup_stage_new(const struct lookup_conf *conf, const struct stage *share,
+		     struct stage **out, char **error);
+/* Of these types a value can be; NULL, or what else was expected. */
+const char *lookup_type_wrong(const struct ie *ie);
+
 #endif

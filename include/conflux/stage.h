@@ -185,6 +185,12 @@ struct stage_ops {
 		     int (*want)(void *arg, const struct ie *ie,
 				 uint16_t length),
 		     void *arg);
+	/*
+	 * Reads its files again, with records held by nobody. More than 0: it
+	 * uses what is new; 0: it has no files; less: *error tells why, and it
+	 * goes on with what it has. May be NULL.
+	 */
+	int (*reload)(struct stage *stage, char **error);
 	/* Adds the fields of its state to the open object. May be NULL. */
 	void (*report)(struct stage *stage, struct report *report);
 	void (*free)(struct stage *stage);

@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli.h"
 #include "conflux/element_file.h"
+#include "conflux/file.h"
 
 enum { ADDED_MAX = 65536, FILE_MAX = 64 << 20 };
 
@@ -26,51 +26,13 @@ static const char help[] =
 	"  -E, --elements FILE  adds the elements of FILE\n"
 	"  -h, --help           this text\n";
 
-/* The whole file, to be freed by the caller. */
-static int
-read_file(const char *path, char **data, size_t *length)
-{
-	FILE *file = fopen(path, "rb");
-	struct stat st;
-	int ret = 0;
-
-	if (!file)
-		return -errno;
-	*data = NULL;
-	*length = 0;
-	if (fstat(fileno(file), &st) != 0)
-		ret = -errno;
-	else if (S_ISDIR(st.st_mode))
-		ret = -EISDIR;
-	while (ret == 0 && !feof(file)) {
-		char *more = realloc(*data, *length + 65536);
-
-		if (more) {
-			*data = more;
-			*length += fread(more + *length, 1, 65536, file);
-		}
-		if (!more)
-			ret = -ENOMEM;
-		else if (ferror(file))
-			ret = -EIO;
-		else if (*length > FILE_MAX)
-			ret = -EFBIG;
-	}
-	fclose(file);
-	if (ret) {
-		free(*data);
-		*data = NULL;
-	}
-	return ret;
-}
-
 int
 cli_load_elements(struct ie_registry *registry, const char *path)
 {
 	struct text errors = {0};
 	char *data = NULL;
 	size_t length = 0;
-	int ret = read_file(path, &data, &length);
+	int ret = file_read_all(path, FILE_MAX, &data, &length);
 
 	if (ret) {
 		fprintf(stderr, "%s: %s\n", path, strerror(-ret));

@@ -176,6 +176,57 @@ static const struct conf_row dedup_rows[] = {
 	CONF_LAST,
 };
 
+/* What a value is, and where it goes to. */
+static const struct conf_row value_rows[] = {
+	CONF_KEY_CX,
+	CONF_ROW(LEAF, "address", .cx = true, .type = CONF_ENUM,
+		 .def = "source",
+		 CONF_VALUES("source", "destination", "nextHop", "bgpNextHop",
+			     "exporter"),
+		 .help = "Which address of the record is looked up: IPv4 or, "
+			 "if there is none, IPv6; exporter is that of the "
+			 "record or of its Transport Session."),
+	CONF_ROW(LEAF, "field", .cx = true, .type = CONF_STRING, .min = 1,
+		 .max = 255, .mandatory = true,
+		 .help = "What of it: a column of the networks file, or the "
+			 "names that lead to a value in the database, with "
+			 "dots between (country.iso_code, "
+			 "autonomous_system_number; in a list a number, as in "
+			 "subdivisions.0.iso_code)."),
+	CONF_ROW(LEAF, "ieName", .cx = true, .type = CONF_WORD,
+		 .mandatory = true,
+		 .help = "Information Element that gets the value: of IANA "
+			 "(bgpSourceAsNumber), or of a cx:elementFile, as IANA "
+			 "has none for countries and sites. A number, a "
+			 "boolean or a string."),
+	CONF_LAST,
+};
+
+static const struct conf_row file_choice[] = {
+	CONF_ROW(LEAF, "networksFile", .cx = true, .type = CONF_PATH,
+		 .help = "File of prefixes and their values (LOOKUP)."),
+	CONF_ROW(LEAF, "maxMindFile", .cx = true, .type = CONF_PATH,
+		 .help = "Database in the format of MaxMind, as GeoLite2 and "
+			 "GeoIP2 (.mmdb). It is mapped: a newer one takes its "
+			 "place by renaming."),
+	CONF_LAST,
+};
+
+static const struct conf_row lookup_rows[] = {
+	CONF_ROW(CHOICE, "LookupFile", .cx = true, .mandatory = true,
+		 .rows = file_choice),
+	CONF_ROW(LEAF, "existing", .cx = true, .type = CONF_ENUM, .def = "fill",
+		 CONF_VALUES("keep", "fill", "replace"),
+		 .help = "What is done with records that have the element "
+			 "already, in a field of fixed length: its value is "
+			 "kept; or replaced if it is 0 or empty; or always "
+			 "replaced by what is known."),
+	CONF_ROW(LIST, "value", .cx = true, .mandatory = true,
+		 .rows = value_rows,
+		 .help = "A value that records get; at most 32 of them."),
+	CONF_LAST,
+};
+
 static const struct conf_row kind_choice[] = {
 	CONF_ROW(
 		PRESENCE, "deduplicate", .cx = true, .rows = dedup_rows,
@@ -211,6 +262,11 @@ static const struct conf_row kind_choice[] = {
 		 .rows = anonymization_rows,
 		 .help = "What tells of persons and hosts is replaced, made "
 			 "coarser or left out (RFC 6235), see ANONYMISATION."),
+	CONF_ROW(CONTAINER, "lookup", .cx = true, .rows = lookup_rows,
+		 .help = "Data Records get more fields, with what a file tells "
+			 "of their addresses (LOOKUP). Records without these "
+			 "addresses and Options Data Records pass as they "
+			 "are."),
 	CONF_LAST,
 };
 

@@ -30,6 +30,26 @@ find_mediation(struct worker *worker, const struct conf_node *node,
 	return NULL;
 }
 
+int
+mediation_element(const struct mediation_place *place,
+		  const struct conf_node *leaf, const struct ie **out,
+		  struct mediation_error *error)
+{
+	const char *nearest;
+
+	*out = ie_by_name(place->registry, leaf->text);
+	if (*out)
+		return 0;
+	nearest = ie_nearest_name(place->registry, leaf->text);
+	error->at = leaf;
+	return text_error(
+		&error->text, -EINVAL,
+		"\"%s\" is no known Information Element, expected one "
+		"of IANA or of a cx:elementFile%s%s",
+		leaf->text, nearest ? ", nearest is " : "",
+		nearest ? nearest : "");
+}
+
 /* ---- kinds --------------------------------------------------------------- */
 
 static int
@@ -67,6 +87,7 @@ static const struct {
 	{"filter", make_filter, false},
 	{"splitBiflows", make_split, false},
 	{"anonymization", make_anonymization, false},
+	{"lookup", make_lookup, false},
 };
 
 int

@@ -197,8 +197,11 @@ check_mediation(struct check *check, const struct conf_node *process)
 	if (rc < 0 && rc != -ENOMEM) {
 		at = *why.at;
 		at.line += why.line;
-		conf_errors_add(check->errors, &at,
-				why.text ? why.text : strerror(-rc));
+		if (why.warning)
+			conf_warnings_add(check->errors, &at, why.text);
+		else
+			conf_errors_add(check->errors, &at,
+					why.text ? why.text : strerror(-rc));
 		rc = 0;
 	}
 	free(why.text);

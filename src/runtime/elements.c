@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "conflux/element_file.h"
+#include "conflux/file.h"
 #include "conflux/meter_reader.h"
 #include "conflux/observation.h"
 #include "conflux/runtime.h"
@@ -18,36 +19,7 @@
 enum {
 	ADDED_MAX = 65536,
 	FILE_MAX = 64 << 20,
-	READ_STEP = 65536,
 };
-
-/* Reads a whole file, with FILE_MAX as bound. The caller frees *data. */
-static int
-read_file(const char *path, char **data, size_t *length)
-{
-	FILE *file = fopen(path, "rbe");
-	int rc = file ? 0 : -errno;
-	char *more;
-
-	*data = NULL;
-	*length = 0;
-	while (rc == 0 && !feof(file)) {
-		more = realloc(*data, *length + READ_STEP);
-		if (!more) {
-			rc = -ENOMEM;
-			break;
-		}
-		*data = more;
-		*length += fread(more + *length, 1, READ_STEP, file);
-		if (ferror(file))
-			rc = -EIO;
-		else if (*length > FILE_MAX)
-			rc = -EFBIG;
-	}
-	if (file)
-		fclose(file);
-	return rc;
-}
 
 int
 elements_load(struct ie_registry *registry, const char *path, char *why,
@@ -56,7 +28,7 @@ elements_load(struct ie_registry *registry, const char *path, char *why,
 	struct text errors = {0};
 	size_t length;
 	char *data;
-	int rc = read_file(path, &data, &length);
+	int rc = file_read_all(path, FILE_MAX, &data, &length);
 
 	snprintf(why, size, "%s", strerror(-rc));
 	if (rc == 0)

@@ -1,6 +1,9 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /*
+ * Files of Intermediate Processes are read again by the first worker, and taken
+ * over by the others.
+ *
  * Certificates, keys, revocation lists and pre-shared keys are read again while
  * all goes on: sessions keep what they began with, unless the peer was revoked.
  * Each worker has its own and reads them between two batches, in its own
@@ -37,6 +40,22 @@ reload_input(struct worker *worker, struct unit *unit, struct net_in *in,
 	free(error);
 }
 
+static void
+reload_mediation(struct stage *stage)
+{
+	char *error = NULL;
+	int rc;
+
+	if (!stage->ops->reload)
+		return;
+	rc = stage->ops->reload(stage, &error);
+	if (rc < 0)
+		log_error("intermediate process %s: %s; it goes on with what "
+			  "it has",
+			  stage->name, error ? error : strerror(-rc));
+	free(error);
+}
+
 void
 reload_apply(struct worker *worker)
 {
@@ -50,6 +69,8 @@ reload_apply(struct worker *worker)
 				     &failed);
 		if (unit->kind == UNIT_EXPORTING)
 			exporting_reload(unit->stage, &done, &failed);
+		if (unit->kind == UNIT_MEDIATION)
+			reload_mediation(unit->stage);
 	}
 	if (worker->index > 0)
 		return;

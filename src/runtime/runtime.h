@@ -256,6 +256,7 @@ struct mediation_error {
 	const struct conf_node *at;
 	unsigned line; /* behind that of the element */
 	char *text;    /* to be freed; NULL: what the error number says */
+	bool warning;  /* a file is missing here: it need not be where we run */
 };
 /*
  * The stage of an intermediateProcess. -ENOMEM; any other error: error tells
@@ -272,6 +273,14 @@ int make_anonymization(const struct mediation_place *place,
 int make_dedup(const struct mediation_place *place,
 	       const struct conf_node *kind, struct stage **out,
 	       struct mediation_error *error);
+/* build_lookup.c */
+int make_lookup(const struct mediation_place *place,
+		const struct conf_node *kind, struct stage **out,
+		struct mediation_error *error);
+/* The element that a leaf names; -EINVAL: error tells that there is none. */
+int mediation_element(const struct mediation_place *place,
+		      const struct conf_node *leaf, const struct ie **out,
+		      struct mediation_error *error);
 /* Do records of all workers meet in this intermediateProcess? */
 bool mediation_gathers(const struct conf_node *process);
 /*

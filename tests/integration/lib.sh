@@ -21,7 +21,7 @@
 # that the test started with `start`, and no others. If the test fails, the
 # logs of these processes are shown. Ports are chosen free; none is fixed.
 #
-#	CONFLUXD CONFLUX FLOWMETER MKIPFIX MKPCAP	programs of the build
+#	CONFLUXD CONFLUX FLOWMETER MKIPFIX MKPCAP MKMMDB	programs of the build
 #
 #	skip WHY		ends the test as skipped
 #	fail WHY		ends the test as failed
@@ -54,6 +54,7 @@ CONFLUX=$BUILD/src/cli/conflux
 FLOWMETER=$BUILD/src/metermib/agent/flowmeter
 MKIPFIX=$BUILD/tests/tools/mkipfix
 MKPCAP=$BUILD/tests/tools/mkpcap
+MKMMDB=$BUILD/tests/tools/mkmmdb
 TZ=UTC LC_ALL=C
 export SRC BUILD TZ LC_ALL
 
