@@ -680,7 +680,8 @@ struct exporting {
 	struct identity_room *identity; /* for records, or NULL */
 	struct exporting_room *room;
 	struct table kept;
-	uint32_t kept_octets, kept_own; /* of them, of our own stages */
+	/* Of them: octets; how many are of our own stages, about Templates. */
+	uint32_t kept_octets, kept_own, kept_about;
 	uint64_t not_kept; /* Options Data beyond the bound */
 };
 

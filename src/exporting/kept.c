@@ -155,6 +155,7 @@ forget(struct exporting *e, struct kept *k)
 		     hash_of(k->serial, k->shape, k->record, k->key_length), k);
 	e->kept_octets -= cost(e, k->room);
 	e->kept_own -= k->kind != OPTIONS_OTHER;
+	e->kept_about -= k->about != NULL;
 	kept_free(k);
 }
 
@@ -207,6 +208,7 @@ add(struct exporting *e, const struct batch *batch, const uint8_t *record,
 	}
 	e->kept_octets += cost(e, length);
 	e->kept_own += k->kind != OPTIONS_OTHER;
+	e->kept_about += k->about != NULL;
 	return k;
 }
 
@@ -449,7 +451,8 @@ kept_template_end(struct exporting *e, const struct scope *scope,
 	struct kept *k;
 	uint32_t at = 0;
 
-	while ((k = table_next(&e->kept, &at)))
+	/* Templates may come and go quickly. */
+	while (e->kept_about && (k = table_next(&e->kept, &at)))
 		if (k->serial == scope->serial && k->about == shape) {
 			forget(e, k);
 			at--;
