@@ -30,6 +30,8 @@ struct template {
 	uint64_t data_records;      /* seen since it was defined */
 	uint64_t accessed_ms;       /* wall time of the last Data Record */
 	uint64_t flow_keys;         /* flowKeyIndicator (173), 0: unknown */
+	uint8_t reliability;        /* dataRecordsReliability (276): 1 all are
+				     * delivered, 2 not; 0: unknown */
 };
 
 struct template_limits {

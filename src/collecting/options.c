@@ -9,6 +9,7 @@
  *   anonymizationTechnique
  *                      what was done to a field of a template (RFC 6235): the
  *                      shape of its records has that as a mark
+ *   dataRecordsReliability  whether all data of a template is delivered
  *   systemInitTime     the base of sysUpTime-relative times of the domain
  *   originalExporter   where the records of a domain were before (path.c)
  *   the rest           sampling, exporter, interface data and so on: the last
@@ -67,6 +68,8 @@ plan_get(struct collecting *c, const struct shape *shape)
 	plan->template_id = shape_find(shape, 0, IE_templateId, 0);
 	plan->flow_keys = shape_find(shape, 0, IE_flowKeyIndicator, 0);
 	plan->technique = shape_find(shape, 0, IE_anonymizationTechnique, 0);
+	plan->reliability =
+		shape_find(shape, 0, IE_dataRecordsReliability, 0);
 	plan->init_time =
 		shape_find(shape, 0, IE_systemInitTimeMilliseconds, 0);
 	plan->teaches =
@@ -176,6 +179,20 @@ learn_mark(struct domain *domain, const struct options_plan *plan,
 	if (field >= 0 && technique <= UINT8_MAX)
 		template_store_mark(domain->session->templates, template,
 				    (uint16_t)field, mark);
+}
+
+/* RFC 6526 section 4.2. */
+static void
+learn_reliability(struct domain *domain, const struct options_plan *plan,
+		  const struct shape *shape, const uint8_t *record,
+		  uint32_t length)
+{
+	struct template *template =
+		template_about(domain, plan, shape, record, length);
+
+	if (template)
+		template->reliability = (uint8_t)record_uint(
+			shape, plan->reliability, record, length);
 }
 
 /* ---- remembering ------------------------------------------------------- */
@@ -288,6 +305,9 @@ options_learn(struct domain *domain, const struct batch *batch)
 					length);
 		if (plan->template_id >= 0 && plan->technique >= 0)
 			learn_mark(domain, plan, batch->shape, record, length);
+		if (plan->template_id >= 0 && plan->reliability >= 0)
+			learn_reliability(domain, plan, batch->shape, record,
+					  length);
 		if (plan->init_time >= 0) {
 			domain->scope->system_init_ms = record_uint(
 				batch->shape, plan->init_time, record, length);

@@ -63,8 +63,9 @@ struct options_plan {
 	bool teaches;    /* has type information (RFC 5610) */
 	bool keep;
 	bool origin; /* tells of the origin of a domain: see path.c */
-	/* Fields, or -1: 346, 303, 145, 173, 286, 160. */
-	int pen, element, template_id, flow_keys, technique, init_time;
+	/* Fields, or -1: 346, 303, 145, 173, 286, 160, 276. */
+	int pen, element, template_id, flow_keys, technique, init_time,
+		reliability;
 };
 
 struct held;
@@ -102,6 +103,8 @@ enum protocol {
 struct stream {
 	SLIST_ENTRY(stream) link;
 	uint16_t number;
+	uint16_t template_id; /* whose data is on it; 0: none yet */
+	bool mixed;	      /* data of others is, too */
 	uint64_t messages;
 	struct sequence sequence;
 	struct unknown unknown; /* of the last message in order */
@@ -265,6 +268,10 @@ void session_refuse_domain(struct session *session,
 
 /* Sets domain->stream to that of the session's message. */
 void stream_choose(struct domain *domain);
+/* Data of this Template is on the stream of the message. */
+void stream_carries(struct domain *domain, uint16_t template_id);
+/* Records that are missing on streams with data of this Template only. */
+uint64_t streams_lost_of(const struct domain *domain, uint16_t template_id);
 void streams_free(struct domain *domain);
 /* Of all streams. */
 struct sequence_account streams_account(const struct domain *domain);

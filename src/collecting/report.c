@@ -52,8 +52,25 @@ report_field(const struct template *template, unsigned i, struct report *report)
 
 /* Times of templates are monotonic; wall_ms - now_ms makes them wall times. */
 static void
-report_template(const struct template *template, uint64_t to_wall_ms,
-		struct report *report)
+report_reliability(const struct session *session,
+		   const struct template *template, struct report *report)
+{
+	const struct domain *domain;
+
+	if (session->net->transport != TRANSPORT_SCTP)
+		return;
+	if (template->reliability == 1 || template->reliability == 2)
+		report_bool(report, "cx:dataRecordsReliability",
+			    template->reliability == 1);
+	domain = session_find_domain(session, PROTOCOL_IPFIX, template->domain);
+	if (domain)
+		report_uint(report, "cx:sequenceLost",
+			    streams_lost_of(domain, template->id));
+}
+
+static void
+report_template(const struct session *session, const struct template *template,
+		uint64_t to_wall_ms, struct report *report)
 {
 	report_item(report);
 	report_uint(report, "observationDomainId", template->domain);
@@ -62,6 +79,7 @@ report_template(const struct template *template, uint64_t to_wall_ms,
 	report_time(report, "accessTime", template->defined_ms + to_wall_ms);
 	report_uint(report, "templateDataRecords", template->data_records);
 	report_time(report, "cx:lastDataTime", template->accessed_ms);
+	report_reliability(session, template, report);
 	report_list(report, "field");
 	for (unsigned i = 0; i < template->shape->count; i++)
 		report_field(template, i, report);
@@ -79,7 +97,7 @@ report_templates(const struct session *session, struct report *report)
 	report_list(report, "template");
 	while ((template = template_store_next(session->templates, &at)) &&
 	       report_room(report))
-		report_template(template, to_wall_ms, report);
+		report_template(session, template, to_wall_ms, report);
 	report_end_list(report);
 }
 
@@ -140,6 +158,8 @@ report_stream(const struct stream *stream, struct report *report)
 {
 	report_item(report);
 	report_uint(report, "cx:stream", stream->number);
+	if (stream->template_id && !stream->mixed)
+		report_uint(report, "templateId", stream->template_id);
 	report_uint(report, "messages", stream->messages);
 	report_uint(report, "cx:sequenceLost", stream->sequence.account.lost);
 	report_uint(report, "cx:reordered", stream->sequence.account.late);

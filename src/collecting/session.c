@@ -252,6 +252,8 @@ data_set(struct domain *domain, const struct set *set,
 	domain->records += records;
 	if (template->shape->scope_count)
 		domain->options += records;
+	else
+		stream_carries(domain, set->id);
 	domain->now.octets[UNKNOWN_MALFORMED] += bad;
 	domain->now.counted[UNKNOWN_MALFORMED] += !!bad;
 }

@@ -5,6 +5,10 @@
  * counts the Data Records of a domain in one stream; TCP and UDP have one. What
  * the numbers tell is kept for each.
  *
+ * RFC 6526: where each Template has a stream of its own, what is missing on
+ * that is data of that Template; and an exporter tells of each whether all of
+ * its data will be delivered (dataRecordsReliability). Both are in the report.
+ *
  * A peer may use 65536 streams in each domain: a session remembers STREAMS_MAX
  * of them. Messages on others are read like any other, but what they lack is
  * not known.
@@ -63,6 +67,37 @@ stream_choose(struct domain *domain)
 	domain->stream = stream ? stream : &domain->first;
 	if (stream)
 		stream->messages++;
+}
+
+void
+stream_carries(struct domain *domain, uint16_t template_id)
+{
+	struct stream *stream = domain->stream;
+
+	if (domain->uncounted || stream->mixed ||
+	    stream->template_id == template_id)
+		return;
+	stream->mixed = stream->template_id != 0;
+	stream->template_id = template_id;
+}
+
+static uint64_t
+lost_of(const struct stream *stream, uint16_t template_id)
+{
+	return !stream->mixed && stream->template_id == template_id
+		       ? stream->sequence.account.lost
+		       : 0;
+}
+
+uint64_t
+streams_lost_of(const struct domain *domain, uint16_t template_id)
+{
+	uint64_t sum = lost_of(&domain->first, template_id);
+	const struct stream *stream;
+
+	SLIST_FOREACH(stream, &domain->others, link)
+		sum += lost_of(stream, template_id);
+	return sum;
 }
 
 void

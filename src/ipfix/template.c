@@ -464,6 +464,7 @@ define(struct reading *reading, uint16_t id, const struct shape *shape)
 		old->data_records = 0;
 		old->accessed_ms = 0;
 		old->flow_keys = 0;
+		old->reliability = 0;
 	}
 	set_shape(store, old, shape);
 	old->defined_ms = reading->now_ms;

@@ -324,6 +324,58 @@ test_sctp_streams(void)
 	fixture_free(f);
 }
 
+static bool
+report_has(struct fixture *f, const char *text)
+{
+	struct text json = {0};
+	struct report report;
+	bool has;
+
+	report_begin(&report, &json, true);
+	f->stage->ops->report(f->stage, &report);
+	report_end(&report);
+	has = strstr(json.data, text) != NULL;
+	text_fini(&json);
+	return has;
+}
+
+/* RFC 6526: what a stream has lost is of the one Template that it has. */
+static void
+test_sctp_templates(void)
+{
+	struct fixture *f = fixture_new(NULL);
+	struct net_session net;
+
+	fixture_open(f, &net, TRANSPORT_SCTP);
+	net.stream = 2;
+	msg_begin(&f->m, 0, 1);
+	msg_flow_template(&f->m, 256);
+	msg_set(&f->m, 3);
+	msg_u16(&f->m, 300);
+	msg_u16(&f->m, 2);
+	msg_u16(&f->m, 1);
+	msg_u16(&f->m, IE_templateId);
+	msg_u16(&f->m, 2);
+	msg_u16(&f->m, IE_dataRecordsReliability);
+	msg_u16(&f->m, 1);
+	msg_end_set(&f->m);
+	msg_set(&f->m, 300);
+	msg_u16(&f->m, 256);
+	msg_u8(&f->m, 2);
+	msg_end_set(&f->m);
+	msg_end(&f->m);
+	CU_ASSERT_EQUAL(fixture_send(f, &net), 0);
+	on_stream(f, &net, 2, 1, 10);
+	CU_ASSERT_TRUE(report_has(f, "\"cx:dataRecordsReliability\":false"));
+	CU_ASSERT_TRUE(report_has(f, "\"cx:sequenceLost\":0"));
+	on_stream(f, &net, 2, 16, 10);
+	CU_ASSERT_TRUE(report_has(f, "\"cx:stream\":2"));
+	CU_ASSERT_TRUE(report_has(f, "\"templateId\":256"));
+	CU_ASSERT_TRUE(report_has(f, "\"cx:sequenceLost\":5"));
+	fixture_close(f, &net);
+	fixture_free(f);
+}
+
 /* Withdrawal counts over TCP and is ignored over UDP. */
 static void
 test_withdrawal(void)
@@ -749,6 +801,7 @@ static const struct unit_test tests[] = {
 	{"held data is bounded", test_held_bound},
 	{"no template over TCP", test_tcp_no_template},
 	{"streams of SCTP", test_sctp_streams},
+	{"Templates on streams of SCTP", test_sctp_templates},
 	{"withdrawal", test_withdrawal},
 	{"lifetime over UDP only", test_lifetime},
 	{"redefinition between data", test_redefinition},
