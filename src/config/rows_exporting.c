@@ -26,7 +26,8 @@ static const struct conf_row spool_rows[] = {
 		 .help = "Folder of the spool, for this destination alone; it "
 			 "is made if the folder above is there. What an "
 			 "earlier run left in it is sent. Its files have IPFIX "
-			 "Messages (RFC 5655); conflux read shows them."),
+			 "Messages (RFC 5655); conflux read shows them. With "
+			 "confluxd -u it has to be there, and that user's."),
 	CONF_ROW(LEAF, "maxSize", .cx = true,
 		 CONF_RANGE(1048576, UINT64_C(1) << 50), .units = "octets",
 		 .def = "1073741824",

@@ -359,12 +359,7 @@ forward_settle(struct forward *f, const struct net_out_stats *stats)
 uint64_t
 forward_held(const struct forward *f)
 {
-	struct spool_stats stats;
-
-	if (!f)
-		return 0;
-	spool_stats(f->spool, &stats);
-	return stats.records - f->told;
+	return f ? spool_records(f->spool) - f->told : 0;
 }
 
 void
@@ -378,6 +373,8 @@ forward_up(struct forward *f)
 	f->begun = stats.octets;
 	f->window_end = 0;
 	f->credit = 0;
+	/* Whether there are new ones is seen at the next tick. */
+	f->idle = false;
 }
 
 static void

@@ -14,7 +14,7 @@
 
 enum {
 	SEGMENT_ENTRY = 40, /* octets of the index for each message */
-	SEGMENT_BUFFER = 1 << 20,
+	SEGMENT_BUFFER = 256 << 10,
 	SEGMENT_ENTRIES = 512, /* read at a time */
 	SEGMENT_NAME = 40,
 };

@@ -68,7 +68,8 @@ struct spool {
 	struct segment *writing;      /* the last one, or NULL */
 	struct segment_files out;
 	uint64_t next_number;
-	uint64_t octets; /* of all files but the two */
+	uint64_t octets;  /* of all files but the two */
+	uint64_t records; /* of all segments */
 	uint64_t found, torn;
 	struct segment_reader reader;
 	struct ahead ahead[SPOOL_AHEAD_MESSAGES];
@@ -177,6 +178,7 @@ remove_segment(struct spool *sp, struct segment *g)
 		sp->dirty = false;
 	}
 	sp->octets -= files_octets(g);
+	sp->records -= g->records;
 	segment_remove(sp->folder, g->number);
 	TAILQ_REMOVE(&sp->segments, g, next);
 	free(g);
@@ -338,6 +340,7 @@ spool_append(struct spool *sp, const uint8_t *message, uint32_t length,
 		return rc;
 	}
 	sp->octets += length + SEGMENT_ENTRY;
+	sp->records += records;
 	log_recovery(sp);
 	kick(sp);
 	return 0;
@@ -472,6 +475,7 @@ pass(struct spool *sp)
 	sp->ahead_octets -= a->length;
 	a->segment->messages--;
 	a->segment->records -= a->records;
+	sp->records -= a->records;
 	sp->done_segment = a->segment->number;
 	sp->done_entries = a->entry;
 	sp->moved = true;
@@ -505,6 +509,7 @@ spool_lose(struct spool *sp, uint32_t records, enum loss loss)
 	a->records -= records;
 	a->lost += records;
 	a->segment->records -= records;
+	sp->records -= records;
 	sp->lost(sp->arg, records, loss);
 	pass_lost(sp);
 	return gone;
@@ -520,6 +525,7 @@ spool_rewind(struct spool *sp)
 
 		back += a->lost;
 		a->segment->records += a->lost;
+		sp->records += a->lost;
 		sp->ahead_first = (sp->ahead_first + 1) % SPOOL_AHEAD_MESSAGES;
 	}
 	sp->ahead_octets = 0;
@@ -559,6 +565,7 @@ give_up(struct spool *sp, const char *why)
 	}
 	log_torn(sp, g, records, why);
 	g->records -= records;
+	sp->records -= records;
 	g->messages = messages;
 	sp->reader.entry = g->entries;
 	if (records)
@@ -683,6 +690,12 @@ spool_tick(struct spool *sp, uint64_t now_ms)
 	}
 }
 
+uint64_t
+spool_records(const struct spool *sp)
+{
+	return sp->records + sp->torn;
+}
+
 void
 spool_stats(const struct spool *sp, struct spool_stats *stats)
 {
@@ -691,12 +704,11 @@ spool_stats(const struct spool *sp, struct spool_stats *stats)
 	*stats = (struct spool_stats){
 		.octets = sp->octets,
 		.found = sp->found,
-		.records = sp->torn,
+		.records = spool_records(sp),
 	};
 	TAILQ_FOREACH(g, &sp->segments, next)
 	{
 		stats->messages += g->messages;
-		stats->records += g->records;
 		stats->segments++;
 		if (g->messages && !stats->oldest_ms)
 			stats->oldest_ms = (uint64_t)g->first_s * 1000;
@@ -761,6 +773,7 @@ scan_segment(struct spool *sp, struct segment *g)
 	if (rc < 0 && rc != -ENOENT)
 		return rc;
 	sp->octets += files_octets(g);
+	sp->records += g->records;
 	if (torn)
 		log_torn(sp, g, torn, "it ends within a message");
 	sp->torn += torn;

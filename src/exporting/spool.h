@@ -96,5 +96,7 @@ void spool_commit(struct spool *spool);
 /* Age, and what is to be synced. Monotonic milliseconds. */
 void spool_tick(struct spool *spool, uint64_t now_ms);
 void spool_stats(const struct spool *spool, struct spool_stats *stats);
+/* stats.records alone. */
+uint64_t spool_records(const struct spool *spool);
 
 #endif

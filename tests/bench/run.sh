@@ -9,7 +9,7 @@
 #
 #	SRC=. BUILD=.build sh tests/bench/run.sh [file] [workers] [udp] [meters]
 #		[probe] [biflow] [live] [transports] [proxy] [filter]
-#		[anonymize] [mediation]
+#		[anonymize] [mediation] [spool]
 #
 # The load generator and the ceilings are in the folder that LOAD_TOOLS names
 # (ipfixgen.c, ipfixsink.c, ceiling.c, fixbufsum.c); without it there is nothing
@@ -20,7 +20,7 @@ set -u
 : "${LOAD_TOOLS:=$SRC/../shared/tools}"
 confluxd=$BUILD/src/daemon/confluxd
 [ $# -gt 0 ] || set -- file workers udp meters probe biflow live transports \
-	proxy filter anonymize mediation
+	proxy filter anonymize mediation spool
 if [ ! -f "$LOAD_TOOLS/ipfixgen.c" ]; then
 	echo "bench: no load generator in $LOAD_TOOLS (set LOAD_TOOLS)"
 	exit 77
@@ -549,15 +549,16 @@ bench_mediation()
 }
 
 . "$SRC/tests/bench/transports.sh"
+. "$SRC/tests/bench/spool.sh"
 . "$SRC/tests/bench/proxy.sh"
 [ -x "$confluxd" ] || { say "bench: no $confluxd"; exit 1; }
 for part; do
 	case $part in
 	file | workers | udp | meters | probe | biflow | live | transports | \
-		proxy | filter | anonymize | mediation)
+		proxy | filter | anonymize | mediation | spool)
 		"bench_$part" ;;
 	*) say "bench: no part '$part' (file, workers, udp, meters, probe," \
 		"biflow, live, transports, proxy, filter, anonymize," \
-		"mediation)" ;;
+		"mediation, spool)" ;;
 	esac
 done
