@@ -17,4 +17,8 @@ int type_information_learn(struct ie_registry *registry,
 			   const struct shape *shape, const uint8_t *record,
 			   uint32_t length, const char **reason);
 
+/* The same of an element that was learnt before; its length is ignored. */
+int type_information_add(struct ie_registry *registry, const struct ie *ie,
+			 const char **reason);
+
 #endif

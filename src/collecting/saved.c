@@ -22,6 +22,9 @@
  * as the old Template has them until it sends the new one, which replaces it.
  * Sessions of DTLS begin anew and are not saved.
  *
+ * With a Template goes what is known of its enterprise-specific elements, as
+ * options may have described them (RFC 5610).
+ *
  * The file: header, domains, and a checksum, so that one that was torn is not
  * used. It is written under another name first. Integers are in network byte
  * order, but the checksum is the machine's: the file is for this machine. Each
@@ -39,6 +42,7 @@
 
 #include "conflux/clock.h"
 #include "conflux/hash.h"
+#include "conflux/type_information.h"
 #include "conflux/wire.h"
 #include "process.h"
 
@@ -288,6 +292,34 @@ restored(void *arg, const struct template_event *event)
 	r->domain->session->process->restored++;
 }
 
+/* An element that is not known otherwise. */
+static void
+restore_element(struct domain *domain, struct reader *r)
+{
+	char name[UINT8_MAX + 1];
+	const char *reason = NULL;
+	struct ie ie = {.name = name};
+	uint8_t length;
+	const uint8_t *p;
+
+	ie.pen = reader_u32(r);
+	ie.id = reader_u16(r);
+	ie.type = reader_u8(r);
+	ie.semantics = reader_u8(r);
+	ie.units = reader_u8(r);
+	ie.range_min = reader_u64(r);
+	ie.range_max = reader_u64(r);
+	length = reader_u8(r);
+	p = reader_take(r, length);
+	if (!p)
+		return;
+	memcpy(name, p, length);
+	name[length] = 0;
+	if (type_information_add(domain->session->process->conf.registry, &ie,
+				 &reason) > 0)
+		domain->session->learnt++;
+}
+
 /* One Template, unless its lifetime is over. */
 static void
 restore_template(struct domain *domain, struct reader *r, uint64_t wall_ms)
@@ -298,12 +330,16 @@ restore_template(struct domain *domain, struct reader *r, uint64_t wall_ms)
 	uint16_t set_id = reader_u16(r);
 	uint64_t defined_ms = reader_u64(r);
 	struct restoring restoring = {domain, reader_u64(r)};
-	uint16_t length = reader_u16(r);
-	const uint8_t *record = reader_take(r, length);
+	uint16_t elements = reader_u16(r), length;
+	const uint8_t *record;
 	uint64_t age_ms = wall_ms > defined_ms ? wall_ms - defined_ms : 0;
 	uint64_t life_ms = set_id == SET_TEMPLATE ? limits->template_ms
 						  : limits->options_ms;
 
+	while (elements-- && !r->failed)
+		restore_element(domain, r);
+	length = reader_u16(r);
+	record = reader_take(r, length);
 	if (!record || (life_ms && age_ms >= life_ms))
 		return;
 	template_store_read(
@@ -392,6 +428,35 @@ write_record(struct writer *w, const struct template *t)
 	return true;
 }
 
+/* What a restart would not know of the elements of a Template. */
+static void
+write_elements(struct writer *w, const struct shape *shape)
+{
+	uint8_t *count = writer_take(w, 2);
+	uint16_t n = 0;
+
+	for (uint16_t i = 0; i < shape->count; i++) {
+		const struct ie *ie = shape->field[i].ie;
+		size_t length = ie->unknown ? 0 : strlen(ie->name);
+
+		if (!ie->pen || ie->pen == IE_PEN_REVERSE || ie->unknown ||
+		    length > UINT8_MAX)
+			continue;
+		writer_u32(w, ie->pen);
+		writer_u16(w, ie->id);
+		writer_u8(w, ie->type);
+		writer_u8(w, ie->semantics);
+		writer_u8(w, ie->units);
+		writer_u64(w, ie->range_min);
+		writer_u64(w, ie->range_max);
+		writer_u8(w, (uint8_t)length);
+		writer_bytes(w, ie->name, length);
+		n++;
+	}
+	if (count)
+		wire_put16(count, n);
+}
+
 static uint32_t
 write_templates(const struct domain *domain, struct writer *w)
 {
@@ -409,6 +474,7 @@ write_templates(const struct domain *domain, struct writer *w)
 		writer_u16(w, t->set_id);
 		writer_u64(w, wall_ms - (now_ms - t->defined_ms));
 		writer_u64(w, t->flow_keys);
+		write_elements(w, t->shape);
 		length = writer_take(w, 2);
 		if (!write_record(w, t)) {
 			*w = before;

@@ -414,26 +414,28 @@ give(struct deal *d, struct sink *s, const struct taken *set)
 	uint32_t index[BATCH_MAX], count = 0, n;
 	struct taken taken;
 	struct batch out;
-	enum loss loss = LOSS_COUNT;
+	enum loss loss;
 
 	for (uint32_t i = 0; i < d->batch->count; i++)
 		if (set_has(set, i))
 			index[count++] = i;
 	if (count == d->batch->count) {
 		loss = sink_put(s, d->domain, d->batch, d->taken);
-		count = 0;
+		if (loss != LOSS_COUNT)
+			d->loss = loss;
+		return;
 	}
 	for (uint32_t i = 0; i < count; i += n) {
 		taken = (struct taken){0};
 		n = batch_gather(d->batch, index + i, count - i, 0, m->gather,
 				 GATHER_OCTETS, m->offset, &out);
 		loss = sink_put(s, d->domain, &out, &taken);
+		if (loss != LOSS_COUNT)
+			d->loss = loss;
 		for (uint32_t k = 0; k < n; k++)
 			if (set_has(&taken, k))
 				set_add(d->taken, index[i + k]);
 	}
-	if (loss != LOSS_COUNT)
-		d->loss = loss;
 }
 
 static void

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <string.h>
 
-
 enum { NAME_OCTETS = 128, DESCRIPTION_OCTETS = 512 };
 
 static uint64_t
@@ -58,18 +57,41 @@ name_good(const char *name)
 
 /* Constant text if the element can't be, else NULL. */
 static const char *
-fault(const struct ie_registry *registry, const struct ie *ie, uint64_t id,
-      uint64_t type)
+fault(const struct ie_registry *registry, const struct ie *ie)
 {
-	if (id == 0 || id > INT16_MAX)
+	if (ie->id == 0 || ie->id > INT16_MAX)
 		return "no such element number";
-	if (type > IE_UNSIGNED256)
+	if (ie->type > IE_UNSIGNED256)
 		return "no such data type";
 	if (!name_good(ie->name))
 		return "no good name";
 	if (ie_by_name(registry, ie->name))
 		return "the name is that of another element";
 	return NULL;
+}
+
+int
+type_information_add(struct ie_registry *registry, const struct ie *described,
+		     const char **reason)
+{
+	const struct ie *known =
+		ie_find(registry, described->pen, described->id);
+	struct ie ie = *described;
+	int ret;
+
+	if (ie.pen == 0 || ie.pen == IE_PEN_REVERSE ||
+	    (known && !known->unknown))
+		return 0;
+	*reason = fault(registry, &ie);
+	if (*reason)
+		return -EBADMSG;
+	ie.length = ie_type_length(ie.type);
+	ret = ie_learn(registry, &ie);
+	if (ret == 0)
+		return 1;
+	*reason = ret == -ENOSPC ? "there are as many elements as may be"
+				 : "no memory";
+	return ret;
 }
 
 int
@@ -81,7 +103,6 @@ type_information_learn(struct ie_registry *registry, const struct shape *shape,
 	uint64_t pen, id, type;
 	const struct ie *known;
 	struct ie ie = {.name = name};
-	int ret;
 
 	if (shape_find(shape, 0, IE_informationElementDataType, 0) < 0 ||
 	    shape_find(shape, 0, IE_informationElementName, 0) < 0)
@@ -100,13 +121,9 @@ type_information_learn(struct ie_registry *registry, const struct shape *shape,
 		    sizeof(name));
 	find_string(shape, record, length, IE_informationElementDescription,
 		    description, sizeof(description));
-	*reason = fault(registry, &ie, id, type);
-	if (*reason)
-		return -EBADMSG;
 	ie.pen = (uint32_t)pen;
-	ie.id = (uint16_t)id;
-	ie.type = (uint8_t)type;
-	ie.length = ie_type_length(ie.type);
+	ie.id = id > UINT16_MAX ? 0 : (uint16_t)id;
+	ie.type = type > UINT8_MAX ? UINT8_MAX : (uint8_t)type;
 	ie.semantics = (uint8_t)find_uint(shape, record, length,
 					  IE_informationElementSemantics);
 	ie.units = (uint8_t)find_uint(shape, record, length,
@@ -116,10 +133,5 @@ type_information_learn(struct ie_registry *registry, const struct shape *shape,
 	ie.range_max =
 		find_uint(shape, record, length, IE_informationElementRangeEnd);
 	ie.description = *description ? description : NULL;
-	ret = ie_learn(registry, &ie);
-	if (ret == 0)
-		return 1;
-	*reason = ret == -ENOSPC ? "there are as many elements as may be"
-				 : "no memory";
-	return ret;
+	return type_information_add(registry, &ie, reason);
 }

@@ -8,6 +8,8 @@
 #include "fixture.h"
 #include "nomem.h"
 
+#define PEN 32473
+
 static char path[64];
 
 static struct fixture *
@@ -237,6 +239,64 @@ test_interval(void)
 	fixture_free(f);
 }
 
+/* Elements that options described are known with their Template. */
+static void
+test_elements(void)
+{
+	const struct ie learnt = {
+		.pen = PEN,
+		.id = 7,
+		.type = IE_UNSIGNED32,
+		.semantics = IE_QUANTITY,
+		.units = 2,
+		.range_max = 1000,
+		.name = "dropRate",
+	};
+	struct fixture *f;
+	struct net_session net;
+	const struct ie *ie;
+
+	unlink(path);
+	f = begin();
+	CU_ASSERT_EQUAL(ie_learn(f->registry, &learnt), 0);
+	fixture_open(f, &net, TRANSPORT_UDP);
+	msg_begin(&f->m, 100, 5);
+	msg_set(&f->m, 2);
+	msg_u16(&f->m, 300);
+	msg_u16(&f->m, 3);
+	msg_u16(&f->m, 0x8000 | 7);
+	msg_u16(&f->m, 4);
+	msg_u32(&f->m, PEN);
+	msg_u16(&f->m, 0x8000 | 8);
+	msg_u16(&f->m, 2);
+	msg_u32(&f->m, PEN);
+	msg_u16(&f->m, IE_interfaceName);
+	msg_u16(&f->m, 65535);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	end(f, &net);
+	f = begin();
+	CU_ASSERT_PTR_NULL(ie_find(f->registry, PEN, 7));
+	fixture_open(f, &net, TRANSPORT_UDP);
+	msg_begin(&f->m, 100, 5);
+	msg_set(&f->m, 300);
+	msg_u32(&f->m, 42);
+	msg_u16(&f->m, 1);
+	msg_string(&f->m, "eth0", false);
+	msg_end(&f->m);
+	fixture_send(f, &net);
+	CU_ASSERT_EQUAL(f->sink->count, 1);
+	CU_ASSERT_EQUAL(f->sink->seen[0].length, 11);
+	ie = ie_find(f->registry, PEN, 7);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(ie);
+	CU_ASSERT_STRING_EQUAL(ie->name, "dropRate");
+	CU_ASSERT_EQUAL(ie->length, 4);
+	CU_ASSERT_EQUAL(ie->units, 2);
+	CU_ASSERT_EQUAL(ie->range_max, 1000);
+	CU_ASSERT_PTR_EQUAL(f->sink->last_shape->field[0].ie, ie);
+	end(f, &net);
+}
+
 /* Without memory less is known, and nothing else is wrong. */
 static bool
 load_and_save(unsigned nth)
@@ -284,6 +344,7 @@ static const struct unit_test tests[] = {
 	{"NetFlow", test_netflow},
 	{"a file that was torn", test_torn},
 	{"at an interval", test_interval},
+	{"elements", test_elements},
 	{"no memory", test_no_memory},
 };
 

@@ -8,7 +8,12 @@
 
 #include "peer.h"
 
-enum { FLOWS = 128 };
+enum {
+	FLOWS = 128,
+	/* Longer than any machine takes. */
+	GRACE_MS = 100000,
+	HOLD_MS = 1000000,
+};
 
 /* Addresses, ports, protocol, octetDeltaCount: 21 octets. */
 static const struct shape *
@@ -82,8 +87,8 @@ three_init(struct three *t, enum exporting_mode mode,
 	t->conf = conf_of(t->d, 3);
 	t->conf.mode = mode;
 	t->conf.balance = balance;
-	t->conf.grace_ms = 1;
-	t->conf.hold_ms = 5000;
+	t->conf.grace_ms = GRACE_MS;
+	t->conf.hold_ms = HOLD_MS;
 	for (int i = 0; i < 3; i++) {
 		collector_init(&t->c[i], false);
 		t->c[i].record = count_flow;
@@ -93,14 +98,46 @@ three_init(struct three *t, enum exporting_mode mode,
 	}
 }
 
+/* The time of the stage goes on, and is not behind that of the sockets. */
+static void
+three_tick(struct three *t)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (t->f.now < now)
+		t->f.now = now;
+	feeder_tick(&t->f, 2);
+}
+
+/* How the i-th destination is, as its report tells. */
+static bool
+is_state(const struct three *t, int i, const char *state)
+{
+	struct text text = {0};
+	const char *at;
+	struct report r;
+	bool is;
+
+	report_begin(&r, &text, true);
+	report_open(&r, "exportingProcess");
+	t->f.stage->ops->report(t->f.stage, &r);
+	report_close(&r);
+	report_end(&r);
+	at = text.data;
+	for (; at && i >= 0; i--)
+		at = strstr(at + 1, "\"cx:state\":\"");
+	is = at && strncmp(at + 12, state, strlen(state)) == 0;
+	text_fini(&text);
+	return is;
+}
+
 /* All are up. */
 static void
 three_open(struct three *t)
 {
 	feeder_open(&t->f, &t->conf);
 	for (int i = 0; i < 3; i++)
-		LOOP_UNTIL(&t->f, t->c[i].sessions == 1);
-	feeder_tick(&t->f, 1);
+		LOOP_UNTIL(&t->f, (three_tick(t), is_state(t, i, "well")));
 }
 
 static uint64_t
@@ -115,13 +152,17 @@ three_kill(struct three *t, int i)
 {
 	net_in_close(t->c[i].in);
 	t->c[i].in = NULL;
-	LOOP_UNTIL(&t->f, t->c[i].closed > 0);
-	for (int k = 0; k < 20; k++) {
-		usleep(1000);
-		loop_once(t->f.base);
-	}
-	feeder_tick(&t->f, 1000);
-	feeder_tick(&t->f, 1000);
+	LOOP_UNTIL(&t->f, (three_tick(t), !is_state(t, i, "well")));
+	feeder_tick(&t->f, GRACE_MS);
+	CU_ASSERT_TRUE(is_state(t, i, "away"));
+}
+
+/* It is there again, and in its hold time. */
+static void
+three_return(struct three *t, int i)
+{
+	collector_listen(&t->c[i], t->f.base, t->port[i]);
+	LOOP_UNTIL(&t->f, (three_tick(t), is_state(t, i, "returned")));
 }
 
 static void
@@ -178,15 +219,12 @@ test_flow_key(void)
 			CU_ASSERT_TRUE(t.counted[k].flow[i] % 5 == 0 ||
 				       before.flow[i] == 4);
 	/* It returns. */
-	collector_listen(&t.c[1], t.f.base, t.port[1]);
-	LOOP_UNTIL(&t.f, t.c[1].sessions == 2);
-	feeder_tick(&t.f, 1);
+	three_return(&t, 1);
 	feed_keys(&t.f, shape, true);
 	feeder_finish(&t.f);
 	LOOP_UNTIL(&t.f, three_records(&t) == 6 * FLOWS);
 	CU_ASSERT_EQUAL(memcmp(&before, &t.counted[1], sizeof(before)), 0);
-	feeder_tick(&t.f, 6000);
-	feeder_tick(&t.f, 1);
+	feeder_tick(&t.f, 2 * HOLD_MS);
 	feed_keys(&t.f, shape, true);
 	feeder_finish(&t.f);
 	LOOP_UNTIL(&t.f, three_records(&t) == 7 * FLOWS);
@@ -292,9 +330,7 @@ test_options(void)
 	feeder_finish(&t.f);
 	LOOP_UNTIL(&t.f, t.c[0].options == 3 && t.c[1].options == 3);
 	/* The last of each scope. */
-	collector_listen(&t.c[2], t.f.base, t.port[2]);
-	LOOP_UNTIL(&t.f, t.c[2].sessions == 2);
-	feeder_tick(&t.f, 1);
+	three_return(&t, 2);
 	feeder_finish(&t.f);
 	LOOP_UNTIL(&t.f, t.c[2].options == 1);
 	CU_ASSERT_EQUAL(t.c[0].options, 3);
@@ -451,11 +487,9 @@ test_selection_away(void)
 	feeder_tick(&t.f, 300);
 	CU_ASSERT_EQUAL(exporting_ledger(t.f.stage, 0)->held, 300);
 	/* The last one comes back: of these it takes the half. */
-	collector_listen(&t.c[2], t.f.base, t.port[2]);
-	LOOP_UNTIL(&t.f, t.c[2].sessions == 2);
-	feeder_tick(&t.f, 1);
+	three_return(&t, 2);
 	feeder_tick(&t.f, 300);
-	LOOP_UNTIL(&t.f, t.c[2].records == 100);
+	LOOP_UNTIL(&t.f, (three_tick(&t), t.c[2].records == 100));
 	CU_ASSERT_EQUAL(exporting_ledger(t.f.stage, 0)->held, 200);
 	collector_listen(&t.c[0], t.f.base, t.port[0]);
 	LOOP_UNTIL(&t.f, t.c[0].records == 200);
