@@ -37,6 +37,9 @@ enum {
 	SCTP_RTO_MAX_MS = 10000,
 	SCTP_RETRANSMISSIONS = 8, /* of an association in a row */
 	SCTP_HEARTBEAT_MS = 5000,
+	/* Of one path in a row: where there are several, another one is taken
+	 * after about seven seconds. */
+	SCTP_PATH_RETRANSMISSIONS = 2,
 };
 
 struct assoc;

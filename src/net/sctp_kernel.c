@@ -197,9 +197,10 @@ set_timers(int fd)
 	const struct sctp_rtoinfo rto = {.srto_max = SCTP_RTO_MAX_MS};
 	const struct sctp_assocparams assoc = {.sasoc_asocmaxrxt =
 						       SCTP_RETRANSMISSIONS};
-	const struct sctp_paddrparams path = {.spp_hbinterval =
-						      SCTP_HEARTBEAT_MS,
-					      .spp_flags = SPP_HB_ENABLE};
+	const struct sctp_paddrparams path = {
+		.spp_hbinterval = SCTP_HEARTBEAT_MS,
+		.spp_pathmaxrxt = SCTP_PATH_RETRANSMISSIONS,
+		.spp_flags = SPP_HB_ENABLE};
 
 	/* They have usable defaults. */
 	set(fd, SCTP_RTOINFO, &rto, sizeof(rto));
