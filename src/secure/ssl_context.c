@@ -177,8 +177,10 @@ on_new_session(SSL *ssl, SSL_SESSION *session)
 	if (info->identity[0])
 		return 0;
 	SSL_SESSION_free(secure->session);
-	secure->session = session;
-	return 1; /* the reference is ours now */
+	/* A copy: OpenSSL gives up the original when the connection is cut, as
+	 * by a peer that is started anew (RFC 5246 section 7.2.1 does not). */
+	secure->session = SSL_SESSION_dup(session);
+	return 0;
 }
 
 static int
