@@ -115,4 +115,41 @@ int lookup_stage_new(const struct lookup_conf *conf, const struct stage *share,
 /* Of these types a value can be; NULL, or what else was expected. */
 const char *lookup_type_wrong(const struct ie *ie);
 
+/* ---- renormalize_stage.c ----------------------------------------------- */
+
+/* Who tells how packets were sampled. */
+enum renormalize_origin {
+	RENORMALIZE_RECORD,
+	RENORMALIZE_SELECTOR,	/* selector, sampler or Selection Sequence */
+	RENORMALIZE_DOMAIN,	/* its Options Data */
+	RENORMALIZE_EXPORTER,	/* the configuration, of an exporter */
+	RENORMALIZE_CONFIGURED, /* and of all */
+	RENORMALIZE_ORIGINS,
+};
+
+struct renormalize_exporter {
+	struct addr addr; /* without port */
+	uint32_t interval;
+};
+
+struct renormalize_conf {
+	const char *name; /* kept by the caller */
+	enum renormalize_origin order[RENORMALIZE_ORIGINS];
+	unsigned order_count;
+	uint32_t interval; /* RENORMALIZE_CONFIGURED: one in so many, or 0 */
+	struct renormalize_exporter *exporter; /* copied */
+	unsigned exporter_count;
+	const struct ie_registry *registry;
+	struct shape_table *shapes;
+};
+
+const char *renormalize_origin_name(enum renormalize_origin origin);
+
+/*
+ * Counters of packets and octets are multiplied by how many packets one that
+ * was sampled stands for, and records say so. -ENOMEM.
+ */
+int renormalize_stage_new(const struct renormalize_conf *conf,
+			  struct stage **out);
+
 #endif

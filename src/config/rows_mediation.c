@@ -227,6 +227,36 @@ static const struct conf_row lookup_rows[] = {
 	CONF_LAST,
 };
 
+static const struct conf_row sampled_rows[] = {
+	CONF_KEY_CX,
+	CONF_ROW(LEAF, "address", .cx = true, .type = CONF_ADDRESS,
+		 .mandatory = true, .help = "Address of the exporter."),
+	CONF_ROW(LEAF, "samplingInterval", .cx = true,
+		 CONF_RANGE(1, UINT32_MAX), .mandatory = true,
+		 .help = "It samples one packet in so many."),
+	CONF_LAST,
+};
+
+static const struct conf_row renormalize_rows[] = {
+	CONF_ROW(LEAF_LIST, "origin", .cx = true, .type = CONF_ENUM,
+		 CONF_VALUES("record", "selector", "domain", "exporter",
+			     "configuration"),
+		 .help = "Who is asked for the sampling rate of a record, in "
+			 "the order of these elements: the record itself; "
+			 "Options Data of the selector, sampler or Selection "
+			 "Sequence that it names; those of its Observation "
+			 "Domain; a cx:exporter; the cx:samplingInterval. When "
+			 "not given: all, in this order."),
+	CONF_ROW(LIST, "exporter", .cx = true, .rows = sampled_rows,
+		 .help = "An exporter that does not tell how it samples."),
+	CONF_ROW(LEAF, "samplingInterval", .cx = true,
+		 CONF_RANGE(1, UINT32_MAX),
+		 .help = "Of all that nobody else knows: one packet in so "
+			 "many was sampled. When not given, their counters "
+			 "stay as they are."),
+	CONF_LAST,
+};
+
 static const struct conf_row kind_choice[] = {
 	CONF_ROW(
 		PRESENCE, "deduplicate", .cx = true, .rows = dedup_rows,
@@ -267,6 +297,10 @@ static const struct conf_row kind_choice[] = {
 			 "of their addresses (LOOKUP). Records without these "
 			 "addresses and Options Data Records pass as they "
 			 "are."),
+	CONF_ROW(CONTAINER, "renormalize", .cx = true, .rows = renormalize_rows,
+		 .help = "Counters of packets and octets are multiplied by the "
+			 "number of packets that one that was sampled stands "
+			 "for (RENORMALISATION)."),
 	CONF_LAST,
 };
 

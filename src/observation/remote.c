@@ -19,9 +19,9 @@
 
 #include "conflux/ie.h"
 #include "conflux/ntp.h"
+#include "conflux/sampling.h"
 #include "link.h"
 #include "packet.h"
-#include "sampling.h"
 
 enum {
 	PLANS_MAX = 512,

@@ -74,6 +74,51 @@ make_split(const struct mediation_place *place, const struct conf_node *kind,
 			       place->shapes, out);
 }
 
+static int
+make_renormalize(const struct mediation_place *place,
+		 const struct conf_node *kind, struct stage **out,
+		 struct mediation_error *error)
+{
+	const struct conf_node *node;
+	struct renormalize_conf conf = {
+		.name = conf_name(kind->parent),
+		.interval = (uint32_t)conf_uint(kind, "samplingInterval", 0),
+		.registry = place->registry,
+		.shapes = place->shapes,
+	};
+	int rc;
+
+	conf_each (node, kind, "origin")
+		for (int i = 0; i < RENORMALIZE_ORIGINS; i++)
+			if (strcmp(node->text, renormalize_origin_name(
+						       (enum renormalize_origin)
+							       i)) == 0)
+				conf.order[conf.order_count++] =
+					(enum renormalize_origin)i;
+	while (!conf_has(kind, "origin") &&
+	       conf.order_count < RENORMALIZE_ORIGINS) {
+		conf.order[conf.order_count] =
+			(enum renormalize_origin)conf.order_count;
+		conf.order_count++;
+	}
+	conf_each (node, kind, "exporter")
+		conf.exporter_count++;
+	conf.exporter = calloc(conf.exporter_count + 1, sizeof(*conf.exporter));
+	if (!conf.exporter)
+		return -ENOMEM;
+	conf.exporter_count = 0;
+	conf_each (node, kind, "exporter")
+		conf.exporter[conf.exporter_count++] =
+			(struct renormalize_exporter){
+				.addr = *conf_addr(node, "address"),
+				.interval = (uint32_t)conf_uint(
+					node, "samplingInterval", 1),
+			};
+	rc = renormalize_stage_new(&conf, out);
+	free(conf.exporter);
+	return rc;
+}
+
 /* The element that says what a process does, and how it is made from it. */
 static const struct {
 	const char *element;
@@ -88,6 +133,7 @@ static const struct {
 	{"splitBiflows", make_split, false},
 	{"anonymization", make_anonymization, false},
 	{"lookup", make_lookup, false},
+	{"renormalize", make_renormalize, false},
 };
 
 int

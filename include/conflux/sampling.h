@@ -2,11 +2,14 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /*
  * How packets of others were sampled, when they tell it by Options Data: a
- * packet record names its Selection Sequence or its selector, the reports of
- * RFC 5476 section 6.5 say what that is. Names are those of one scope.
+ * record names its Selection Sequence or its selector, the reports of RFC 5476
+ * section 6.5 say what that is. Names are those of one scope. Samplers of
+ * NetFlow are selectors whose number is in any field of the options; options
+ * that name none, and no interface or line card, tell of the whole scope, under
+ * observationDomainId 0.
  */
-#ifndef CONFLUX_OBSERVATION_SAMPLING_H
-#define CONFLUX_OBSERVATION_SAMPLING_H
+#ifndef CONFLUX_SAMPLING_H
+#define CONFLUX_SAMPLING_H
 
 #include "conflux/stage.h"
 #include "conflux/table.h"
@@ -37,6 +40,16 @@ void sampling_forget(struct sampling *sampling, const struct scope *scope);
  */
 uint32_t sampling_weight(struct sampling *sampling, const struct scope *scope,
 			 uint16_t element, uint64_t id);
+
+/* The same without rounding; 0: not known. */
+double sampling_find(const struct sampling *sampling, const struct scope *scope,
+		     uint16_t element, uint64_t id);
+
+/*
+ * As sampling_ratio; else samplingInterval, or samplerRandomInterval of NetFlow.
+ */
+double sampling_rate(const struct shape *shape, const uint8_t *record,
+		     uint32_t size);
 
 /*
  * One in how many packets is taken, as the sampling parameters in a record

@@ -6,7 +6,7 @@
  * selector in the scope of its selectorId, with its parameters. Either may come
  * first, so a sequence keeps names, and is worked out when a packet asks.
  */
-#include "sampling.h"
+#include "conflux/sampling.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,12 +20,13 @@ enum { SELECTORS_MAX = 8 }; /* of a sequence that are looked at */
 struct name {
 	uint64_t serial; /* of the scope */
 	uint64_t id;
-	uint16_t element; /* selectionSequenceId or selectorId */
+	uint16_t element; /* selectionSequenceId, selectorId, or
+			   * observationDomainId of the scope */
 };
 
 struct entry {
 	struct name name;
-	double ratio; /* of a selector */
+	double ratio; /* of a selector, or of the scope */
 	unsigned count;
 	uint64_t selector[SELECTORS_MAX];
 };
@@ -124,6 +125,21 @@ sampling_ratio(const struct shape *shape, const uint8_t *record, uint32_t size)
 	return p > 0 ? 1 / p : 0;
 }
 
+double
+sampling_rate(const struct shape *shape, const uint8_t *record, uint32_t size)
+{
+	static const uint16_t id[] = {IE_samplingInterval,
+				      IE_samplerRandomInterval};
+	double ratio = sampling_ratio(shape, record, size);
+	uint64_t interval = 0;
+
+	for (int i = 0; ratio <= 0 && i < 2; i++)
+		if (shape_uint(shape, shape_find(shape, 0, id[i], 0), record,
+			       size, &interval))
+			ratio = (double)interval;
+	return ratio;
+}
+
 /* ---- reports --------------------------------------------------------------- */
 
 static void
@@ -157,6 +173,52 @@ learn_selector(struct sampling *s, const struct name *name,
 		entry->ratio = ratio;
 }
 
+/* Options about something that is only a part of the scope. */
+static bool
+is_of_part(const struct shape *shape)
+{
+	for (unsigned i = 0; i < shape->scope_count; i++) {
+		const struct ie *ie = shape->field[i].ie;
+
+		if (ie->pen != 0 || (ie->id != IE_observationDomainId &&
+				     ie->id != IE_exportingProcessId &&
+				     ie->id != IE_meteringProcessId &&
+				     ie->id != IE_exporterIPv4Address &&
+				     ie->id != IE_exporterIPv6Address &&
+				     ie->id != IE_samplerId))
+			return true;
+	}
+	return false;
+}
+
+/* Samplers, and what is the same in the whole scope. */
+static void
+learn_others(struct sampling *s, struct name *name, const struct batch *batch)
+{
+	static const uint16_t id[] = {IE_samplerId, IE_selectorId};
+	const struct shape *shape = batch->shape;
+	bool part = is_of_part(shape);
+	int field = -1;
+
+	for (int i = 0; i < 2 && field < 0; i++)
+		field = shape_find(shape, 0, id[i], 0);
+	name->element = field < 0 ? IE_observationDomainId : IE_selectorId;
+	if (field < 0 && part)
+		return;
+	for (uint32_t i = 0; i < batch->count; i++) {
+		uint32_t size;
+		const uint8_t *record = batch_record(batch, i, &size);
+		double rate = sampling_rate(shape, record, size);
+		struct entry *entry;
+
+		name->id = 0;
+		shape_uint(shape, field, record, size, &name->id);
+		entry = rate > 0 ? entry_get(s, name) : NULL;
+		if (entry)
+			entry->ratio = rate;
+	}
+}
+
 void
 sampling_learn(struct sampling *s, const struct batch *batch)
 {
@@ -167,10 +229,13 @@ sampling_learn(struct sampling *s, const struct batch *batch)
 		.element = scope->id,
 	};
 
-	if (shape->scope_count != 1 || scope->pen != 0 ||
-	    (scope->id != IE_selectionSequenceId && scope->id != IE_selectorId))
-		return;
 	s->last_serial = 0;
+	if (shape->scope_count != 1 || scope->pen != 0 ||
+	    (scope->id != IE_selectionSequenceId &&
+	     scope->id != IE_selectorId)) {
+		learn_others(s, &name, batch);
+		return;
+	}
 	for (uint32_t i = 0; i < batch->count; i++) {
 		uint32_t size;
 		const uint8_t *record = batch_record(batch, i, &size);
@@ -199,13 +264,25 @@ ratio_of(const struct sampling *s, const struct name *name)
 
 	if (!entry)
 		return 1;
-	if (name->element == IE_selectorId)
+	if (name->element != IE_selectionSequenceId)
 		return entry->ratio;
 	for (unsigned i = 0; i < entry->count; i++) {
 		selector.id = entry->selector[i];
 		ratio *= ratio_of(s, &selector);
 	}
 	return ratio;
+}
+
+double
+sampling_find(const struct sampling *s, const struct scope *scope,
+	      uint16_t element, uint64_t id)
+{
+	struct name name = {
+		.serial = scope->serial, .id = id, .element = element};
+
+	return table_find(&s->table, name_hash(&name), name_equal, &name)
+		       ? ratio_of(s, &name)
+		       : 0;
 }
 
 uint32_t
