@@ -231,8 +231,10 @@ prefixes_new(struct prefix *list, uint32_t count, struct prefixes **out,
 	if (!prefixes)
 		return -ENOMEM;
 	rc = make4(&prefixes->v4, list, four);
+	/* There is no place behind a list that is not there. */
 	if (rc == 0)
-		rc = make6(&prefixes->v6, list + four, count - four);
+		rc = make6(&prefixes->v6, four ? list + four : list,
+			   count - four);
 	if (rc < 0) {
 		prefixes_free(prefixes);
 		return rc;
