@@ -219,6 +219,14 @@ stage_forward(struct stage *stage, const struct batch *batch)
 		stage_run(stage->next[i], batch);
 }
 
+/*
+ * Hands on the records index[0..count), copied together in a buffer of size
+ * octets, as many at a time as fit; each must. offset: BATCH_MAX + 1 entries.
+ */
+void stage_forward_some(struct stage *stage, const struct batch *batch,
+			const uint32_t *index, uint32_t count, uint8_t *buffer,
+			uint32_t size, uint32_t *offset);
+
 /* Adds a next stage. -ENOMEM. */
 int stage_link(struct stage *stage, struct stage *next);
 

@@ -433,24 +433,6 @@ pass_all(struct dedup *d, const struct batch *batch)
 	stage_forward(&d->stage, batch);
 }
 
-/* A record is shorter than the buffer, so each time some fit. */
-static void
-pass_some(struct dedup *d, const struct batch *batch, const uint32_t *index,
-	  uint32_t count)
-{
-	struct batch out;
-
-	d->stage.ledger.exported += count;
-	while (count) {
-		uint32_t n = batch_gather(batch, index, count, 0, d->buffer,
-					  DEDUP_BUFFER, d->offset, &out);
-
-		stage_forward(&d->stage, &out);
-		index += n;
-		count -= n;
-	}
-}
-
 static void
 dedup_run(struct stage *stage, const struct batch *batch)
 {
@@ -474,10 +456,13 @@ dedup_run(struct stage *stage, const struct batch *batch)
 		return;
 	}
 	count = judge_all(d, plan, batch, index);
-	if (count == batch->count)
+	if (count == batch->count) {
 		pass_all(d, batch);
-	else
-		pass_some(d, batch, index, count);
+		return;
+	}
+	stage->ledger.exported += count;
+	stage_forward_some(stage, batch, index, count, d->buffer, DEDUP_BUFFER,
+			   d->offset);
 }
 
 /* Flows that nobody has told of for the time of the window are forgotten. */

@@ -21,23 +21,6 @@ struct filter_stage {
 	uint32_t offset[BATCH_MAX + 1];
 };
 
-/* A record is shorter than the buffer, so each time some fit. */
-static void
-pass_some(struct filter_stage *f, const struct batch *batch,
-	  const uint32_t *index, uint32_t count)
-{
-	struct batch out;
-
-	while (count) {
-		uint32_t n = batch_gather(batch, index, count, 0, f->buffer,
-					  BUFFER, f->offset, &out);
-
-		stage_forward(&f->stage, &out);
-		index += n;
-		count -= n;
-	}
-}
-
 static void
 filter_stage_run(struct stage *stage, const struct batch *batch)
 {
@@ -58,7 +41,8 @@ filter_stage_run(struct stage *stage, const struct batch *batch)
 	if ((uint32_t)count == batch->count)
 		stage_forward(stage, batch);
 	else
-		pass_some(f, batch, index, (uint32_t)count);
+		stage_forward_some(stage, batch, index, (uint32_t)count,
+				   f->buffer, BUFFER, f->offset);
 }
 
 static void

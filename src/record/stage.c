@@ -132,6 +132,23 @@ batch_gather(const struct batch *batch, const uint32_t *index, uint32_t count,
 	return n;
 }
 
+void
+stage_forward_some(struct stage *stage, const struct batch *batch,
+		   const uint32_t *index, uint32_t count, uint8_t *buffer,
+		   uint32_t size, uint32_t *offset)
+{
+	struct batch out;
+
+	while (count) {
+		uint32_t n = batch_gather(batch, index, count, 0, buffer, size,
+					  offset, &out);
+
+		stage_forward(stage, &out);
+		index += n;
+		count -= n;
+	}
+}
+
 static const uint16_t fact_element[FACT_COUNT] = {
 	[FACT_OBSERVATION_POINT_ID] = IE_observationPointId,
 	[FACT_METERING_PROCESS_ID] = IE_meteringProcessId,

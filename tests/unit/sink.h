@@ -20,4 +20,17 @@ unit_sink_congested(const struct stage *stage)
 	return ((const struct unit_sink *)stage)->congested;
 }
 
+/* The number in the first field of an element in a record; 0: there is none. */
+static inline uint64_t
+unit_field(const struct batch *batch, uint32_t i, uint32_t pen, uint16_t id)
+{
+	uint32_t size;
+	const uint8_t *record = batch_record(batch, i, &size);
+	uint64_t value = 0;
+
+	shape_uint(batch->shape, shape_find(batch->shape, pen, id, 0), record,
+		   size, &value);
+	return value;
+}
+
 #endif

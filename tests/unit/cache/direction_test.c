@@ -33,41 +33,30 @@ static struct sink {
 	struct flow flow[HOSTS][HOSTS];
 } sink;
 
-static uint64_t
-field_of(const struct batch *batch, uint32_t i, uint32_t pen, uint16_t id)
-{
-	uint32_t size;
-	const uint8_t *record = batch_record(batch, i, &size);
-	uint64_t value = 0;
-
-	shape_uint(batch->shape, shape_find(batch->shape, pen, id, 0), record,
-		   size, &value);
-	return value;
-}
-
 static void
 sink_run(struct stage *stage, const struct batch *batch)
 {
 	const uint32_t rev = IE_PEN_REVERSE;
 
 	for (uint32_t i = 0; i < batch->count; i++) {
-		uint64_t from = field_of(batch, i, 0, IE_sourceIPv4Address);
-		uint64_t to = field_of(batch, i, 0, IE_destinationIPv4Address);
+		uint64_t from = unit_field(batch, i, 0, IE_sourceIPv4Address);
+		uint64_t to =
+			unit_field(batch, i, 0, IE_destinationIPv4Address);
 		struct flow *f = &sink.flow[from][to];
 
 		CU_ASSERT_FALSE(f->there);
 		*f = (struct flow){
 			true,
-			field_of(batch, i, 0, IE_packetDeltaCount),
-			field_of(batch, i, rev, IE_packetDeltaCount),
-			field_of(batch, i, 0, IE_flowStartMilliseconds),
-			field_of(batch, i, rev, IE_flowStartMilliseconds),
-			field_of(batch, i, 0, IE_flowEndMilliseconds),
-			field_of(batch, i, rev, IE_flowEndMilliseconds),
-			field_of(batch, i, 0, IE_tcpControlBits),
-			field_of(batch, i, rev, IE_tcpControlBits),
-			field_of(batch, i, 0, IE_ipClassOfService),
-			field_of(batch, i, 0, IE_biflowDirection),
+			unit_field(batch, i, 0, IE_packetDeltaCount),
+			unit_field(batch, i, rev, IE_packetDeltaCount),
+			unit_field(batch, i, 0, IE_flowStartMilliseconds),
+			unit_field(batch, i, rev, IE_flowStartMilliseconds),
+			unit_field(batch, i, 0, IE_flowEndMilliseconds),
+			unit_field(batch, i, rev, IE_flowEndMilliseconds),
+			unit_field(batch, i, 0, IE_tcpControlBits),
+			unit_field(batch, i, rev, IE_tcpControlBits),
+			unit_field(batch, i, 0, IE_ipClassOfService),
+			unit_field(batch, i, 0, IE_biflowDirection),
 		};
 	}
 }

@@ -30,35 +30,23 @@ struct sink {
 	uint64_t packets, octets, back_packets, back_octets;
 };
 
-static uint64_t
-field_of(const struct batch *batch, uint32_t i, uint32_t pen, uint16_t id)
-{
-	uint32_t size;
-	const uint8_t *record = batch_record(batch, i, &size);
-	uint64_t value = 0;
-
-	shape_uint(batch->shape, shape_find(batch->shape, pen, id, 0), record,
-		   size, &value);
-	return value;
-}
-
 static void
 sink_run(struct stage *stage, const struct batch *batch)
 {
 	struct sink *s = (struct sink *)stage;
 
 	for (uint32_t i = 0; i < batch->count; i++) {
-		uint64_t back = field_of(batch, i, IE_PEN_REVERSE,
+		uint64_t back = unit_field(batch, i, IE_PEN_REVERSE,
 					 IE_packetDeltaCount);
 
 		s->flows++;
 		s->biflows += back > 0;
-		s->packets += field_of(batch, i, 0, IE_packetDeltaCount);
-		s->octets += field_of(batch, i, 0, IE_octetDeltaCount);
+		s->packets += unit_field(batch, i, 0, IE_packetDeltaCount);
+		s->octets += unit_field(batch, i, 0, IE_octetDeltaCount);
 		s->back_packets += back;
-		s->back_octets += field_of(batch, i, IE_PEN_REVERSE,
+		s->back_octets += unit_field(batch, i, IE_PEN_REVERSE,
 					   IE_octetDeltaCount);
-		s->reason[field_of(batch, i, 0, IE_flowEndReason) & 7]++;
+		s->reason[unit_field(batch, i, 0, IE_flowEndReason) & 7]++;
 	}
 }
 
@@ -505,7 +493,7 @@ known_run(struct stage *stage, const struct batch *batch)
 
 	for (uint32_t i = 0; i < batch->count; i++, k->flows++)
 		for (unsigned n = 0; n < k->count; n++)
-			k->value[n] = field_of(batch, i, 0,
+			k->value[n] = unit_field(batch, i, 0,
 					       k->field[n + 1].ie->id);
 }
 
