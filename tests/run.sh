@@ -36,7 +36,7 @@ grep -q '^VERSION_ID="12"' /etc/os-release || yang=libyang3-tools
 peers="clang valgrind mandoc libxml2-utils jing xmlstarlet $yang python3
 	python3-ipfix python3-scapy softflowd nfdump tshark libfixbuf-tools
 	pmacct snmp snmpd iproute2 procps openssl gnutls-bin
-	user-mode-linux busybox-static"
+	user-mode-linux busybox-static nftables"
 
 say()
 {
