@@ -330,6 +330,9 @@ struct net_out_stats {
 	 * itself may still not have read.
 	 */
 	uint64_t unacknowledged;
+	/* SCTP: so many messages of this session, the first ones, have been
+	 * acknowledged, or told of as undelivered. */
+	uint64_t delivered;
 	uint64_t start_ms; /* wall clock of the present session, 0: never up */
 	struct addr local, remote;
 	const char *peer, *suite; /* as of a net_session */

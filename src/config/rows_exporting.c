@@ -91,9 +91,9 @@ static const struct conf_row common_rows[] = {
 	CONF_ROW(PRESENCE, "spool", .cx = true, .rows = spool_rows,
 		 .help = "A spool on disk: records that the collector can't "
 			 "take now, because it is away or slow (queueOctets), "
-			 "wait there, and are sent when it can; over TCP and "
-			 "TLS also those that it had not acknowledged when the "
-			 "connection broke."),
+			 "wait there, and are sent when it can; but for UDP "
+			 "also those that it may not have got when the session "
+			 "broke."),
 	CONF_ROW(CONTAINER, "transportSession", .state = true,
 		 .rows = conf_rows_session),
 	CONF_LAST,

@@ -264,6 +264,9 @@ enum queue_kind {
 	QUEUE_REPLAYED,	     /* out of the spool, where it still is */
 	QUEUE_REPLAYED_LAST, /* likewise, the last of what was one message */
 	QUEUE_CONTROL,
+	/* In the window: it was not delivered; it is settled otherwise. */
+	QUEUE_UNDELIVERED,
+	QUEUE_SETTLED,
 };
 
 struct queue_entry {
@@ -280,6 +283,7 @@ struct chunk;
 /* First in, first out; in chunks of memory that are used again. */
 struct queue {
 	struct chunk *head, *tail, *spare;
+	struct queue_entry *newest;
 	uint64_t octets;
 	uint64_t messages;
 	uint64_t records;
@@ -290,6 +294,8 @@ int queue_push(struct queue *queue, const struct queue_entry *entry,
 	       const uint8_t *message);
 /* The next messages with so many octets together can be pushed. -ENOMEM. */
 int queue_reserve(struct queue *queue, uint32_t octets, uint32_t messages);
+/* The entry pushed last: it stays where it is until it is popped. */
+struct queue_entry *queue_newest(const struct queue *queue);
 /* The oldest, or NULL; *message may be changed in place. */
 const struct queue_entry *queue_peek(struct queue *queue, uint8_t **message);
 void queue_pop(struct queue *queue);
@@ -506,8 +512,18 @@ void forward_sent(struct forward *forward, const struct queue_entry *entry,
 /* A message out of the spool was not sent and never will be. */
 void forward_lose(struct forward *forward, const struct queue_entry *entry,
 		  enum loss loss);
-/* Is what was sent kept until the peer has it? */
+/* Is what was sent kept until the peer has it? Or even in the spool? */
 bool forward_window(const struct forward *forward);
+bool forward_keeps(const struct forward *forward);
+/*
+ * A message with this number (of flight) was not delivered. True: it will be
+ * sent again, and its records are held.
+ */
+bool forward_undelivered(struct forward *forward, uint64_t number);
+/* Nothing is to be done for it any more. */
+void forward_forget(struct forward *forward, uint64_t number);
+/* See net_out_ops. */
+void forward_asked(struct forward *forward, bool answered);
 /* Records of a replayed message were given to the system. */
 void forward_exported(struct forward *forward, uint32_t records);
 /* What the peer has is let go. */
@@ -521,6 +537,8 @@ void forward_tick(struct forward *forward, uint64_t now_ms);
 /* No replay any more. */
 void forward_stop(struct forward *forward);
 bool forward_drained(const struct forward *forward);
+/* The session is going to be ended in order. */
+void forward_ending(struct forward *forward);
 /* After the end of the session. */
 void forward_end(struct forward *forward);
 /* A Template is freed: the segment must not have its id for another. */

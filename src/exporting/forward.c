@@ -15,15 +15,26 @@
  * Templates have now, and sequence numbers of the session they go in. One that
  * is longer than messages may be now becomes several.
  *
- * Over TCP, and TLS, the window keeps what was sent until the system of the
- * peer has acknowledged its octets. When the connection breaks, what was not is
- * stored behind the rest; what came from the spool is read from it again. Other
- * transports have no window: there a message is gone when the system took it.
+ * The window keeps what was sent until the peer has it. When the session
+ * breaks, what it may not have is stored behind the rest. How that is known:
+ *
+ * TCP, TLS    The system of the peer acknowledges octets. What came from the
+ *             spool is kept there, and is read from it again.
+ * SCTP        The stack tells, message by message, what was not delivered (RFC
+ *             6458 section 6.1.11), and when all was. If the window is full,
+ *             sending waits for that.
+ * DTLS/UDP    What was sent since the peer was asked for its last answer is in
+ *             doubt: it may come twice. If the window is full, the oldest is
+ *             let go, and stays in doubt.
+ *
+ * With UDP, and DTLS where nothing tells, a message is gone when the system
+ * took it.
  *
  * The account: what is in the spool is held. A replayed message stays in the
- * spool until it is acknowledged, but is exported as soon as the system has
- * it: told counts its records meanwhile. What is found at the start comes
- * into the destination (in), and by a split into the process.
+ * spool over TCP until it is acknowledged, but is exported as soon as the
+ * system has it: told counts its records meanwhile. Other windows have a copy
+ * of it, so it is done with, and is stored anew. What is found at the start
+ * comes into the destination (in), and by a split into the process.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -45,12 +56,21 @@ enum {
 	STAGED_MESSAGES = MESSAGE_MAX / (EXPORTING_MESSAGE_MIN / 2),
 };
 
+/* How it is known what the peer has, see above. */
+enum knowing {
+	KNOW_NOTHING,
+	KNOW_OCTETS,   /* TCP */
+	KNOW_MESSAGES, /* SCTP */
+	KNOW_ANSWERS,  /* DTLS over UDP */
+};
+
 struct forward {
 	struct sink *sink;
 	struct spool *spool;
 	struct exporting_spool *conf;
-	bool windowed;
+	enum knowing knowing;
 	bool stopped;	 /* no replay any more */
+	bool ending;	 /* the session is ended in order */
 	uint8_t *buffer; /* a message with Templates for a segment */
 	/* The message that was read last, and what it becomes. */
 	uint8_t *original, *message, *part;
@@ -60,6 +80,11 @@ struct forward {
 	struct queue window;
 	uint64_t window_end; /* octets of the session before its first */
 	uint64_t begun;	     /* stats.octets at the session's start */
+	/* Not TCP: its entries by number of flight; records not delivered; the
+	 * numbers at which the peer was asked, and before which it has all. */
+	struct queue_entry **place;
+	uint64_t undelivered, asked_at, sure_at;
+	uint64_t restored; /* records that were sent before */
 	/* Replay: what is next; and the Templates of a segment. */
 	struct queue staged;
 	struct template_store *store;
@@ -265,29 +290,90 @@ forward_tight(const struct forward *f)
 bool
 forward_window(const struct forward *f)
 {
-	return f && f->windowed;
+	return f && f->knowing != KNOW_NOTHING;
+}
+
+bool
+forward_keeps(const struct forward *f)
+{
+	return f && f->knowing == KNOW_OCTETS;
+}
+
+/* Of the flight: that of the next message; of the first in the window. */
+static uint64_t
+next_number(const struct forward *f)
+{
+	return f->sink->flight_head + f->sink->flight_count;
+}
+
+static uint64_t
+first_number(const struct forward *f)
+{
+	return next_number(f) - f->window.messages;
+}
+
+static bool
+is_full(const struct forward *f)
+{
+	return f->window.octets >= f->sink->conf->queue_octets ||
+	       (f->place && f->window.messages >= FLIGHT_MAX);
+}
+
+static void let_go(struct forward *f, const struct queue_entry *entry);
+
+/* The system has the first of the window. */
+static bool
+first_is_sent(const struct forward *f)
+{
+	return f->window.messages > f->sink->flight_count;
+}
+
+static void
+make_room(struct forward *f)
+{
+	uint8_t *message;
+
+	sink_settle(f->sink);
+	if (f->knowing == KNOW_MESSAGES && is_full(f))
+		net_out_settle(f->sink->out);
+	while (f->knowing == KNOW_ANSWERS && is_full(f) && first_is_sent(f))
+		let_go(f, queue_peek(&f->window, &message));
 }
 
 int
 forward_before(struct forward *f, const struct queue_entry *entry)
 {
-	struct sink *s = f ? f->sink : NULL;
-
 	if (!forward_window(f))
 		return 0;
-	if (f->window.octets >= s->conf->queue_octets) {
-		sink_settle(s);
-		if (f->window.octets >= s->conf->queue_octets)
-			return -EAGAIN;
-	}
+	if (is_full(f))
+		make_room(f);
+	if (is_full(f))
+		return -EAGAIN;
 	return queue_reserve(&f->window, entry->length, 1) ? -EAGAIN : 0;
+}
+
+static void
+push_window(struct forward *f, const struct queue_entry *entry,
+	    const uint8_t *message)
+{
+	struct queue_entry kept = *entry;
+
+	kept.sent = entry->length;
+	if (entry->kind == QUEUE_CONTROL ||
+	    (f->knowing == KNOW_OCTETS && entry->kind != QUEUE_NEW))
+		kept.length = 0;
+	else
+		kept.kind = QUEUE_NEW;
+	queue_push(&f->window, &kept, message); /* has room */
+	if (f->place)
+		f->place[(next_number(f) - 1) % FLIGHT_MAX] =
+			queue_newest(&f->window);
 }
 
 void
 forward_sent(struct forward *f, const struct queue_entry *entry,
 	     const uint8_t *message)
 {
-	struct queue_entry kept = *entry;
 	bool replayed = entry->kind == QUEUE_REPLAYED ||
 			entry->kind == QUEUE_REPLAYED_LAST;
 
@@ -301,14 +387,9 @@ forward_sent(struct forward *f, const struct queue_entry *entry,
 	} else if (entry->kind == QUEUE_NEW) {
 		f->sent += entry->records;
 	}
-	if (f->windowed) {
-		kept.sent = entry->length;
-		if (entry->kind != QUEUE_NEW)
-			kept.length = 0;
-		queue_push(&f->window, &kept, message); /* has room */
-		return;
-	}
-	if (!replayed)
+	if (forward_window(f))
+		push_window(f, entry, message);
+	if (!replayed || forward_keeps(f))
 		return;
 	f->told += entry->records;
 	if (entry->kind == QUEUE_REPLAYED_LAST)
@@ -340,35 +421,110 @@ let_go(struct forward *f, const struct queue_entry *entry)
 	queue_pop(&f->window);
 }
 
-void
-forward_settle(struct forward *f, const struct net_out_stats *stats)
+static void
+settle_octets(struct forward *f, const struct net_out_stats *stats)
 {
+	uint64_t has = stats->octets - f->begun;
 	const struct queue_entry *entry;
-	uint64_t has;
 	uint8_t *message;
 
-	if (!forward_window(f))
-		return;
-	has = stats->octets - f->begun;
 	has -= stats->unacknowledged < has ? stats->unacknowledged : has;
 	while ((entry = queue_peek(&f->window, &message)) &&
 	       f->window_end + entry->sent <= has)
 		let_go(f, entry);
 }
 
+/* Has the peer the first of the window, or is that no longer asked? */
+static bool
+first_is_sure(const struct forward *f, const struct queue_entry *entry,
+	      const struct net_out_stats *stats)
+{
+	const struct sink *s = f->sink;
+
+	if (!first_is_sent(f) || entry->kind == QUEUE_UNDELIVERED)
+		return false;
+	if (f->knowing == KNOW_MESSAGES)
+		return first_number(f) < s->flight_first + stats->delivered;
+	return !s->asked || first_number(f) < f->sure_at;
+}
+
+void
+forward_settle(struct forward *f, const struct net_out_stats *stats)
+{
+	const struct queue_entry *entry;
+	uint8_t *message;
+
+	if (!forward_window(f))
+		return;
+	if (f->knowing == KNOW_OCTETS) {
+		settle_octets(f, stats);
+		return;
+	}
+	while ((entry = queue_peek(&f->window, &message)) &&
+	       first_is_sure(f, entry, stats))
+		let_go(f, entry);
+}
+
+static struct queue_entry *
+entry_numbered(const struct forward *f, uint64_t number)
+{
+	if (!f || !f->place || number < first_number(f) ||
+	    number >= next_number(f))
+		return NULL;
+	return f->place[number % FLIGHT_MAX];
+}
+
+bool
+forward_undelivered(struct forward *f, uint64_t number)
+{
+	struct queue_entry *entry = entry_numbered(f, number);
+
+	if (!entry || entry->kind != QUEUE_NEW)
+		return false;
+	entry->kind = QUEUE_UNDELIVERED;
+	f->undelivered += entry->records;
+	return true;
+}
+
+void
+forward_forget(struct forward *f, uint64_t number)
+{
+	struct queue_entry *entry = entry_numbered(f, number);
+
+	if (entry)
+		entry->kind = QUEUE_SETTLED;
+}
+
+void
+forward_asked(struct forward *f, bool answered)
+{
+	if (!f)
+		return;
+	if (answered)
+		f->sure_at = f->asked_at;
+	else
+		f->asked_at = next_number(f);
+}
+
 uint64_t
 forward_held(const struct forward *f)
 {
-	return f ? spool_records(f->spool) - f->told : 0;
+	return f ? spool_records(f->spool) - f->told + f->undelivered : 0;
 }
 
 void
 forward_up(struct forward *f)
 {
 	struct net_out_stats stats;
+	const struct queue_entry *entry;
+	uint8_t *message;
 
 	if (!f)
 		return;
+	/* An association takes over when nothing is left in the old one. */
+	while (f->knowing == KNOW_MESSAGES &&
+	       (entry = queue_peek(&f->window, &message)))
+		let_go(f, entry);
 	net_out_stats(f->sink->out, &stats);
 	f->begun = stats.octets;
 	f->window_end = 0;
@@ -397,32 +553,60 @@ take_back(struct forward *f, const struct queue_entry *entry, uint8_t *message,
 	return queue_push(&f->sink->queue, entry, message);
 }
 
-/* What was sent and not acknowledged, in its order, before what waits. */
+/* Has the peer what the system has had, as far as can be known? */
+static bool
+is_delivered(const struct forward *f, const struct queue_entry *entry)
+{
+	if (entry->kind != QUEUE_NEW)
+		return false;
+	return f->knowing == KNOW_MESSAGES ||
+	       (f->knowing == KNOW_ANSWERS && f->ending);
+}
+
+/* Out of the window when the session is over. */
+static void
+restore(struct forward *f, const struct queue_entry *queued, uint8_t *message)
+{
+	bool exported = first_is_sent(f);
+	struct queue_entry entry = *queued;
+	struct sink *s = f->sink;
+	enum loss loss;
+
+	if (entry.kind == QUEUE_UNDELIVERED) {
+		f->undelivered -= entry.records;
+		entry.kind = QUEUE_NEW;
+	} else if (exported && is_delivered(f, &entry)) {
+		entry.kind = QUEUE_SETTLED;
+	} else if (exported && entry.kind == QUEUE_NEW) {
+		s->ledger.exported -= entry.records;
+	}
+	if (entry.kind == QUEUE_CONTROL) {
+		/* The next session has some of its own. */
+		if (!exported)
+			sink_lose(s, entry.records, LOSS_DESTINATION_DOWN);
+	} else if (entry.kind != QUEUE_NEW) {
+		if (entry.channel)
+			entry.channel->gone++;
+	} else if (take_back(f, &entry, message, &loss)) {
+		lose(s, &entry, message, loss);
+	} else {
+		f->restored += entry.records;
+	}
+}
+
+/* What was sent and has not arrived, in its order, before what waits. */
 static void
 store_window(struct forward *f)
 {
 	struct sink *s = f->sink;
 	const struct queue_entry *entry;
 	struct queue waiting = s->queue;
+	uint64_t before = f->restored;
 	uint8_t *message;
-	enum loss loss;
 
 	s->queue = (struct queue){0};
 	while ((entry = queue_peek(&f->window, &message))) {
-		bool exported = f->window.messages > s->flight_count;
-
-		if (exported && entry->kind == QUEUE_NEW)
-			s->ledger.exported -= entry->records;
-		if (entry->kind == QUEUE_CONTROL) {
-			/* The next session has some of its own. */
-			if (!exported)
-				sink_lose(s, entry->records,
-					  LOSS_DESTINATION_DOWN);
-		} else if (entry->kind != QUEUE_NEW) {
-			entry->channel->gone++;
-		} else if (take_back(f, entry, message, &loss)) {
-			lose(s, entry, message, loss);
-		}
+		restore(f, entry, message);
 		queue_pop(&f->window);
 	}
 	while ((entry = queue_peek(&waiting, &message))) {
@@ -431,8 +615,16 @@ store_window(struct forward *f)
 		queue_pop(&waiting);
 	}
 	queue_fini(&waiting);
-	s->ledger.exported -= f->told;
-	f->told = 0;
+	if (forward_keeps(f)) {
+		s->ledger.exported -= f->told;
+		f->told = 0;
+	}
+	if (f->restored > before)
+		log_notice("destination %s: %" PRIu64 " records that it may "
+			   "not have got will be sent again%s",
+			   s->conf->name, f->restored - before,
+			   f->knowing == KNOW_ANSWERS ? "; some may come twice"
+						      : "");
 }
 
 static void
@@ -455,7 +647,7 @@ forward_down(struct forward *f)
 {
 	if (!f)
 		return;
-	if (f->windowed)
+	if (forward_window(f))
 		store_window(f);
 	/* Parts of a message that will go again as a whole. */
 	f->sink->ledger.split += f->told;
@@ -785,8 +977,8 @@ waits_for_peer(const struct forward *f)
 	if (!f->sink->ready)
 		return false;
 	return !spool_may_read(f->spool) || f->pending ||
-	       f->window.octets >= f->sink->conf->queue_octets ||
-	       (f->stopped && f->window.messages);
+	       (forward_window(f) && is_full(f)) ||
+	       (f->stopped && !forward_drained(f));
 }
 
 void
@@ -834,10 +1026,18 @@ forward_stop(struct forward *f)
 		f->stopped = true;
 }
 
+/* The stack of SCTP tells itself; for answers of DTLS nobody waits. */
 bool
 forward_drained(const struct forward *f)
 {
-	return !f || !f->window.messages;
+	return !forward_keeps(f) || !f->window.messages;
+}
+
+void
+forward_ending(struct forward *f)
+{
+	if (f)
+		f->ending = true;
 }
 
 void
@@ -880,8 +1080,10 @@ forward_report(const struct forward *f, struct report *r)
 	report_uint(r, "foundRecords", stats.found);
 	report_uint(r, "storedRecords", f->stored);
 	report_uint(r, "replayedRecords", f->replayed);
-	if (f->windowed)
+	if (forward_window(f)) {
 		report_uint(r, "unacknowledgedMessages", f->window.messages);
+		report_uint(r, "resentRecords", f->restored);
+	}
 	report_close(r);
 }
 
@@ -908,6 +1110,16 @@ find(struct forward *f)
 	of_process->exported += stats.found;
 }
 
+static enum knowing
+knowing_of(const struct sink *s)
+{
+	if (s->conf->kind == EXPORTING_TCP)
+		return KNOW_OCTETS;
+	if (s->conf->kind == EXPORTING_SCTP)
+		return KNOW_MESSAGES;
+	return s->sealed ? KNOW_ANSWERS : KNOW_NOTHING;
+}
+
 int
 forward_open(struct sink *s, char **error)
 {
@@ -925,7 +1137,7 @@ forward_open(struct sink *s, char **error)
 	f->conf = &s->conf->spool;
 	if (!f->conf->replay_share)
 		f->conf->replay_share = EXPORTING_REPLAY_SHARE;
-	f->windowed = s->conf->kind == EXPORTING_TCP;
+	f->knowing = knowing_of(s);
 	f->filled_ms = clock_mono_ms();
 	f->scope.template_shape = shape_in_segment;
 	f->buffer = malloc(MESSAGE_MAX);
@@ -935,6 +1147,11 @@ forward_open(struct sink *s, char **error)
 	f->turn = evtimer_new(s->exporting->base, on_turn, f);
 	if (!f->buffer || !f->original || !f->message || !f->part || !f->turn)
 		return -ENOMEM;
+	if (forward_window(f) && !forward_keeps(f)) {
+		f->place = calloc(FLIGHT_MAX, sizeof(*f->place));
+		if (!f->place)
+			return -ENOMEM;
+	}
 	snprintf(name, sizeof(name), "destination %s", s->conf->name);
 	rc = spool_open(f->conf, name, on_lost, s, &f->spool, error);
 	if (rc == 0)
@@ -950,6 +1167,7 @@ forward_close(struct forward *f)
 	spool_close(f->spool);
 	template_store_free(f->store);
 	queue_fini(&f->window);
+	free(f->place);
 	queue_fini(&f->staged);
 	if (f->turn)
 		event_free(f->turn);

@@ -83,11 +83,18 @@ queue_push(struct queue *q, const struct queue_entry *entry,
 	memcpy(c->data + c->tail, entry, sizeof(*entry));
 	memcpy(c->data + c->tail + ALIGN(sizeof(*entry)), message,
 	       entry->length);
+	q->newest = (struct queue_entry *)(c->data + c->tail);
 	c->tail += need;
 	q->octets += entry->length;
 	q->messages++;
 	q->records += entry->records;
 	return 0;
+}
+
+struct queue_entry *
+queue_newest(const struct queue *q)
+{
+	return q->newest;
 }
 
 const struct queue_entry *

@@ -40,7 +40,7 @@ is_replayed(const struct queue_entry *entry)
 static void
 flight_add(struct sink *s, const struct queue_entry *entry)
 {
-	bool replayed = is_replayed(entry) && forward_window(s->forward);
+	bool replayed = is_replayed(entry) && forward_keeps(s->forward);
 
 	s->flight[(s->flight_head + s->flight_count++) % FLIGHT_MAX] =
 		entry->records | (replayed ? FLIGHT_REPLAYED : 0);
@@ -196,6 +196,7 @@ on_discarded(void *arg, int error)
 	sink_settle(s);
 	if (!s->flight_count)
 		return;
+	forward_forget(s->forward, s->flight_head);
 	sink_lose(s, flight_take(s),
 		  error == EMSGSIZE ? LOSS_TOO_LONG : LOSS_WRITE_ERROR);
 	if (error == EMSGSIZE)
@@ -208,13 +209,21 @@ static void
 on_undelivered(void *arg, uint64_t number, int error)
 {
 	struct sink *s = arg;
-	uint32_t *records = &s->flight[(s->flight_first + number) % FLIGHT_MAX];
+	uint64_t at = s->flight_first + number;
+	uint32_t *records = &s->flight[at % FLIGHT_MAX];
+	enum loss loss = LOSS_DESTINATION_DOWN;
 
 	sink_settle(s);
 	s->ledger.exported -= *records;
+	if (error == ETIME) {
+		loss = LOSS_LIFETIME;
+		forward_forget(s->forward, at);
+	} else if (forward_undelivered(s->forward, at)) {
+		*records = 0;
+		return;
+	}
 	s->undelivered += *records;
-	sink_lose(s, *records,
-		  error == ETIME ? LOSS_LIFETIME : LOSS_DESTINATION_DOWN);
+	sink_lose(s, *records, loss);
 	*records = 0;
 }
 
@@ -231,6 +240,7 @@ on_asked(void *arg, bool answered)
 
 	sink_settle(s);
 	s->asked = true;
+	forward_asked(s->forward, answered);
 	if (answered)
 		s->sure_records = s->asked_records;
 	else
@@ -721,6 +731,7 @@ sink_end(struct sink *s)
 	if (!s->out)
 		return;
 	sink_settle(s);
+	forward_ending(s->forward);
 	/* What it cannot send it tells of ("down"). The rest has gone. */
 	net_out_close(s->out, LINGER_MS);
 	s->out = NULL;

@@ -118,6 +118,7 @@ forget_session(struct sctp_out *out)
 	out->error = 0;
 	out->full = out->barrier = out->ordered = out->timed = false;
 	out->sent = out->undelivered = out->idle_at = 0;
+	out->out.stats.delivered = 0;
 	memset(out->failed, 0, sizeof(out->failed));
 }
 
@@ -208,6 +209,7 @@ settled(struct sctp_out *out)
 		return false;
 	out->ordered = false;
 	out->idle_at = out->sent;
+	event_active(out->turn, EV_TIMEOUT, 0); /* see read_events */
 	return true;
 }
 
@@ -319,6 +321,9 @@ read_events(struct sctp_out *out, struct way *way)
 	}
 	if (rc == -ENOTCONN && !way->lost)
 		way->lost = "the association is over";
+	/* One that broke is idle, too: then its events would have told so. */
+	if (rc == -EAGAIN && way == &out->now && !way->lost)
+		out->out.stats.delivered = out->idle_at;
 	if (way->lost)
 		event_active(out->turn, EV_TIMEOUT, 0);
 }

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "folder.h"
+#include "net/secured.h"
 #include "peer.h"
 
 static void
@@ -572,6 +573,151 @@ test_udp(void)
 	folder_remove(path);
 }
 
+/* Each serial number that arrives. */
+static void
+mark(struct collector *c, const struct template *t, const uint8_t *p,
+     uint32_t length, const struct message_header *header)
+{
+	uint8_t *times = c->user;
+
+	times[field_uint(t->shape, 0, IE_octetDeltaCount, 0, p)]++;
+}
+
+enum { MARKED = 100000 };
+
+/* An association that the peer aborts: exactly what it had not comes again. */
+static void
+test_sctp(void)
+{
+	static uint8_t times[MARKED + 1];
+	struct exporting_destination d;
+	struct exporting_conf conf = conf_of(&d, 1);
+	const struct shape *shape;
+	const struct ledger *l;
+	struct collector c, after;
+	char path[FOLDER_NAME];
+	struct feeder f;
+	uint64_t exported;
+	uint16_t port, udp;
+	unsigned twice = 0;
+
+	folder_make(path);
+	feeder_init(&f);
+	udp = closed_port(f.base);
+	collector_init(&c, false);
+	c.sctp_udp = udp;
+	c.refuse_at = 20;
+	c.record = mark;
+	c.user = times;
+	port = collector_listen(&c, f.base, 0);
+	open_to(&f, &d, EXPORTING_SCTP, port, path);
+	d.net.sctp = (struct net_sctp_conf){
+		.stack = NET_SCTP_USERLAND,
+		.local_udp = udp,
+		.remote_udp = udp,
+		.streams = 1,
+	};
+	addr_parse(&d.net.local, "127.0.0.1", 0);
+	d.max_message = 1200;
+	feeder_open(&f, &conf);
+	shape = flow_shape(&f);
+	feed_flows(&f, shape, &f.scope, 100, 0);
+	TICK_UNTIL(&f, c.records == 100);
+	feed_flows(&f, shape, &f.scope, MARKED - 100, 0);
+	TICK_UNTIL(&f, c.closed > 0);
+	TICK_UNTIL(&f, folder_find(path, ".ipfix", 0, NULL) > 0);
+	collector_fini(&c);
+	for (int i = 0; i < 50; i++) {
+		feeder_tick(&f, 10);
+		usleep(1000);
+	}
+	check_ledger(&f);
+	l = exporting_ledger(f.stage, 0);
+	exported = l->exported;
+	CU_ASSERT_TRUE(exported > 0);
+	CU_ASSERT_EQUAL(exported + l->held, MARKED);
+	CU_ASSERT_EQUAL(ledger_lost(l), 0);
+	collector_init(&after, false);
+	after.sctp_udp = udp;
+	after.record = mark;
+	after.user = times;
+	collector_listen(&after, f.base, port);
+	TICK_UNTIL(&f, exporting_ledger(f.stage, 0)->held == 0);
+	TICK_UNTIL(&f, after.records >= MARKED - exported);
+	CU_ASSERT_EQUAL(after.records, MARKED - exported);
+	for (unsigned i = 1; i <= MARKED; i++)
+		twice += times[i] > 1;
+	CU_ASSERT_EQUAL(twice, 0);
+	CU_ASSERT_EQUAL(after.bad_sequence + after.no_template, 0);
+	l = exporting_ledger(f.stage, 0);
+	CU_ASSERT_EQUAL(l->exported, MARKED);
+	check_ledger(&f);
+	shape_release(shape);
+	feeder_fini(&f);
+	collector_fini(&after);
+	folder_remove(path);
+}
+
+/* DTLS over UDP: what was sent since the last answer comes again. */
+static void
+test_dtls(void)
+{
+	struct exporting_destination d;
+	struct exporting_conf conf = conf_of(&d, 1);
+	const struct shape *shape;
+	const struct ledger *l;
+	struct collector c, after;
+	char path[FOLDER_NAME];
+	struct feeder f;
+	uint16_t port;
+
+	secured_begin();
+	folder_make(path);
+	feeder_init(&f);
+	collector_init(&c, true);
+	c.secure = &secured.server;
+	port = collector_listen(&c, f.base, 0);
+	open_to(&f, &d, EXPORTING_UDP, port, path);
+	d.net.secure = &secured.client;
+	d.net.handshake_ms = 5000;
+	d.net.dtls = (struct net_dtls_conf){
+		.heartbeat = true,
+		.heartbeat_ms = 600000, /* none but that of the start */
+		.heartbeat_tries = 3,
+		.path_min = 600,
+		.path_max = 1400,
+	};
+	feeder_open(&f, &conf);
+	shape = flow_shape(&f);
+	feed_flows(&f, shape, &f.scope, 1000, 0);
+	TICK_UNTIL(&f, c.records == 1000);
+	check_ledger(&f);
+	l = exporting_ledger(f.stage, 0);
+	CU_ASSERT_EQUAL(l->exported, 1000);
+	collector_fini(&c);
+	TICK_UNTIL(&f, exporting_ledger(f.stage, 0)->held == 1000);
+	l = exporting_ledger(f.stage, 0);
+	CU_ASSERT_EQUAL(l->exported, 0);
+	CU_ASSERT_EQUAL(l->doubtful, 0);
+	CU_ASSERT_EQUAL(ledger_lost(l), 0);
+	check_ledger(&f);
+	collector_init(&after, true);
+	after.secure = &secured.server;
+	collector_listen(&after, f.base, port);
+	TICK_UNTIL(&f, after.records == 1000);
+	TICK_UNTIL(&f, exporting_ledger(f.stage, 0)->held == 0);
+	CU_ASSERT_EQUAL(after.sum, f.sum);
+	CU_ASSERT_EQUAL(after.bad_sequence + after.no_template, 0);
+	l = exporting_ledger(f.stage, 0);
+	CU_ASSERT_EQUAL(l->exported, 1000);
+	check_ledger(&f);
+	shape_release(shape);
+	feeder_fini(&f);
+	collector_fini(&after);
+	folder_remove(path);
+	secured_end();
+}
+
 static const struct unit_test tests[] = {
 	{"away, and back", test_away},
 	{"away at the end", test_restart},
@@ -580,6 +726,8 @@ static const struct unit_test tests[] = {
 	{"a share", test_share},
 	{"Templates come and go", test_templates},
 	{"UDP", test_udp},
+	{"SCTP, broken", test_sctp},
+	{"DTLS, in doubt", test_dtls},
 };
 
 int

@@ -46,6 +46,8 @@ struct collector {
 	bool udp;
 	uint16_t sctp_udp;  /* SCTP, with this port of encapsulation */
 	unsigned unordered; /* messages */
+	const struct secure_conf *secure;
+	uint64_t refuse_at; /* breaks the session at this message, if set */
 	uint64_t messages, octets;
 	uint64_t records, record_octets; /* Data Records, without options */
 	uint64_t sum;                    /* of octetDeltaCount */
@@ -248,8 +250,12 @@ static inline int
 collector_received(void *arg, struct net_session *session, const uint8_t *p,
 		   size_t length)
 {
-	((struct collector *)arg)->unordered += session->unordered;
-	collector_message(arg, p, length);
+	struct collector *c = arg;
+
+	c->unordered += session->unordered;
+	if (c->refuse_at && c->messages + 1 >= c->refuse_at)
+		return -1;
+	collector_message(c, p, length);
 	return 0;
 }
 
@@ -286,6 +292,9 @@ collector_listen(struct collector *c, struct event_base *base, uint16_t port)
 		.worker = 0,
 		.workers = 1,
 		.frame = message_frame,
+		.secure = c->secure,
+		.handshake_ms = 5000,
+		.dtls = {.heartbeat = true, .max_handshakes = 4, .handshake_rate = 1000},
 	};
 	char *error = NULL;
 
