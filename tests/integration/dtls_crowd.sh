@@ -64,7 +64,9 @@ equal "sessions" "1000 1" "$(account crowd \
 	$near['transportSession']))" | tr -d '(),')"
 after=$(resident $c)
 echo "resident: $before kB before, $after kB with 1000 sessions"
-[ $((after - before)) -lt 100000 ] || fail "more than 100 kB a session"
+# A sanitizer keeps what was freed.
+[ -n "${ASAN_OPTIONS:-}" ] || [ $((after - before)) -lt 100000 ] ||
+	fail "more than 100 kB a session"
 wait_for 10 is crowd "$near.get('cx:failedHandshakes', 0)" 100
 stop $s
 equal "exit status of the exporters" 0 "$STATUS"

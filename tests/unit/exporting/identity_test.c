@@ -234,8 +234,8 @@ test_refresh(void)
 	CU_ASSERT_EQUAL(c.bad_sequence + c.no_template, 0);
 	feeder_finish(&f);
 	shape_release(shape);
-	feeder_fini(&f);
 	collector_fini(&c);
+	feeder_fini(&f);
 }
 
 static void

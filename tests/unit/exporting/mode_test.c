@@ -407,8 +407,8 @@ test_refused(void)
 	feed_flows(&f, shape, &f.scope, 1, 0);
 	CU_ASSERT_EQUAL(exporting_ledger(f.stage, 0)->in, first + 1);
 	shape_release(shape);
-	feeder_fini(&f);
 	collector_fini(&c);
+	feeder_fini(&f);
 }
 
 /* Takes records with an even number as last octet. */
