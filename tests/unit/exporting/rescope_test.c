@@ -124,8 +124,8 @@ test_close(struct test *t)
 	CU_ASSERT_TRUE(ledger_balanced(&t->f.stage->ledger));
 	shape_release(t->a.flows);
 	shape_release(t->a.wide);
-	feeder_fini(&t->f);
 	collector_fini(&t->c);
+	feeder_fini(&t->f);
 }
 
 /* Feeds one record whose first field is that number. */
