@@ -387,8 +387,8 @@ test_refresh(void)
 	CU_ASSERT_TRUE(ledger_balanced(&t.f.stage->ledger));
 	CU_ASSERT_TRUE(ledger_balanced(exporting_ledger(t.f.stage, 0)));
 	shape_release(interfaces);
-	feeder_fini(&t.f);
 	collector_fini(&t.c);
+	feeder_fini(&t.f);
 }
 
 static const struct unit_test tests[] = {
