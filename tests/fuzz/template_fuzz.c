@@ -44,7 +44,10 @@ on_event(void *arg, const struct template_event *event)
 		event->outcome == TEMPLATE_REFUSED) == (event->reason != NULL));
 	if (event->template) {
 		assert(event->template->id == event->id && event->id >= 256);
-		assert(event->template->defined_ms == life->now_ms);
+		/* One that is withdrawn is told with what it was. */
+		assert(event->outcome == TEMPLATE_WITHDRAWN
+			       ? event->template->defined_ms <= life->now_ms
+			       : event->template->defined_ms == life->now_ms);
 	}
 }
 
