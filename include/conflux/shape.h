@@ -121,4 +121,11 @@ bool shape_uint(const struct shape *shape, int field, const uint8_t *record,
 int shape_record_length(const struct shape *shape, const uint8_t *p,
 			uint32_t left);
 
+/*
+ * Where the fields of a whole record begin, a variable one with its length (RFC
+ * 7011 section 7); in at[count] the end. at has room for count + 1.
+ */
+void shape_offsets(const struct shape *shape, const uint8_t *record,
+		   uint32_t *at);
+
 #endif

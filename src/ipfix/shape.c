@@ -283,6 +283,27 @@ shape_record_length(const struct shape *shape, const uint8_t *p, uint32_t left)
 	return at <= left ? (int)at : -EBADMSG;
 }
 
+void
+shape_offsets(const struct shape *shape, const uint8_t *record, uint32_t *at)
+{
+	uint32_t offset = 0;
+
+	for (unsigned i = 0; i < shape->count; i++) {
+		uint32_t length = shape->field[i].length;
+
+		at[i] = offset;
+		if (length == IE_VARIABLE) {
+			length = record[offset++];
+			if (length == 255) {
+				length = wire_get16(record + offset);
+				offset += 2;
+			}
+		}
+		offset += length;
+	}
+	at[shape->count] = offset;
+}
+
 const uint8_t *
 shape_field(const struct shape *shape, int field, const uint8_t *record,
 	    uint32_t size, uint32_t *length)

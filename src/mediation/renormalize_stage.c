@@ -343,28 +343,6 @@ scale(struct renormalize_stage *s, uint64_t count, double rate)
 	return UINT64_MAX;
 }
 
-static void
-find_fields(struct renormalize_stage *s, const struct shape *shape,
-	    const uint8_t *record)
-{
-	uint32_t at = 0;
-
-	for (unsigned i = 0; i < shape->count; i++) {
-		uint32_t length = shape->field[i].length;
-
-		s->at[i] = at;
-		if (length == IE_VARIABLE) {
-			length = record[at++];
-			if (length == 255) {
-				length = wire_get16(record + at);
-				at += 2;
-			}
-		}
-		at += length;
-	}
-	s->at[shape->count] = at;
-}
-
 /* In the record as it goes out. */
 static void
 put_one(const struct shape *shape, uint8_t *record, uint32_t size,
@@ -445,7 +423,7 @@ make_records(struct renormalize_stage *s, const struct renormalize_plan *plan,
 		if (n && BUFFER - used < most_of(plan, size))
 			break;
 		if (batch->shape->variable || *next == 0 || n == 0)
-			find_fields(s, batch->shape, record);
+			shape_offsets(batch->shape, record, s->at);
 		length = make_record(
 			s, plan, record,
 			options ? 1 : find_rate(s, plan, batch, record, size),

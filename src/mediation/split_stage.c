@@ -359,30 +359,6 @@ copy_fixed(struct split_stage *s, const struct half *half,
 	return count;
 }
 
-/* Where the fields of a record are: in s->at, and its end behind them. */
-static void
-find_fields(struct split_stage *s, const struct shape *shape,
-	    const uint8_t *record)
-{
-	uint32_t at = 0;
-
-	for (unsigned i = 0; i < shape->count; i++) {
-		uint32_t length = shape->field[i].length;
-
-		s->at[i] = at;
-		if (length == IE_VARIABLE) {
-			length = record[at];
-			at++;
-			if (length == 255) {
-				length = wire_get16(record + at);
-				at += 2;
-			}
-		}
-		at += length;
-	}
-	s->at[shape->count] = at;
-}
-
 static uint32_t
 copy_variable(struct split_stage *s, const struct half *half,
 	      const struct batch *batch, const uint32_t *index, uint32_t count,
@@ -397,7 +373,7 @@ copy_variable(struct split_stage *s, const struct half *half,
 		if ((size_t)(s->buffer + BUFFER - to) < size)
 			break;
 		s->offset[n] = (uint32_t)(to - s->buffer);
-		find_fields(s, batch->shape, record);
+		shape_offsets(batch->shape, record, s->at);
 		for (unsigned i = 0; i < half->run_count; i++) {
 			const struct run *run = &half->run[i];
 			uint32_t from = s->at[run->first];
