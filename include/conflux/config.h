@@ -145,6 +145,7 @@ const struct conf_node *conf_root(const struct conf *conf);
 /* The first child of this name, and the next sibling of the same; or NULL. */
 const struct conf_node *conf_child(const struct conf_node *node,
 				   const char *name);
+unsigned conf_count(const struct conf_node *node, const char *name);
 const struct conf_node *conf_next_same(const struct conf_node *node);
 
 #define conf_each(child, node, name)                                           \

@@ -102,6 +102,17 @@ conf_next_same(const struct conf_node *node)
 	return next;
 }
 
+unsigned
+conf_count(const struct conf_node *node, const char *name)
+{
+	const struct conf_node *child;
+	unsigned count = 0;
+
+	conf_each (child, node, name)
+		count++;
+	return count;
+}
+
 uint64_t
 conf_uint(const struct conf_node *node, const char *name, uint64_t fallback)
 {

@@ -111,11 +111,9 @@ conf_check_ways(const struct conf *conf, struct conf_errors *errors)
 {
 	struct ways w = {.errors = errors, .behind_cache = true};
 	const struct conf_node *node;
-	unsigned count = 0;
 
-	conf_each (node, conf->root, "intermediateProcess")
-		count++;
-	w.done = calloc(count + 1, sizeof(*w.done));
+	w.done = calloc(conf_count(conf->root, "intermediateProcess") + 1,
+			sizeof(*w.done));
 	if (!w.done)
 		return -ENOMEM;
 	conf_each (node, conf->root, "cache")

@@ -47,22 +47,14 @@ add_unit(struct worker *worker, enum unit_kind kind,
 static unsigned
 count_units(const struct conf *conf, unsigned targets)
 {
-	const struct conf_node *root = conf_root(conf), *node, *meter;
-	unsigned n = 2 * targets, mediation = 0;
+	const struct conf_node *root = conf_root(conf), *node;
+	unsigned mediation = conf_count(root, "intermediateProcess");
+	unsigned n = 2 * targets + mediation;
 
-	conf_each (node, root, "intermediateProcess")
-		mediation++;
-	n += mediation;
-	conf_each (node, root, "observationPoint") {
-		n += 2 + mediation;
-		conf_each (meter, node, "selectionProcess")
-			n++;
-	}
-	conf_each (node, root, "collectingProcess") {
-		n++;
-		conf_each (meter, node, "meterReader")
-			n++;
-	}
+	conf_each (node, root, "observationPoint")
+		n += 2 + mediation + conf_count(node, "selectionProcess");
+	conf_each (node, root, "collectingProcess")
+		n += 1 + conf_count(node, "meterReader");
 	return n;
 }
 

@@ -83,13 +83,10 @@ static int
 lists_init(struct lists *lists, const struct conf_node *node)
 {
 	const struct conf_node *child;
-	unsigned users = 0, addresses = 1;
+	unsigned users = conf_count(node, "user");
+	unsigned addresses = conf_count(node, "listenAddress") + 1;
 	int rc = 0;
 
-	conf_each (child, node, "user")
-		users++;
-	conf_each (child, node, "listenAddress")
-		addresses++;
 	lists->user = calloc(users + 1, sizeof(*lists->user));
 	lists->secret = calloc(2 * users + 1, sizeof(*lists->secret));
 	lists->address = calloc(addresses, sizeof(*lists->address));

@@ -49,17 +49,6 @@ static const struct {
 	{"timestamp", ANONYMIZE_TIMESTAMPS}, {"counter", ANONYMIZE_COUNTERS},
 };
 
-static unsigned
-count_children(const struct conf_node *node, const char *name)
-{
-	const struct conf_node *child;
-	unsigned n = 0;
-
-	conf_each (child, node, name)
-		n++;
-	return n;
-}
-
 /* The texts of all children of that name, in the list of texts. */
 static const char *const *
 texts_of(struct rules *r, const struct conf_node *node, const char *name,
@@ -103,12 +92,12 @@ add_rule(struct rules *r, const struct conf_node *node)
 static int
 read_rules(struct rules *r, const struct conf_node *kind)
 {
-	unsigned rules = count_children(kind, "rule"), texts = 0;
+	unsigned rules = conf_count(kind, "rule"), texts = 0;
 	const struct conf_node *node;
 
 	conf_each (node, kind, "rule")
-		texts += count_children(conf_child(node, "binning"), "bin") +
-			 count_children(node, "ieName");
+		texts += conf_count(conf_child(node, "binning"), "bin") +
+			 conf_count(node, "ieName");
 	r->rule = calloc(rules + 1, sizeof(*r->rule));
 	r->node = calloc(rules + 1, sizeof(*r->node));
 	r->text = calloc(texts + 1, sizeof(*r->text));

@@ -96,10 +96,8 @@ fill_fields(const struct conf_node *layout, const struct ie_registry *registry,
 {
 	const struct conf_node *node;
 	const struct ie *ie;
-	unsigned n = 0;
+	unsigned n = conf_count(layout, "cacheField");
 
-	conf_each (node, layout, "cacheField")
-		n++;
 	*fields = calloc(n + 1, sizeof(**fields));
 	if (!*fields)
 		return -ENOMEM;

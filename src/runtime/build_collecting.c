@@ -174,12 +174,10 @@ addresses_of(const struct conf_node *node, const char *name, uint16_t port,
 	     struct addr **list, unsigned *count)
 {
 	const struct conf_node *address;
-	unsigned n = 0;
+	unsigned n = conf_count(node, name);
 
 	*list = NULL;
 	*count = 0;
-	conf_each (address, node, name)
-		n++;
 	if (n == 0)
 		return 0;
 	*list = calloc(n, sizeof(**list));

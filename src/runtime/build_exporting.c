@@ -274,17 +274,6 @@ fill_destination(struct exporting_destination *d, const struct conf_node *node,
 	return rc;
 }
 
-static unsigned
-count(const struct conf_node *node, const char *name)
-{
-	const struct conf_node *child;
-	unsigned n = 0;
-
-	conf_each (child, node, name)
-		n++;
-	return n;
-}
-
 static int
 run_filter(void *filter, const struct batch *batch, uint32_t *index)
 {
@@ -297,7 +286,7 @@ fill_selection(struct exporting_destination *d, const struct conf_node *node,
 	       struct unit *unit, struct destination_room *room, char **error)
 {
 	const char *text = conf_text(node, "filter");
-	unsigned domains = count(node, "observationDomain");
+	unsigned domains = conf_count(node, "observationDomain");
 	const struct conf_node *child;
 	struct filter_error why;
 	struct filter *filter;
@@ -424,7 +413,7 @@ build_exporting(struct unit *unit, char **error)
 {
 	const struct conf_node *node = unit->node;
 	struct worker *worker = unit->worker;
-	unsigned destinations = count(node, "destination");
+	unsigned destinations = conf_count(node, "destination");
 	struct exporting_conf conf = {
 		.name = conf_name(node),
 		.mode = (enum exporting_mode)exporting_mode_parse(
@@ -443,7 +432,7 @@ build_exporting(struct unit *unit, char **error)
 		.max_templates = (uint32_t)conf_uint(node, "templateLimit", 0),
 		.destination =
 			calloc(destinations + 1, sizeof(*conf.destination)),
-		.options = calloc(count(node, "options") + 1,
+		.options = calloc(conf_count(node, "options") + 1,
 				  sizeof(*conf.options)),
 	};
 	struct destination_room *room = calloc(destinations + 1, sizeof(*room));

@@ -101,12 +101,10 @@ make_renormalize(const struct mediation_place *place,
 			(enum renormalize_origin)conf.order_count;
 		conf.order_count++;
 	}
-	conf_each (node, kind, "exporter")
-		conf.exporter_count++;
-	conf.exporter = calloc(conf.exporter_count + 1, sizeof(*conf.exporter));
+	conf.exporter = calloc(conf_count(kind, "exporter") + 1,
+			       sizeof(*conf.exporter));
 	if (!conf.exporter)
 		return -ENOMEM;
-	conf.exporter_count = 0;
 	conf_each (node, kind, "exporter")
 		conf.exporter[conf.exporter_count++] =
 			(struct renormalize_exporter){

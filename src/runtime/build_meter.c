@@ -144,14 +144,11 @@ fill_lists(struct meter_reader_conf *c, const struct conf_node *node,
 	   struct meter_lists *lists)
 {
 	const struct conf_node *leaf;
-	unsigned n = 1;
 
-	conf_each (leaf, node, "ruleSet")
-		n++;
-	conf_each (leaf, node, "extraAttribute")
-		n++;
-	lists->rule_set = calloc(n, sizeof(*lists->rule_set));
-	lists->attribute = calloc(n, sizeof(*lists->attribute));
+	lists->rule_set = calloc(conf_count(node, "ruleSet") + 1,
+				 sizeof(*lists->rule_set));
+	lists->attribute = calloc(conf_count(node, "extraAttribute") + 1,
+				  sizeof(*lists->attribute));
 	if (!lists->rule_set || !lists->attribute)
 		return -ENOMEM;
 	conf_each (leaf, node, "ruleSet")

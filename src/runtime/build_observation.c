@@ -249,11 +249,9 @@ add_files(struct unit *unit, char **error)
 	const struct conf_node *file;
 	struct capture_conf conf = {.file_count = 0};
 	const char **list;
-	unsigned n = 0;
+	unsigned n = conf_count(unit->node, "captureFile");
 	int rc;
 
-	conf_each (file, unit->node, "captureFile")
-		n++;
 	/* The files of one Observation Point follow one another. */
 	if (n == 0 || unit->worker->index > 0)
 		return 0;

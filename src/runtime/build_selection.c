@@ -111,12 +111,7 @@ fill_selector(struct selector_conf *to, const struct conf_node *node,
 static unsigned
 count_ranges(const struct conf_node *selector)
 {
-	const struct conf_node *range;
-	unsigned n = 0;
-
-	conf_each (range, conf_child(selector, "filterHash"), "selectedRange")
-		n++;
-	return n;
+	return conf_count(conf_child(selector, "filterHash"), "selectedRange");
 }
 
 int
@@ -138,14 +133,13 @@ selector_conf_of(const struct conf_node *selector,
 static uint64_t
 first_selector(const struct conf_node *process)
 {
-	const struct conf_node *node, *selector;
+	const struct conf_node *node;
 	uint64_t n = 1;
 
 	conf_each (node, process->parent, "selectionProcess") {
 		if (node == process)
 			break;
-		conf_each (selector, node, "selector")
-			n++;
+		n += conf_count(node, "selector");
 	}
 	return n;
 }
@@ -158,18 +152,17 @@ selection_conf_of(const struct conf_node *node,
 	struct selection_lists *lists = calloc(1, sizeof(*lists));
 	struct selector_range *range;
 	const struct conf_node *selector;
-	unsigned n = 0, ranges = 0;
+	unsigned ranges = 0;
 	int rc = 0;
 
 	*conf = (struct selection_conf){.name = conf_name(node)};
 	*out = lists;
 	if (!lists)
 		return -ENOMEM;
-	conf_each (selector, node, "selector") {
-		n++;
+	conf_each (selector, node, "selector")
 		ranges += count_ranges(selector);
-	}
-	lists->selector = calloc(n + 1, sizeof(*lists->selector));
+	lists->selector = calloc(conf_count(node, "selector") + 1,
+				 sizeof(*lists->selector));
 	lists->range = calloc(ranges + 1, sizeof(*lists->range));
 	if (!lists->selector || !lists->range)
 		return -ENOMEM;

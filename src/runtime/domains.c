@@ -234,16 +234,13 @@ add_caches(const struct conf *conf, struct target *list)
 struct target *
 targets_of(const struct conf *conf, unsigned *count)
 {
-	const struct conf_node *node;
-	unsigned n = add_caches(conf, NULL), most = n;
+	const struct conf_node *root = conf_root(conf), *node;
+	unsigned n = add_caches(conf, NULL);
+	unsigned most = n + conf_count(root, "exportingProcess") +
+			conf_count(root, "meterAgent") +
+			conf_count(root, "intermediateProcess");
 	struct target *list;
 
-	conf_each (node, conf_root(conf), "exportingProcess")
-		most++;
-	conf_each (node, conf_root(conf), "meterAgent")
-		most++;
-	conf_each (node, conf_root(conf), "intermediateProcess")
-		most++;
 	list = calloc(most + 1, sizeof(*list));
 	if (!list)
 		return NULL;

@@ -21,12 +21,7 @@
 static unsigned
 destinations(const struct unit *unit)
 {
-	const struct conf_node *node;
-	unsigned n = 0;
-
-	conf_each (node, unit->node, "destination")
-		n++;
-	return n;
+	return conf_count(unit->node, "destination");
 }
 
 uint64_t

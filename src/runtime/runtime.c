@@ -267,17 +267,13 @@ open_control(struct runtime *runtime, char **error)
 static unsigned
 count_collectors(const struct conf *conf)
 {
-	const struct conf_node *process, *node;
+	const struct conf_node *process;
 	unsigned n = 0;
 
-	conf_each (process, conf_root(conf), "collectingProcess") {
-		conf_each (node, process, "udpCollector")
-			n++;
-		conf_each (node, process, "tcpCollector")
-			n++;
-		conf_each (node, process, "sctpCollector")
-			n++;
-	}
+	conf_each (process, conf_root(conf), "collectingProcess")
+		n += conf_count(process, "udpCollector") +
+		     conf_count(process, "tcpCollector") +
+		     conf_count(process, "sctpCollector");
 	return n;
 }
 
