@@ -655,16 +655,25 @@ kernel_idle(struct assoc *assoc)
 	return memory[SK_MEMINFO_WMEM_QUEUED] == 0;
 }
 
+/* False: there is no association any more. */
+static bool
+get_status(const struct kernel_assoc *a, struct sctp_status *status)
+{
+	socklen_t length = sizeof(*status);
+
+	memset(status, 0, sizeof(*status));
+	return getsockopt(a->fd, IPPROTO_SCTP, SCTP_STATUS, status, &length) ==
+	       0;
+}
+
 static uint32_t
 kernel_window(struct assoc *assoc)
 {
-	struct kernel_assoc *a = (struct kernel_assoc *)assoc;
-	struct sctp_status status = {0};
-	socklen_t length = sizeof(status);
+	struct sctp_status status;
 
-	if (getsockopt(a->fd, IPPROTO_SCTP, SCTP_STATUS, &status, &length) < 0)
-		return 0;
-	return status.sstat_rwnd;
+	return get_status((struct kernel_assoc *)assoc, &status)
+		       ? status.sstat_rwnd
+		       : 0;
 }
 
 static int
@@ -716,8 +725,7 @@ kernel_names(struct assoc *assoc, struct addr *local, struct addr *remote,
 	     uint32_t *id)
 {
 	struct kernel_assoc *a = (struct kernel_assoc *)assoc;
-	struct sctp_status status = {0};
-	socklen_t length = sizeof(status);
+	struct sctp_status status;
 	struct addr name[NAMES];
 	unsigned count;
 
@@ -725,7 +733,7 @@ kernel_names(struct assoc *assoc, struct addr *local, struct addr *remote,
 		*remote = name[0];
 	count = addresses(a, SCTP_GET_LOCAL_ADDRS, name);
 	sctp_choose_local(name, count, remote, local);
-	if (getsockopt(a->fd, IPPROTO_SCTP, SCTP_STATUS, &status, &length) == 0)
+	if (get_status(a, &status))
 		*id = (uint32_t)status.sstat_assoc_id;
 }
 

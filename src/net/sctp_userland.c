@@ -772,32 +772,33 @@ userland_wait(struct assoc *assoc, unsigned ms)
 	pthread_mutex_unlock(&reg.lock);
 }
 
+/* False, and zeros: there is no association any more. */
+static bool
+get_status(struct assoc *assoc, struct sctp_status *status)
+{
+	struct user_assoc *a = (struct user_assoc *)assoc;
+	socklen_t length = sizeof(*status);
+
+	memset(status, 0, sizeof(*status));
+	return usrsctp_getsockopt(a->so, IPPROTO_SCTP, SCTP_STATUS, status,
+				  &length) == 0;
+}
+
 static bool
 userland_idle(struct assoc *assoc)
 {
-	struct user_assoc *a = (struct user_assoc *)assoc;
 	struct sctp_status status;
-	socklen_t length = sizeof(status);
 
-	memset(&status, 0, sizeof(status));
-	if (usrsctp_getsockopt(a->so, IPPROTO_SCTP, SCTP_STATUS, &status,
-			       &length) < 0)
-		return true; /* there is no association any more */
-	return !status.sstat_unackdata && !status.sstat_penddata;
+	return !get_status(assoc, &status) ||
+	       (!status.sstat_unackdata && !status.sstat_penddata);
 }
 
 static uint32_t
 userland_window(struct assoc *assoc)
 {
-	struct user_assoc *a = (struct user_assoc *)assoc;
 	struct sctp_status status;
-	socklen_t length = sizeof(status);
 
-	memset(&status, 0, sizeof(status));
-	if (usrsctp_getsockopt(a->so, IPPROTO_SCTP, SCTP_STATUS, &status,
-			       &length) < 0)
-		return 0;
-	return status.sstat_rwnd;
+	return get_status(assoc, &status) ? status.sstat_rwnd : 0;
 }
 
 static int
@@ -845,13 +846,11 @@ userland_names(struct assoc *assoc, struct addr *local, struct addr *remote,
 {
 	struct user_assoc *a = (struct user_assoc *)assoc;
 	struct sctp_status status;
-	socklen_t length = sizeof(status);
 	struct addr name[NAMES];
 	struct sockaddr *list;
 	unsigned count;
 	int n;
 
-	memset(&status, 0, sizeof(status));
 	n = usrsctp_getpaddrs(a->so, 0, &list);
 	if (n > 0) {
 		if (addresses(list, n, name))
@@ -864,8 +863,7 @@ userland_names(struct assoc *assoc, struct addr *local, struct addr *remote,
 		sctp_choose_local(name, count, remote, local);
 		usrsctp_freeladdrs(list);
 	}
-	if (usrsctp_getsockopt(a->so, IPPROTO_SCTP, SCTP_STATUS, &status,
-			       &length) == 0)
+	if (get_status(assoc, &status))
 		*id = status.sstat_assoc_id;
 }
 
