@@ -1,9 +1,10 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* Files that are read as a whole. */
+/* Files that are read or written as a whole. */
 #ifndef CONFLUX_FILE_H
 #define CONFLUX_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -12,5 +13,14 @@
  * reading, -EFBIG, -ENOMEM.
  */
 int file_read_all(const char *path, size_t max, char **data, size_t *length);
+
+/*
+ * Writes the whole file beside the old one (path.part, removed if that fails)
+ * and puts it in its place: whoever reads it finds one or the other. mode: of
+ * the file, less the umask. sync: it is on the disk before it takes the place,
+ * which may take long. 0 or a negative errno.
+ */
+int file_replace(const char *path, const void *data, size_t length,
+		 unsigned mode, bool sync);
 
 #endif

@@ -32,15 +32,13 @@
  * steered elsewhere after a restart.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "conflux/clock.h"
+#include "conflux/file.h"
 #include "conflux/hash.h"
 #include "conflux/type_information.h"
 #include "conflux/wire.h"
@@ -190,34 +188,13 @@ read_domains(struct collecting *c, const uint8_t *data, size_t length, bool own)
 	return true;
 }
 
-static uint8_t *
-read_file(const char *path, size_t *length)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	uint8_t *data = NULL;
-	struct stat st;
-	ssize_t n = 0;
-
-	*length = 0;
-	if (fd < 0)
-		return NULL;
-	if (fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size <= FILE_MAX)
-		data = malloc((size_t)st.st_size);
-	while (data && *length < (size_t)st.st_size &&
-	       (n = read(fd, data + *length, (size_t)st.st_size - *length)) > 0)
-		*length += (size_t)n;
-	close(fd);
-	return data;
-}
-
 /* The file of a worker: that of the first has the name as it is. */
 static char *
-file_name(const struct collecting *c, unsigned worker, const char *end)
+file_name(const struct collecting *c, unsigned worker)
 {
 	char *path = NULL;
-	int r = worker ? asprintf(&path, "%s.%u%s", c->conf.template_file,
-				  worker, end)
-		       : asprintf(&path, "%s%s", c->conf.template_file, end);
+	int r = worker ? asprintf(&path, "%s.%u", c->conf.template_file, worker)
+		       : asprintf(&path, "%s", c->conf.template_file);
 
 	return r < 0 ? NULL : path;
 }
@@ -226,12 +203,16 @@ static void
 load(struct collecting *c, unsigned number)
 {
 	struct saved_files *files = c->saved;
-	char *path = file_name(c, number, "");
+	char *path = file_name(c, number);
 	size_t length = 0;
-	uint8_t *data = path ? read_file(path, &length) : NULL;
+	char *text = NULL;
+	uint8_t *data;
 	bool own = number % c->conf.workers == c->conf.worker;
 
-	if (data && !read_domains(c, data, length, own)) {
+	if (path)
+		file_read_all(path, FILE_MAX, &text, &length);
+	data = (uint8_t *)text;
+	if (data && length && !read_domains(c, data, length, own)) {
 		if (c->conf.worker == 0)
 			log_warning("collecting process %s: %s is not whole, "
 				    "or of another version: Templates have to "
@@ -581,32 +562,10 @@ write_all(const struct collecting *c, uint8_t *data, size_t size)
 	return (size_t)(w.p - data);
 }
 
-/* 0 or a negative errno. */
-static int
-put_file(const char *path, const char *part, const uint8_t *data, size_t length,
-	 bool end)
-{
-	FILE *file = fopen(part, "we");
-	int rc = 0;
-
-	if (!file)
-		return -errno;
-	if (fwrite(data, 1, length, file) != length || fflush(file) ||
-	    (end && fdatasync(fileno(file))))
-		rc = -errno;
-	if (fclose(file) && rc == 0)
-		rc = -errno;
-	if (rc == 0 && rename(part, path))
-		rc = -errno;
-	if (rc)
-		unlink(part);
-	return rc;
-}
-
 void
 saved_write(struct collecting *c, bool end)
 {
-	char *path, *part;
+	char *path;
 	uint8_t *data = NULL;
 	size_t size, length = 0;
 	uint32_t held;
@@ -615,10 +574,8 @@ saved_write(struct collecting *c, bool end)
 	if (!c->saved)
 		return;
 	c->written_ms = c->now_ms;
-	path = file_name(c, c->conf.worker, "");
-	part = file_name(c, c->conf.worker, ".part");
-	for (size = FILE_MIN; path && part && !length && size <= FILE_MAX;
-	     size *= 2) {
+	path = file_name(c, c->conf.worker);
+	for (size = FILE_MIN; path && !length && size <= FILE_MAX; size *= 2) {
 		free(data);
 		data = malloc(size);
 		if (!data)
@@ -628,7 +585,7 @@ saved_write(struct collecting *c, bool end)
 			rc = -EFBIG;
 	}
 	if (length)
-		rc = put_file(path, part, data, length, end);
+		rc = file_replace(path, data, length, 0666, end);
 	if (rc && log_limit_pass(&c->file_limit, c->now_ms, &held))
 		log_warning("collecting process %s: %s: %s: after a restart "
 			    "records may wait for their Templates",
@@ -636,5 +593,4 @@ saved_write(struct collecting *c, bool end)
 			    strerror(-rc));
 	free(data);
 	free(path);
-	free(part);
 }

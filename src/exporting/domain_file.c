@@ -16,8 +16,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "conflux/file.h"
 #include "exporting.h"
 
 enum {
@@ -119,22 +119,21 @@ write_all(const struct exporting *e, FILE *file)
 
 /* 0 or a negative errno. */
 static int
-replace_file(const struct exporting *e, const char *path, const char *part)
+replace_file(const struct exporting *e)
 {
-	FILE *file = fopen(part, "we");
+	size_t length = 0;
+	char *text = NULL;
+	FILE *file = open_memstream(&text, &length);
 	int r = 0;
 
 	if (!file)
 		return -errno;
 	write_all(e, file);
-	if (fflush(file) || fdatasync(fileno(file)))
+	if (fclose(file))
 		r = -errno;
-	if (fclose(file) && r == 0)
-		r = -errno;
-	if (r == 0 && rename(part, path))
-		r = -errno;
-	if (r)
-		unlink(part);
+	else
+		r = file_replace(e->conf.domain_file, text, length, 0666, true);
+	free(text);
 	return r;
 }
 
@@ -142,16 +141,13 @@ void
 domain_file_save(struct exporting *e, bool end)
 {
 	struct domains *ds = &e->domains;
-	char *part = NULL;
 	uint32_t held;
-	int r = -ENOMEM;
+	int r;
 
 	if (!e->conf.domain_file || !ds->changed ||
 	    (!end && e->now_ms < ds->write_ms))
 		return;
-	if (asprintf(&part, "%s.part", e->conf.domain_file) >= 0)
-		r = replace_file(e, e->conf.domain_file, part);
-	free(part);
+	r = replace_file(e);
 	ds->changed = r != 0;
 	ds->write_ms = e->now_ms + (r ? RETRY_MS : WRITE_MS);
 	if (r && log_limit_pass(&ds->file_limit, e->now_ms, &held))

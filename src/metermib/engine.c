@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conflux/file.h"
 #include "conflux/log.h"
 #include "conflux/ntp.h"
 
@@ -58,48 +59,10 @@ struct meter_engine {
 	bool quit;
 };
 
-static int
-write_all(int fd, const char *data, size_t length)
-{
-	while (length) {
-		ssize_t n = write(fd, data, length);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		length -= (size_t)n;
-	}
-	return 0;
-}
-
-static int
-write_file(const char *path, const void *data, size_t length)
-{
-	char *temporary;
-	int fd, err;
-
-	if (asprintf(&temporary, "%s.new", path) < 0)
-		return -ENOMEM;
-	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	err = fd < 0 ? -errno : write_all(fd, data, length);
-	if (!err && fsync(fd))
-		err = -errno;
-	if (fd >= 0 && close(fd) && !err)
-		err = -errno;
-	if (!err && rename(temporary, path))
-		err = -errno;
-	if (err && fd >= 0)
-		unlink(temporary);
-	free(temporary);
-	return err;
-}
-
 static void
 job_run(struct job *job)
 {
-	int err = write_file(job->path, job->data, job->length);
+	int err = file_replace(job->path, job->data, job->length, 0600, true);
 
 	if (err)
 		log_error("state file %s: not written: %s; baselines would be "
