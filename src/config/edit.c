@@ -94,8 +94,7 @@ find_leaf(struct conf_node *node, const char *path, struct conf_node **holder)
 	return NULL;
 }
 
-/* ---- the leaves that may change
- * ----------------------------------------------- */
+/* ---- the leaves that may change ----------------------------------------- */
 
 struct visit {
 	void (*leaf)(struct visit *v, const char *path,
@@ -164,8 +163,7 @@ conf_edit_print(const struct conf_node *entry, struct text *out)
 	text_fini(&values);
 }
 
-/* ---- changes
- * ------------------------------------------------------------------ */
+/* ---- changes ------------------------------------------------------------ */
 
 static int
 refuse(const struct conf_node *entry, const char *path, const char *why,

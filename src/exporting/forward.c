@@ -657,8 +657,7 @@ forward_down(struct forward *f)
 		forward_store_queue(f);
 }
 
-/* ---- replay
- * ------------------------------------------------------------------ */
+/* ---- replay ------------------------------------------------------------- */
 
 static const struct shape *
 shape_in_segment(const struct scope *scope, uint16_t id)
@@ -1087,8 +1086,7 @@ forward_report(const struct forward *f, struct report *r)
 	report_close(r);
 }
 
-/* ---- open and close
- * ------------------------------------------------------------- */
+/* ---- open and close ----------------------------------------------------- */
 
 static void
 on_lost(void *arg, uint64_t records, enum loss loss)

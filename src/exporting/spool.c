@@ -257,8 +257,7 @@ drop_oldest(struct spool *sp, enum loss loss)
 	return true;
 }
 
-/* ---- writing
- * ----------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------ */
 
 static bool
 has_room(const struct spool *sp, uint32_t length)
@@ -371,8 +370,7 @@ spool_cut(struct spool *sp)
 	end_segment(sp);
 }
 
-/* ---- position
- * ------------------------------------------------------------------ */
+/* ---- position ----------------------------------------------------------- */
 
 static void
 log_position(struct spool *sp, const char *what)
@@ -421,8 +419,7 @@ read_position(struct spool *sp)
 	sp->done_entries = wire_get32(p + 16);
 }
 
-/* ---- reading
- * -------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------ */
 
 bool
 spool_may_read(const struct spool *sp)
@@ -651,8 +648,7 @@ spool_next(struct spool *sp, struct spool_message *message)
 	return false;
 }
 
-/* ---- time
- * ------------------------------------------------------------------------ */
+/* ---- time --------------------------------------------------------------- */
 
 static void
 drop_aged(struct spool *sp)
@@ -715,8 +711,7 @@ spool_stats(const struct spool *sp, struct spool_stats *stats)
 	}
 }
 
-/* ---- open and close
- * --------------------------------------------------------------- */
+/* ---- open and close ----------------------------------------------------- */
 
 /* Into the list, by number. */
 static int

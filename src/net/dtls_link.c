@@ -9,12 +9,12 @@
  *        the timers of DTLS; if none has, the peer is dead.
  * 3.1.3  Where there are no heartbeats a handshake within the session tells the
  *        same, if the configuration wants it: the peer does it, or says that it
- *        doesn't want to. No message is sent meanwhile, and from QUIET_MS
- * before it on, as what would come late could not be read any more. 3.2.2
- * Requests of the size of a datagram tell what the path takes: before the first
- * message, and again after a time. The request of each period has the size of
- * the largest message, so a path that takes less than before is found within a
- * period, too.
+ *        doesn't want to. No message is sent meanwhile, and from QUIET_MS before
+ *        it on, as what would come late could not be read any more.
+ * 3.2.2  Requests of the size of a datagram tell what the path takes: before
+ *        the first message, and again after a time. The request of each period
+ *        has the size of the largest message, so a path that takes less than
+ *        before is found within a period, too.
  *
  * In a handshake that resumes a session the last word is ours (RFC 5246 section
  * 7.3), and may be lost: until it has come once more, the peer drops what is

@@ -40,8 +40,7 @@ struct change {
 	unsigned awaited; /* workers that have not applied it */
 };
 
-/* ---- names
- * -------------------------------------------------------------------- */
+/* ---- names -------------------------------------------------------------- */
 
 static const struct conf_node *
 find_named(const struct conf_node *parent, const char *list, const char *name,
@@ -114,8 +113,7 @@ current(const struct runtime *runtime, const struct conf_node *selector)
 	return edit && edit->copy ? edit->copy : selector;
 }
 
-/* ---- the list
- * ------------------------------------------------------------------- */
+/* ---- the list ----------------------------------------------------------- */
 
 /* As a word of a shell, if it has nothing worse than spaces. */
 static void
@@ -190,8 +188,7 @@ runtime_selection(void *arg, char *const *word, unsigned count,
 	return 0;
 }
 
-/* ---- applying
- * ------------------------------------------------------------------- */
+/* ---- applying ----------------------------------------------------------- */
 
 static void
 apply_overload(struct worker *worker, const struct change *change)
@@ -288,8 +285,7 @@ begin(struct runtime *runtime, struct change *change)
 		complete(runtime);
 }
 
-/* ---- orders
- * --------------------------------------------------------------------- */
+/* ---- orders ------------------------------------------------------------- */
 
 /* As the document would be checked; 0, or what is wrong goes to the answer. */
 static int

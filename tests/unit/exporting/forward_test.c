@@ -357,8 +357,7 @@ test_broken(void)
 	folder_remove(path);
 }
 
-/* ---- how fast, and when
- * -------------------------------------------------------- */
+/* ---- how fast, and when ------------------------------------------------- */
 
 struct times {
 	uint32_t want;

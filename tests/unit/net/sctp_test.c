@@ -92,8 +92,7 @@ static const struct net_out_ops sender_ops = {
 /* Under DTLS, or in clear? Most tests are run with both. */
 static bool dtls;
 
-/* ---- the stack
- * --------------------------------------------------------------- */
+/* ---- the stack ---------------------------------------------------------- */
 
 static bool
 by_kernel(void)
@@ -218,8 +217,7 @@ pair_close(struct pair *p)
 	CU_ASSERT_EQUAL(p->r.opened, p->r.closed);
 }
 
-/* ---- tests
- * --------------------------------------------------------------------- */
+/* ---- tests -------------------------------------------------------------- */
 
 static void
 test_in_order(void)
