@@ -5,11 +5,13 @@
  * through it; what passes is counted and thrown away. Without a process the
  * records run through nothing.
  *
- *	mediation_bench FILE ROUNDS [EXPRESSION | --split | --owner | --again]
+ *	mediation_bench FILE ROUNDS [EXPRESSION | --split | --owner | --again |
+ *		--anonymize=RULE]
  *
  * EXPRESSION: of a filter; --split: of biflows; --owner: de-duplication where
  * all records are of one Observation Point, --again: where all have come from
- * another one before. Prints processor time per record, the least of the
+ * another one before; RULE: one of anonymisation, or "all": five that an export
+ * for research may have. Prints processor time per record, the least of the
  * rounds.
  */
 #include <stdio.h>
@@ -17,10 +19,72 @@
 #include <string.h>
 
 #include "bench_file.h"
+#include "conflux/anonymize.h"
 #include "conflux/mediation.h"
 
 static const struct scope before = {
 	.serial = 2, .domain = 1, .exporter = {.version = 4}};
+
+static const char *const bins[] = {"22",  "53",	      "80",
+				   "443", "0-1023=0", "1024-65535=1024"};
+
+static const struct bench_rule {
+	const char *name;
+	struct anonymize_rule rule;
+} rules[] = {
+	{"prefix-preserving",
+	 {.method = ANONYMIZE_PREFIX_PRESERVING,
+	  .groups = ANONYMIZE_IPV4 | ANONYMIZE_IPV6}},
+	{"structured",
+	 {.method = ANONYMIZE_STRUCTURED, .groups = ANONYMIZE_MAC}},
+	{"binning",
+	 {.method = ANONYMIZE_BINNING,
+	  .groups = ANONYMIZE_PORTS,
+	  .bin = bins,
+	  .bin_count = sizeof(bins) / sizeof(bins[0])}},
+	{"precision",
+	 {.method = ANONYMIZE_PRECISION,
+	  .groups = ANONYMIZE_TIMESTAMPS,
+	  .amount = 60000}},
+	{"noise",
+	 {.method = ANONYMIZE_NOISE,
+	  .groups = ANONYMIZE_COUNTERS,
+	  .amount = 5}},
+	/* Not part of all: */
+	{"permutation",
+	 {.method = ANONYMIZE_PERMUTATION,
+	  .groups = ANONYMIZE_IPV4 | ANONYMIZE_IPV6}},
+	{"port-permutation",
+	 {.method = ANONYMIZE_PERMUTATION, .groups = ANONYMIZE_PORTS}},
+	{"truncation",
+	 {.method = ANONYMIZE_TRUNCATION, .groups = ANONYMIZE_IPV4, .bits = 8}},
+	{"remove",
+	 {.method = ANONYMIZE_REMOVE,
+	  .groups = ANONYMIZE_IPV4 | ANONYMIZE_IPV6}},
+};
+
+enum { RULES = sizeof(rules) / sizeof(rules[0]), ALL = 5 };
+
+static int
+make_anonymizing(const char *name, struct ie_registry *registry,
+		 struct shape_table *shapes, struct stage **out)
+{
+	static const uint8_t key[ANONYMIZE_KEY] = {1, 2, 3};
+	struct anonymize_rule chosen[RULES];
+	struct anonymize_conf conf = {.rule = chosen, .key = key};
+	struct anonymize_error error;
+
+	for (unsigned i = 0; i < RULES; i++)
+		if (strcmp(name, rules[i].name) == 0 ||
+		    (i < ALL && strcmp(name, "all") == 0))
+			chosen[conf.rule_count++] = rules[i].rule;
+	if (conf.rule_count == 0) {
+		fprintf(stderr, "no rule of this name: %s\n", name);
+		return -1;
+	}
+	return anonymize_stage_new("bench", &conf, registry, shapes, out,
+				   &error);
+}
 
 static int
 make_stage(const char *what, struct ie_registry *registry,
@@ -32,6 +96,7 @@ make_stage(const char *what, struct ie_registry *registry,
 		.tolerance_ms = 2000,
 		.max_flows = 4000000,
 	};
+	const char *rule = strchr(what, '=');
 	struct filter_error error;
 	int rc;
 
@@ -39,6 +104,8 @@ make_stage(const char *what, struct ie_registry *registry,
 		return split_stage_new("bench", registry, shapes, out);
 	if (strcmp(what, "--owner") == 0 || strcmp(what, "--again") == 0)
 		return dedup_stage_new(&dedup, registry, out);
+	if (strncmp(what, "--anonymize=", 12) == 0)
+		return make_anonymizing(rule + 1, registry, shapes, out);
 	rc = filter_stage_new("bench", what, registry, out, &error);
 	if (rc < 0)
 		fprintf(stderr, "%s\n", error.text ? error.text : "");
@@ -64,7 +131,8 @@ main(int argc, char **argv)
 	data = argc > 2 ? map(argv[1], &length) : NULL;
 	if (!data) {
 		fprintf(stderr, "usage: mediation_bench FILE ROUNDS "
-				"[EXPRESSION | --split | --owner | --again]\n");
+				"[EXPRESSION | --split | --owner | --again | "
+				"--anonymize=RULE]\n");
 		return 2;
 	}
 	if (argc > 3) {

@@ -465,19 +465,30 @@ bench_meters()
 		"$(awk '$3 > n { n = $3 } END { print n }' "$work/drain") us"
 }
 
-# Filters alone, in one thread, on records in memory; what it costs to step
-# through them without a filter is taken off.
+# alone FILE [WHAT]: an Intermediate Process alone, in one thread, on records in
+# memory; what it costs to step through them without one is taken off. Sets $cost
+# (ns a record), $records and $passed; without WHAT, $cost is that of stepping.
+alone()
+{
+	process=$BUILD/tests/bench/mediation_bench
+	[ "${stepped:-}" = "$1" ] || stepping=$("$process" "$1" "$RUNS")
+	stepped=$1
+	cost=${stepping##*=}
+	[ $# -gt 1 ] || return 0
+	line=$("$process" "$1" "$RUNS" "$2")
+	cost=$(calc '%.1f' "${line##*=} - $cost")
+	records=${line#*records=} passed=${line#*passed=}
+	records=${records%% *} passed=${passed%% *}
+}
+
 bench_filter()
 {
 	generate k4 10000
-	filter=$BUILD/tests/bench/mediation_bench
-	bare=$("$filter" "$work/k4.ipfix" "$RUNS" | sed 's/.*ns_per_record=//')
-	say "filter: $RECORDS records; without one $bare ns a record"
+	alone "$work/k4.ipfix"
+	say "filter: $RECORDS records; without one $cost ns a record"
 	while IFS= read -r text; do
-		ns=$("$filter" "$work/k4.ipfix" "$RUNS" "$text")
-		passed=${ns#*passed=}
-		say "filter: $(calc '%.1f' "${ns##*=} - $bare")" \
-			"ns a record, ${passed%% *} pass: $text"
+		alone "$work/k4.ipfix" "$text"
+		say "filter: $cost ns a record, $passed pass: $text"
 	done <<-'END'
 	any
 	ipv6 and exists vlanId
@@ -491,20 +502,15 @@ bench_filter()
 	END
 }
 
-# Anonymisation alone, likewise. There are 10000 flows, and then so many that
-# hardly an address comes twice.
+# There are 10000 flows, and then so many that hardly an address comes twice.
 bench_anonymize()
 {
-	anonymize=$BUILD/tests/bench/anonymize_bench
 	for flows in 10000 "$RECORDS"; do
 		generate "a$flows" "$flows"
-		bare=$("$anonymize" "$work/a$flows.ipfix" "$RUNS")
-		bare=${bare##*=}
 		for rule in prefix-preserving permutation truncation remove \
 		    binning port-permutation precision noise all; do
-			ns=$("$anonymize" "$work/a$flows.ipfix" "$RUNS" "$rule")
-			say "anonymize: $(calc '%.1f' "${ns##*=} - $bare")" \
-				"ns a record, $flows flows: $rule"
+			alone "$work/a$flows.ipfix" "--anonymize=$rule"
+			say "anonymize: $cost ns a record, $flows flows: $rule"
 		done
 	done
 }
@@ -526,13 +532,8 @@ biflow_file()
 # mediated FILE WHAT TEXT
 mediated()
 {
-	alone=$BUILD/tests/bench/mediation_bench
-	bare=$("$alone" "$1" "$RUNS" | sed 's/.*ns_per_record=//')
-	ns=$("$alone" "$1" "$RUNS" "$2")
-	records=${ns#*records=}
-	passed=${ns#*passed=}
-	say "mediation: $3: $(calc '%.1f' "${ns##*=} - $bare") ns a record," \
-		"${records%% *} in, ${passed%% *} out"
+	alone "$1" "$2"
+	say "mediation: $3: $cost ns a record, $records in, $passed out"
 }
 
 # Other Intermediate Processes alone, as filters.
