@@ -11,29 +11,9 @@
 # CHAIN_RECORDS: so many records for each pair of transports (20000).
 . "${SRC:-.}/tests/integration/lib.sh"
 . "$SRC/tests/integration/lib_secure.sh"
-need ip nft python3
+need nft python3
 RECORDS=${CHAIN_RECORDS:-20000}
-ns=cxchain$$
-for n in site wall proxy centre; do
-	ip netns add "$ns.$n" 2>/dev/null || skip "no network namespaces here"
-done
-trap 'cleanup_chain; cleanup' EXIT
-cleanup_chain()
-{
-	code=$?
-	for n in site wall proxy centre; do
-		ip netns del "$ns.$n" 2>/dev/null
-	done
-	(exit $code)
-}
-
-# on NAME COMMAND...
-on()
-{
-	n=$1
-	shift
-	ip netns exec "$ns.$n" "$@"
-}
+hosts site wall proxy centre
 
 # host NAME NUMBER: 10.0.NUMBER.2 behind the firewall, which is .1
 host()

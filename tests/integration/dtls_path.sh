@@ -7,43 +7,24 @@
 # again when the path takes less, and when it takes more.
 . "${SRC:-.}/tests/integration/lib.sh"
 . "$SRC/tests/integration/lib_secure.sh"
-need python3 ip
-ns=cxpath$$
-for n in a r b; do
-	ip netns add "$ns.$n" 2>/dev/null || skip "no network namespaces here"
-done
-trap 'cleanup_path; cleanup' EXIT
-cleanup_path()
-{
-	code=$?
-	for n in a r b; do
-		ip netns del "$ns.$n" 2>/dev/null
-	done
-	(exit $code)
-}
-
-in_ns()
-{
-	n=$1
-	shift
-	ip netns exec "$ns.$n" "$@"
-}
+need python3
+hosts a r b
 
 ip link add cxa netns "$ns.a" type veth peer name cxra netns "$ns.r" &&
 	ip link add cxb netns "$ns.b" type veth peer name cxrb netns "$ns.r" &&
-	in_ns r ip link add cxbr type bridge &&
-	in_ns r ip link set cxra master cxbr up &&
-	in_ns r ip link set cxrb master cxbr up &&
-	in_ns r ip link set cxbr up &&
-	in_ns a ip addr add 192.0.2.1/24 dev cxa &&
-	in_ns b ip addr add 192.0.2.2/24 dev cxb &&
-	in_ns a ip link set cxa up && in_ns a ip link set lo up &&
-	in_ns b ip link set cxb up || skip "no bridge here"
+	on r ip link add cxbr type bridge &&
+	on r ip link set cxra master cxbr up &&
+	on r ip link set cxrb master cxbr up &&
+	on r ip link set cxbr up &&
+	on a ip addr add 192.0.2.1/24 dev cxa &&
+	on b ip addr add 192.0.2.2/24 dev cxb &&
+	on a ip link set cxa up && on a ip link set lo up &&
+	on b ip link set cxb up || skip "no bridge here"
 
 # takes OCTETS: packets the path takes from now on
 takes()
 {
-	in_ns r ip link set cxrb mtu "$1" || fail "ip link"
+	on r ip link set cxrb mtu "$1" || fail "ip link"
 }
 
 document collects "<cx:controlSocket>$T/collects.sock</cx:controlSocket>
@@ -73,7 +54,7 @@ document exports "<cx:controlSocket>$T/exports.sock</cx:controlSocket>
 # sends RECORDS: 1000 a second to the exporter
 sends()
 {
-	in_ns a "$MKIPFIX" -n "$1" -r 1000 -t 0 udp:127.0.0.1:4739 >"$T/sent"
+	on a "$MKIPFIX" -n "$1" -r 1000 -t 0 udp:127.0.0.1:4739 >"$T/sent"
 }
 
 # found MIN MAX COUNT: the exporter has said so for the count-th time

@@ -38,6 +38,9 @@
 #				fails when the time is over
 #	wait_port udp|tcp PORT [SECONDS]	waits until somebody listens there
 #	wait_for SECONDS COMMAND...	repeats the command until it succeeds
+#	hosts NAME...		makes network namespaces $ns.NAME, which go at
+#				the end; skips the test where that can't be
+#	on NAME COMMAND...	runs it in one of them
 #	json FILE EXPRESSION	prints a Python expression over d, the JSON in
 #				FILE ("d['cx:ledger']['in']"); needs python3
 #	lines FILE		prints how many lines it has
@@ -59,6 +62,8 @@ TZ=UTC LC_ALL=C
 export SRC BUILD TZ LC_ALL
 
 T=$(mktemp -d "${TMPDIR:-/tmp}/conflux-test.XXXXXX") || exit 1
+ns=cx$$
+NAMESPACES=
 PIDS=
 PID=
 STATUS=
@@ -89,6 +94,9 @@ cleanup()
 		done
 		kill -9 "$p" 2>/dev/null
 		wait "$p" 2>/dev/null
+	done
+	for host in $NAMESPACES; do
+		ip netns del "$host" 2>/dev/null
 	done
 	# Not if it was skipped (77), or interrupted at a terminal (130).
 	if [ $code -ne 0 ] && [ $code -ne 77 ] && [ $code -ne 130 ]; then
@@ -128,6 +136,23 @@ need()
 		command -v "$program" >/dev/null 2>&1 ||
 			skip "there is no $program"
 	done
+}
+
+hosts()
+{
+	need ip
+	for host in "$@"; do
+		ip netns add "$ns.$host" 2>/dev/null ||
+			skip "no network namespaces here"
+		NAMESPACES="$NAMESPACES $ns.$host"
+	done
+}
+
+on()
+{
+	host=$1
+	shift
+	ip netns exec "$ns.$host" "$@"
 }
 
 step()

@@ -13,6 +13,9 @@
 #	exports NAME XML		starts one that sends $T/in.ipfix to
 #					this exporter's destination, and ends;
 #					$level is what it logs
+#	relays NAME XML [MORE]		starts one that sends what comes in at
+#					TCP port $FEED to this destination; MORE
+#					is of its exportingProcess
 #	give_up PID			ends one that would wait for its peer
 #	ended NAME PID			waits; fails unless all went well
 #	holds FILE RECORDS		fails unless it has so many
@@ -102,6 +105,22 @@ exports()
 		</exportingProcess>"
 	"$CONFLUX" check "$T/$1.xml" || fail "conflux check"
 	start "$1" "$CONFLUXD" -l "${level:-notice}" -c "$T/$1.xml"
+}
+
+relays()
+{
+	FEED=$(free_port)
+	document "$1" "<cx:controlSocket>$T/$1.sock</cx:controlSocket>
+		<collectingProcess><name>in</name>
+		<tcpCollector><name>t</name><localPort>$FEED</localPort>
+		<localIPAddress>127.0.0.1</localIPAddress></tcpCollector>
+		<exportingProcess>out</exportingProcess>
+		</collectingProcess><exportingProcess><name>out</name>${3:-}
+		<destination><name>far</name>$2</destination>
+		</exportingProcess>"
+	"$CONFLUX" check "$T/$1.xml" || fail "conflux check"
+	start "$1" "$CONFLUXD" -l info -c "$T/$1.xml"
+	wait_port tcp "$FEED"
 }
 
 # A second order to end does not wait for the peer.

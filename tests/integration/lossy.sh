@@ -27,20 +27,8 @@ both()
 {
 	collects "to-$1" "$2"
 	TO=$PID
-	FEED=$(free_port)
-	document "$1" "<cx:controlSocket>$T/$1.sock</cx:controlSocket>
-		<collectingProcess><name>in</name>
-		<tcpCollector><name>t</name><localPort>$FEED</localPort>
-		<localIPAddress>127.0.0.1</localIPAddress></tcpCollector>
-		<exportingProcess>out</exportingProcess>
-		</collectingProcess><exportingProcess><name>out</name>
-		<cx:flushTime>20</cx:flushTime>
-		<destination><name>far</name>$3</destination>
-		</exportingProcess>"
-	"$CONFLUX" check "$T/$1.xml" || fail "conflux check"
-	start "$1" "$CONFLUXD" -l info -c "$T/$1.xml"
+	relays "$1" "$3" "<cx:flushTime>20</cx:flushTime>"
 	FROM=$PID
-	wait_port tcp "$FEED"
 }
 
 # feed RECORDS SEED: 2000 a second, the same as in $T/fedSEED.ipfix

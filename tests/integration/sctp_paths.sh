@@ -7,40 +7,21 @@
 # their way: they go by the other one, nothing is lost, and the log tells.
 . "${SRC:-.}/tests/integration/lib.sh"
 . "$SRC/tests/integration/lib_secure.sh"
-need python3 ip
-ns=cxsctp$$
-for n in a b; do
-	ip netns add "$ns.$n" 2>/dev/null || skip "no network namespaces here"
-done
-trap 'cleanup_paths; cleanup' EXIT
-cleanup_paths()
-{
-	code=$?
-	for n in a b; do
-		ip netns del "$ns.$n" 2>/dev/null
-	done
-	(exit $code)
-}
-
-in_ns()
-{
-	n=$1
-	shift
-	ip netns exec "$ns.$n" "$@"
-}
+need python3
+hosts a b
 
 for link in 1 2; do
 	ip link add cxa$link netns "$ns.a" type veth peer name cxb$link \
 		netns "$ns.b" || skip "no veth here"
-	in_ns a ip addr add 192.0.$link.1/24 dev cxa$link
-	in_ns b ip addr add 192.0.$link.2/24 dev cxb$link
-	in_ns a ip addr add 2001:db8:$link::1/64 dev cxa$link nodad
-	in_ns b ip addr add 2001:db8:$link::2/64 dev cxb$link nodad
-	in_ns a ip link set cxa$link up
-	in_ns b ip link set cxb$link up
+	on a ip addr add 192.0.$link.1/24 dev cxa$link
+	on b ip addr add 192.0.$link.2/24 dev cxb$link
+	on a ip addr add 2001:db8:$link::1/64 dev cxa$link nodad
+	on b ip addr add 2001:db8:$link::2/64 dev cxb$link nodad
+	on a ip link set cxa$link up
+	on b ip link set cxb$link up
 done
-in_ns a ip link set lo up
-in_ns b ip link set lo up
+on a ip link set lo up
+on b ip link set lo up
 
 # addresses ELEMENT ADDRESS...
 addresses()
@@ -109,7 +90,7 @@ has()
 # feed RECORDS
 feed()
 {
-	in_ns a "$MKIPFIX" -n "$1" -r 2000 tcp:127.0.0.1:4000 >"$T/sent"
+	on a "$MKIPFIX" -n "$1" -r 2000 tcp:127.0.0.1:4000 >"$T/sent"
 }
 
 # ends NAME RECORDS
@@ -143,7 +124,7 @@ feed 10000 &
 f=$!
 PIDS="$PIDS $f"
 wait_for 20 has to-cut 2000 20000
-in_ns b ip link set cxb1 down
+on b ip link set cxb1 down
 began=$(date +%s)
 wait $f
 wait_for 60 has to-cut 10000

@@ -24,24 +24,6 @@
 need python3
 python=/usr/bin/python3
 
-# exporter NAME XML: what comes in at TCP port $FEED goes to this destination
-exporter()
-{
-	FEED=$(free_port)
-	document "$1" "<cx:controlSocket>$T/$1.sock</cx:controlSocket>
-		<collectingProcess><name>in</name>
-		<tcpCollector><name>t</name><localPort>$FEED</localPort>
-		<localIPAddress>127.0.0.1</localIPAddress></tcpCollector>
-		<exportingProcess>out</exportingProcess>
-		</collectingProcess><exportingProcess><name>out</name>
-		<destination><name>far</name>$2</destination>
-		</exportingProcess>"
-	"$CONFLUX" check "$T/$1.xml" || fail "conflux check"
-	start "$1" "$CONFLUXD" -l info -c "$T/$1.xml"
-	e=$PID
-	wait_port tcp "$FEED"
-}
-
 # It ends a session when it reads a line that begins with q.
 step "to openssl s_server, which ends the session: the next one is resumed"
 for version in tls1_2 tls1_3; do
@@ -55,12 +37,13 @@ for version in tls1_2 tls1_3; do
 		-verify_return_error
 	s=$PID
 	wait_port tcp "$PORT"
-	exporter "to-$version" "<tcpExporter>
+	relays "to-$version" "<tcpExporter>
 		<destinationIPAddress>127.0.0.1</destinationIPAddress>
 		<destinationPort>$PORT</destinationPort>
 		<cx:reconnectMin>100</cx:reconnectMin>
 		<transportLayerSecurity>$to_collector</transportLayerSecurity>
 		</tcpExporter>"
+	e=$PID
 	wait_for 20 grep -q "CIPHER is" "$T/server-$version.out"
 	# TLS 1.3 gives its tickets after the handshake.
 	"$MKIPFIX" -n 20 "tcp:127.0.0.1:$FEED" >/dev/null
