@@ -653,8 +653,8 @@ test_sctp(void)
 	CU_ASSERT_EQUAL(l->exported, MARKED);
 	check_ledger(&f);
 	shape_release(shape);
-	feeder_fini(&f);
 	collector_fini(&after);
+	feeder_fini(&f);
 	folder_remove(path);
 }
 
@@ -712,8 +712,8 @@ test_dtls(void)
 	CU_ASSERT_EQUAL(l->exported, 1000);
 	check_ledger(&f);
 	shape_release(shape);
-	feeder_fini(&f);
 	collector_fini(&after);
+	feeder_fini(&f);
 	folder_remove(path);
 	secured_end();
 }
