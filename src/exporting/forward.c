@@ -841,11 +841,22 @@ stage_parts(struct forward *f, struct channel *c, const uint8_t *message,
 		end_part(&ps, true);
 }
 
-/* Will Templates be let go when what is on its way has arrived? */
+/*
+ * Will Templates be let go when what is on its way has arrived? Those that are
+ * out of use go in the order of the sink, so one may wait for a message of
+ * another channel.
+ */
 static bool
 room_comes(const struct channel *c)
 {
-	return c->finished != c->gone || c->writer.length;
+	const struct out_template *t;
+
+	if (c->finished != c->gone || c->writer.length)
+		return true;
+	STAILQ_FOREACH(t, &c->sink->ending, ending)
+		if (t->channel == c)
+			return true;
+	return false;
 }
 
 /*
