@@ -1,0 +1,71 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How forward.c (storing, the account), forward_window.c and forward_replay.c
+ * share the work; what a sink may call is in exporting.h.
+ */
+#ifndef CONFLUX_EXPORTING_FORWARD_H
+#define CONFLUX_EXPORTING_FORWARD_H
+
+#include "exporting.h"
+#include "spool.h"
+
+/* How it is known what the peer has: see forward_window.c. */
+enum knowing {
+	KNOW_NOTHING,
+	KNOW_OCTETS,   /* TCP */
+	KNOW_MESSAGES, /* SCTP */
+	KNOW_ANSWERS,  /* DTLS over UDP */
+};
+
+struct forward {
+	struct sink *sink;
+	struct spool *spool;
+	struct exporting_spool *conf;
+	enum knowing knowing;
+	bool stopped;	 /* no replay any more */
+	bool ending;	 /* the session is ended in order */
+	uint8_t *buffer; /* a message with Templates for a segment */
+	/* The message that was read last, and what it becomes. */
+	uint8_t *original, *message, *part;
+	uint32_t length, records; /* of the original */
+	bool pending;		  /* it is not staged yet */
+	/* Sent, and perhaps not received. */
+	struct queue window;
+	uint64_t window_end; /* octets of the session before its first */
+	uint64_t begun;	     /* stats.octets at the session's start */
+	/* Not TCP: its entries by number of flight; records not delivered; the
+	 * numbers at which the peer was asked, and before which it has all. */
+	struct queue_entry **place;
+	uint64_t undelivered, asked_at, sure_at;
+	uint64_t restored; /* records that were sent before */
+	/* Replay: what is next; and the Templates of a segment. */
+	struct queue staged;
+	struct template_store *store;
+	struct scope scope; /* of the message that is being made ready */
+	uint64_t segment;
+	uint64_t told;
+	struct event *turn;
+	uint32_t round; /* octets in this one */
+	/* Records that may be replayed, by the rate and by the share. */
+	int64_t tokens, credit;
+	uint64_t filled_ms;
+	/* New records; until the last tick; of them, in credit. */
+	uint64_t sent, sent_before, counted;
+	uint64_t replayed, stored; /* records */
+	bool idle;
+};
+
+/* ---- forward_window.c --------------------------------------------------- */
+
+/* Nothing more may be sent before the peer has some of it. */
+bool forward_is_full(const struct forward *f);
+/* The session is over: what the peer may not have is to be sent again. */
+void forward_store_window(struct forward *f);
+
+/* ---- forward_replay.c --------------------------------------------------- */
+
+/* What was made ready to be sent is read again later. */
+void forward_unstage(struct forward *f);
+
+#endif
