@@ -324,12 +324,6 @@ struct net_out_stats {
 	/* DTLS: messages sent to peers that turned out to be dead, since the
 	 * last sign of life. */
 	uint64_t doubtful;
-	/*
-	 * TCP: of octets, those that the system of the peer has not
-	 * acknowledged yet; under TLS perhaps some more. What it has, the peer
-	 * itself may still not have read.
-	 */
-	uint64_t unacknowledged;
 	/* SCTP: so many messages of this session, the first ones, have been
 	 * acknowledged, or told of as undelivered. */
 	uint64_t delivered;
@@ -345,6 +339,14 @@ struct net_out_stats {
 	uint32_t association;
 };
 void net_out_stats(const struct net_out *out, struct net_out_stats *stats);
+/* The same without path_octets, at no cost; valid as long as out is. */
+const struct net_out_stats *net_out_counts(const struct net_out *out);
+/*
+ * TCP: of octets, those that the system of the peer has not acknowledged yet;
+ * under TLS perhaps some more. What it has, the peer itself may still not have
+ * read. A system call.
+ */
+uint64_t net_out_unacknowledged(const struct net_out *out);
 
 /*
  * path_octets of a destination over UDP before a session to it is opened; 0:

@@ -527,7 +527,7 @@ void forward_asked(struct forward *forward, bool answered);
 /* Records of a replayed message were given to the system. */
 void forward_exported(struct forward *forward, uint32_t records);
 /* What the peer has is let go. */
-void forward_settle(struct forward *forward, const struct net_out_stats *);
+void forward_settle(struct forward *forward);
 /* Records in the spool that are not counted as exported. */
 uint64_t forward_held(const struct forward *forward);
 void forward_up(struct forward *forward);

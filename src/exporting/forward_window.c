@@ -157,13 +157,17 @@ let_go(struct forward *f, const struct queue_entry *entry)
 }
 
 static void
-settle_octets(struct forward *f, const struct net_out_stats *stats)
+settle_octets(struct forward *f)
 {
-	uint64_t has = stats->octets - f->begun;
+	const struct net_out *out = f->sink->out;
+	uint64_t has = net_out_counts(out)->octets - f->begun, not_yet;
 	const struct queue_entry *entry;
 	uint8_t *message;
 
-	has -= stats->unacknowledged < has ? stats->unacknowledged : has;
+	if (!f->window.messages)
+		return;
+	not_yet = net_out_unacknowledged(out);
+	has -= not_yet < has ? not_yet : has;
 	while ((entry = queue_peek(&f->window, &message)) &&
 	       f->window_end + entry->sent <= has)
 		let_go(f, entry);
@@ -171,20 +175,20 @@ settle_octets(struct forward *f, const struct net_out_stats *stats)
 
 /* Has the peer the first of the window, or is that no longer asked? */
 static bool
-first_is_sure(const struct forward *f, const struct queue_entry *entry,
-	      const struct net_out_stats *stats)
+first_is_sure(const struct forward *f, const struct queue_entry *entry)
 {
 	const struct sink *s = f->sink;
 
 	if (!first_is_sent(f) || entry->kind == QUEUE_UNDELIVERED)
 		return false;
 	if (f->knowing == KNOW_MESSAGES)
-		return first_number(f) < s->flight_first + stats->delivered;
+		return first_number(f) <
+		       s->flight_first + net_out_counts(s->out)->delivered;
 	return !s->asked || first_number(f) < f->sure_at;
 }
 
 void
-forward_settle(struct forward *f, const struct net_out_stats *stats)
+forward_settle(struct forward *f)
 {
 	const struct queue_entry *entry;
 	uint8_t *message;
@@ -192,11 +196,11 @@ forward_settle(struct forward *f, const struct net_out_stats *stats)
 	if (!forward_window(f))
 		return;
 	if (f->knowing == KNOW_OCTETS) {
-		settle_octets(f, stats);
+		settle_octets(f);
 		return;
 	}
 	while ((entry = queue_peek(&f->window, &message)) &&
-	       first_is_sure(f, entry, stats))
+	       first_is_sure(f, entry))
 		let_go(f, entry);
 }
 
@@ -250,7 +254,6 @@ forward_held(const struct forward *f)
 void
 forward_up(struct forward *f)
 {
-	struct net_out_stats stats;
 	const struct queue_entry *entry;
 	uint8_t *message;
 
@@ -260,8 +263,7 @@ forward_up(struct forward *f)
 	while (f->knowing == KNOW_MESSAGES &&
 	       (entry = queue_peek(&f->window, &message)))
 		let_go(f, entry);
-	net_out_stats(f->sink->out, &stats);
-	f->begun = stats.octets;
+	f->begun = net_out_counts(f->sink->out)->octets;
 	f->window_end = 0;
 	f->credit = 0;
 	/* Whether there are new ones is seen at the next tick. */

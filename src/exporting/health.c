@@ -82,13 +82,11 @@ since(uint64_t now_ms, uint64_t then_ms)
 static bool
 was_refused(struct sink *s)
 {
-	struct net_out_stats stats;
 	uint64_t before = s->refused;
 
 	if (s->conf->kind != EXPORTING_UDP || s->sealed)
 		return false;
-	net_out_stats(s->out, &stats);
-	s->refused = stats.refused;
+	s->refused = net_out_counts(s->out)->refused;
 	if (s->refused != before)
 		s->refused_ms = s->exporting->now_ms;
 	return s->refused != before;

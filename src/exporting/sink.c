@@ -124,12 +124,10 @@ static void
 on_up(void *arg)
 {
 	struct sink *s = arg;
-	struct net_out_stats stats;
 
 	if (s->fit)
 		fit_path(s);
-	net_out_stats(s->out, &stats);
-	s->streams = stats.streams;
+	s->streams = net_out_counts(s->out)->streams;
 	sink_settle(s);
 	s->flight_first = s->flight_head + s->flight_count;
 	s->up = s->ready = s->was_up = true;
@@ -262,17 +260,17 @@ static const struct net_out_ops out_ops = {
 void
 sink_settle(struct sink *s)
 {
-	struct net_out_stats stats;
+	const struct net_out_stats *stats;
 	uint64_t waiting = s->queue.records + s->open_records + s->text_records;
 
 	if (!s->out)
 		return;
-	net_out_stats(s->out, &stats);
-	for (; s->kernel_messages < stats.messages && s->flight_count;
+	stats = net_out_counts(s->out);
+	for (; s->kernel_messages < stats->messages && s->flight_count;
 	     s->kernel_messages++)
 		flight_export(s);
-	s->kernel_messages = stats.messages;
-	forward_settle(s->forward, &stats);
+	s->kernel_messages = stats->messages;
+	forward_settle(s->forward);
 	s->ledger.held = waiting + s->flight_records + s->control_counted +
 			 forward_held(s->forward);
 }

@@ -454,8 +454,18 @@ net_out_stats(const struct net_out *out, struct net_out_stats *stats)
 	*stats = out->stats;
 	if (out->type->path_octets)
 		stats->path_octets = out->type->path_octets(out);
-	if (out->type->unacknowledged)
-		stats->unacknowledged = out->type->unacknowledged(out);
+}
+
+const struct net_out_stats *
+net_out_counts(const struct net_out *out)
+{
+	return &out->stats;
+}
+
+uint64_t
+net_out_unacknowledged(const struct net_out *out)
+{
+	return out->type->unacknowledged ? out->type->unacknowledged(out) : 0;
 }
 
 bool
