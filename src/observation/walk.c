@@ -137,20 +137,30 @@ forget_outer(struct packet *p)
 	p->fault = FAULT_NONE;
 }
 
-/* The packet ends here, whatever the frame has behind it (padding). */
+/*
+ * Steps behind the header of a packet. It ends where its length says, whatever
+ * the frame has behind it (padding). Should this be the last step, there is no
+ * transport header.
+ */
 static void
-end_packet(struct walk *w, const uint8_t *ip, uint32_t length)
+enter_packet(struct walk *w, uint32_t header, uint32_t length)
 {
+	struct packet *p = w->packet;
+	const uint8_t *ip = w->at;
 	size_t there = (size_t)(w->end - ip);
 
-	w->packet->ip_length = length;
+	w->at = ip + header;
+	p->ip = ip;
+	p->ip_header_length = header;
+	p->ip_length = length;
+	p->ip_payload = p->transport = w->at;
 	if (length < there) {
 		w->end = ip + length;
 		w->missing = 0;
 	} else {
 		w->missing = length - (uint32_t)there;
 	}
-	w->packet->end = w->end;
+	p->end = p->payload = w->end;
 }
 
 /* RFC 791. */
@@ -177,9 +187,6 @@ walk_ipv4(struct walk *w)
 		return walk_fault(w, FAULT_BAD_HEADER);
 	forget_outer(p);
 	p->has |= HAS_IPV4 | HAS_PAYLOAD;
-	p->ip = ip;
-	p->ip_payload = ip + header;
-	p->ip_header_length = header;
 	p->protocol = ip[9];
 	fragment = wire_get16(ip + 6);
 	p->fragment_flags = (uint8_t)(fragment >> 8 & 0xe0);
@@ -187,8 +194,7 @@ walk_ipv4(struct walk *w)
 	p->fragment_id = wire_get16(ip + 4);
 	if (fragment & 0x3fff)
 		p->has |= HAS_FRAGMENT;
-	end_packet(w, ip, length);
-	w->at = ip + header;
+	enter_packet(w, header, length);
 	return LAYER_UPPER;
 }
 
@@ -210,14 +216,10 @@ walk_ipv6(struct walk *w)
 		payload = (uint32_t)walk_left(w) + w->missing - 40;
 	forget_outer(p);
 	p->has |= HAS_IPV6 | HAS_PAYLOAD;
-	p->ip = ip;
-	p->ip_payload = ip + 40;
-	p->ip_header_length = 40;
 	p->protocol = ip[6];
 	p->fragment_flags = 0;
 	p->fragment_offset = 0;
-	end_packet(w, ip, payload + 40);
-	w->at = ip + 40;
+	enter_packet(w, 40, payload + 40);
 	return LAYER_UPPER;
 }
 
