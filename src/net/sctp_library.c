@@ -12,7 +12,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <usrsctp.h>
@@ -24,6 +26,13 @@
 enum {
 	UDP_PORT = 9899, /* registered for SCTP in UDP */
 	FINISH_MS = 3000,
+	GRACE_MS = 200,
+};
+
+struct grave {
+	STAILQ_ENTRY(grave) link;
+	struct socket *so;
+	uint64_t close_ms;
 };
 
 static struct {
@@ -31,7 +40,11 @@ static struct {
 	unsigned users;
 	bool runs;
 	uint16_t udp_port;
-} library = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	STAILQ_HEAD(, grave) graves; /* in the order of their time */
+} library = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.graves = STAILQ_HEAD_INITIALIZER(library.graves),
+};
 
 /* May it have this raw or UDP socket? The library would not tell. */
 static int
@@ -106,6 +119,67 @@ userland_start(uint16_t local_udp, uint16_t remote_udp, char **error)
 	return rc;
 }
 
+/* The first grave whose time has come by then, taken out; or NULL. */
+static struct grave *
+open_grave(uint64_t now)
+{
+	struct grave *grave;
+
+	pthread_mutex_lock(&library.lock);
+	grave = STAILQ_FIRST(&library.graves);
+	if (grave && grave->close_ms > now)
+		grave = NULL;
+	if (grave)
+		STAILQ_REMOVE_HEAD(&library.graves, link);
+	pthread_mutex_unlock(&library.lock);
+	return grave;
+}
+
+void
+userland_reap(void)
+{
+	uint64_t now = clock_mono_ms();
+	struct grave *grave;
+
+	while ((grave = open_grave(now))) {
+		usrsctp_close(grave->so);
+		free(grave);
+	}
+}
+
+void
+userland_bury(struct socket *so)
+{
+	struct grave *grave = malloc(sizeof(*grave));
+
+	if (!grave) {
+		usrsctp_close(so);
+		return;
+	}
+	grave->so = so;
+	pthread_mutex_lock(&library.lock);
+	grave->close_ms = clock_mono_ms() + GRACE_MS;
+	STAILQ_INSERT_TAIL(&library.graves, grave, link);
+	pthread_mutex_unlock(&library.lock);
+}
+
+/* The last user goes: all are closed, each at its time. */
+static void
+close_graves(void)
+{
+	struct grave *grave;
+	uint64_t now;
+
+	while ((grave = STAILQ_FIRST(&library.graves))) {
+		now = clock_mono_ms();
+		if (grave->close_ms > now)
+			usleep((useconds_t)(grave->close_ms - now) * 1000);
+		STAILQ_REMOVE_HEAD(&library.graves, link);
+		usrsctp_close(grave->so);
+		free(grave);
+	}
+}
+
 void
 userland_stop(void)
 {
@@ -113,6 +187,7 @@ userland_stop(void)
 
 	pthread_mutex_lock(&library.lock);
 	if (--library.users == 0) {
+		close_graves();
 		/* Associations may still be about to end. */
 		while (library.runs) {
 			library.runs = usrsctp_finish() != 0;

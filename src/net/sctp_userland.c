@@ -269,6 +269,7 @@ on_poll(evutil_socket_t fd, short what, void *arg)
 
 	LIST_FOREACH(a, &endpoint->all, all)
 	ring(a);
+	userland_reap();
 }
 
 /* ---- options ------------------------------------------------------------ */
@@ -420,6 +421,18 @@ bind_all(struct socket *so, int family, const struct assoc_conf *conf)
 
 /* ---- endpoints ---------------------------------------------------------- */
 
+static int
+userland_abort(struct assoc *assoc)
+{
+	struct user_assoc *a = (struct user_assoc *)assoc;
+	struct sctp_sndinfo info = {.snd_flags = SCTP_ABORT};
+
+	return usrsctp_sendv(a->so, "", 0, NULL, 0, &info, sizeof(info),
+			     SCTP_SENDV_SNDINFO, 0) < 0
+		       ? -errno
+		       : 0;
+}
+
 static void
 userland_free(struct assoc *assoc)
 {
@@ -433,10 +446,15 @@ userland_free(struct assoc *assoc)
 	if (a->endpoint->bound == a)
 		a->endpoint->bound = NULL;
 	usrsctp_set_upcall(a->so, NULL, NULL);
-	if (!a->listens && !a->over)
+	if (!a->listens && !a->over) {
 		usrsctp_setsockopt(a->so, SOL_SOCKET, SO_LINGER, &at_once,
 				   sizeof(at_once));
-	usrsctp_close(a->so);
+		userland_abort(&a->assoc);
+	}
+	if (a->listens)
+		usrsctp_close(a->so);
+	else
+		userland_bury(a->so);
 	free(a);
 }
 
@@ -807,18 +825,6 @@ userland_shutdown(struct assoc *assoc)
 	struct user_assoc *a = (struct user_assoc *)assoc;
 
 	return usrsctp_shutdown(a->so, SHUT_WR) < 0 ? -errno : 0;
-}
-
-static int
-userland_abort(struct assoc *assoc)
-{
-	struct user_assoc *a = (struct user_assoc *)assoc;
-	struct sctp_sndinfo info = {.snd_flags = SCTP_ABORT};
-
-	return usrsctp_sendv(a->so, "", 0, NULL, 0, &info, sizeof(info),
-			     SCTP_SENDV_SNDINFO, 0) < 0
-		       ? -errno
-		       : 0;
 }
 
 enum { NAMES = 32 };
