@@ -66,6 +66,29 @@ socket_from(int fd, const struct addr *local, const char *interface)
 	return bind(fd, (struct sockaddr *)&ss, length) < 0 ? -errno : 0;
 }
 
+int
+socket_connect(int fd, const struct addr *remote)
+{
+	struct sockaddr_storage ss;
+	socklen_t length = addr_to_sockaddr(remote, &ss);
+
+	if (connect(fd, (struct sockaddr *)&ss, length) < 0 &&
+	    errno != EINPROGRESS)
+		return -errno;
+	return 0;
+}
+
+int
+socket_error(int fd)
+{
+	socklen_t length = sizeof(int);
+	int error = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
+		return errno;
+	return error;
+}
+
 void
 socket_keepalive(int fd)
 {

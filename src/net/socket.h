@@ -39,6 +39,11 @@ void socket_buffer(int fd, int option, uint32_t octets);
 /* Binds to the address (version 0: none) and interface (NULL: none). */
 int socket_from(int fd, const struct addr *local, const char *interface);
 
+/* Begins to connect; when it is writable, socket_error tells how it went: an
+ * errno, 0: well. */
+int socket_connect(int fd, const struct addr *remote);
+int socket_error(int fd);
+
 /* Finds TCP peers that died silently, in about two minutes. */
 void socket_keepalive(int fd);
 

@@ -13,19 +13,30 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* What a session of TLS refers to, wherever the struct stream is. */
+struct secured {
+	struct secure_verdict verdict; /* first: see stream_close */
+	struct addr remote;
+};
+
 enum { SETTLE_MIN_MS = 50, SETTLE_MAX_MS = 2000 };
 
 int
 stream_open(struct stream *stream, int fd, struct secure *secure,
 	    const struct addr *remote, char **error)
 {
+	struct secured *secured;
+
 	*stream = (struct stream){.fd = fd};
 	if (!secure)
 		return 0;
-	stream->verdict = calloc(1, sizeof(*stream->verdict));
-	if (!stream->verdict)
+	secured = calloc(1, sizeof(*secured));
+	if (!secured)
 		return -ENOMEM;
-	return secure_ssl_new(secure, fd, remote, &stream->ssl, error);
+	secured->remote = *remote;
+	stream->verdict = &secured->verdict;
+	return secure_ssl_new(secure, fd, &secured->remote, &stream->ssl,
+			      error);
 }
 
 void

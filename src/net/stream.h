@@ -29,7 +29,8 @@ struct stream {
 	struct secure_verdict *verdict; /* of a session under TLS */
 };
 
-/* Takes the socket, whatever is returned. secure NULL: plain. */
+/* Takes the socket, whatever is returned. secure NULL: plain. The struct may be
+ * moved to another place. */
 int stream_open(struct stream *stream, int fd, struct secure *secure,
 		const struct addr *remote, char **error);
 /* Says that it ends, if it can be said at once. */

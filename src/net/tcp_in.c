@@ -9,8 +9,9 @@
  * of a message whose rest has not come yet is kept with its connection. So a
  * thousand idle connections cost nothing but their sockets.
  */
+#include "tcp_in.h"
+
 #include <errno.h>
-#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,55 +19,12 @@
 
 #include "conflux/clock.h"
 #include "conflux/log.h"
-#include "in.h"
 #include "socket.h"
-#include "stream.h"
+#include "timer.h"
 
 enum {
-	READ_SIZE = 65536,
 	LAST_READS = 64,    /* of each connection, at the close */
-	ACCEPTS = 64,       /* connections per event */
-	BACKLOG = 128,
 	SWEEP_MS = 1000,
-	ACCEPT_PAUSE_MS = 500, /* when there is no descriptor to be had */
-};
-
-struct tcp_session {
-	struct net_session session;
-	struct tcp_in *in;
-	uint32_t index;   /* in the list of sessions */
-	struct stream stream;
-	bool open; /* told to the receiver; else hands are shaken */
-	struct event *readable;
-	struct event *writable; /* only for a handshake that waits to write */
-	uint64_t seen_ms;	/* monotonic; in a handshake: of its begin */
-	uint8_t *part;    /* the beginning of a message */
-	size_t have;      /* octets of it */
-	size_t need;      /* its length, 0 if not known yet */
-	size_t size;      /* of the memory */
-	char suite[64];
-};
-
-struct tcp_listener {
-	struct tcp_in *in;
-	int fd;
-	struct addr local;
-	struct event *acceptable;
-};
-
-struct tcp_in {
-	struct net_in in;
-	struct tcp_listener *listener;
-	unsigned listener_count;
-	struct tcp_session **session;
-	uint32_t session_count, session_size;
-	struct event *sweep;
-	struct event *retry;     /* asks "ready" again */
-	struct event *reaccept;
-	bool stopped;            /* not reading: the receiver isn't ready */
-	struct log_limit accept_log;
-	/* A part whose length is not known, then READ_SIZE octets. */
-	uint8_t scratch[NET_MESSAGE_MAX + READ_SIZE];
 };
 
 static void
@@ -76,6 +34,8 @@ session_free(struct tcp_session *s)
 		event_free(s->readable);
 	if (s->writable)
 		event_free(s->writable);
+	if (s->settled)
+		event_free(s->settled);
 	stream_close(&s->stream);
 	free(s->part);
 	free(s);
@@ -90,6 +50,8 @@ session_remove(struct tcp_session *s)
 	in->session[s->index] = last;
 	last->index = s->index;
 	session_free(s);
+	if (in->ended)
+		in->ended(in);
 }
 
 static void
@@ -169,7 +131,7 @@ static ssize_t
 fill(struct tcp_session *s)
 {
 	struct tcp_in *in = s->in;
-	struct iovec iov[2] = {{0}, {in->scratch, READ_SIZE}};
+	struct iovec iov[2] = {{0}, {in->scratch, TCP_READ_SIZE}};
 
 	if (s->need) {
 		iov[0].iov_base = s->part + s->have;
@@ -178,7 +140,7 @@ fill(struct tcp_session *s)
 	}
 	if (s->have)
 		memcpy(in->scratch, s->part, s->have);
-	return stream_read(&s->stream, in->scratch + s->have, READ_SIZE);
+	return stream_read(&s->stream, in->scratch + s->have, TCP_READ_SIZE);
 }
 
 static void
@@ -261,8 +223,8 @@ session_refuse(struct tcp_session *s, enum net_refusal why, const char *reason)
 	session_remove(s);
 }
 
-/* Tells the receiver. The session is gone if it does not want it. */
-static void
+/* Tells the receiver. False: it did not want the session, which is gone. */
+static bool
 session_open(struct tcp_session *s)
 {
 	struct tcp_in *in = s->in;
@@ -273,12 +235,65 @@ session_open(struct tcp_session *s)
 		s->session.suite = s->suite;
 	}
 	s->seen_ms = clock_mono_ms();
+	if (s->settled)
+		evtimer_del(s->settled);
 	if (in->in.ops->opened(in->in.arg, &s->session) != 0) {
 		session_remove(s);
-		return;
+		return false;
 	}
 	s->open = true;
 	read_on(s);
+	return true;
+}
+
+static void
+on_settled(evutil_socket_t fd, short what, void *arg)
+{
+	session_open(arg);
+}
+
+/* A refusal may come yet; what it sends before is as good as its word. */
+static void
+session_settle(struct tcp_session *s)
+{
+	unsigned ms = stream_settle_ms(&s->stream);
+
+	if (ms == 0) {
+		session_open(s);
+		return;
+	}
+	s->settled = evtimer_new(s->in->in.base, on_settled, s);
+	if (!s->settled) {
+		session_refuse(s, NET_REFUSED_FULL, "out of memory");
+		return;
+	}
+	timer_start(s->settled, ms);
+	/* It may be here already. */
+	read_on(s);
+}
+
+/* Something has come within that time. */
+static void
+settle_read(struct tcp_session *s)
+{
+	const char *reason;
+	ssize_t n = fill(s);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		reason = n < 0 ? end_reason(s, n)
+			       : "the peer closed the connection";
+		session_refuse(s, NET_REFUSED_HANDSHAKE, reason);
+		return;
+	}
+	if (!session_open(s))
+		return;
+	reason = take(s, (size_t)n);
+	if (reason)
+		session_end(s, reason);
+	else
+		read_on(s);
 }
 
 static void
@@ -287,7 +302,7 @@ shake_hands(struct tcp_session *s)
 	int rc = stream_handshake(&s->stream);
 
 	if (rc == 0)
-		session_open(s);
+		session_settle(s);
 	else if (rc == -EAGAIN && stream_wants_write(&s->stream))
 		event_add(s->writable, NULL);
 	else if (rc != -EAGAIN)
@@ -302,7 +317,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct tcp_session *s = arg;
 
-	if (!s->open)
+	if (!s->open && !s->settled)
 		shake_hands(s);
 }
 
@@ -313,15 +328,17 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 
 	if (s->in->stopped)
 		return;
-	if (!s->open)
+	if (!s->open && !s->settled)
 		shake_hands(s);
 	else if (!net_in_ready(&s->in->in))
 		stop_reading(s->in);
+	else if (!s->open)
+		settle_read(s);
 	else if (read_once(s))
 		read_on(s);
 }
 
-/* ---- accepting --------------------------------------------------------- */
+/* ---- new ones --------------------------------------------------------- */
 
 static int
 sessions_grow(struct tcp_in *in)
@@ -387,13 +404,13 @@ fail:
 	return NULL;
 }
 
-static void
-session_start(struct tcp_in *in, int fd)
+bool
+tcp_in_take(struct tcp_in *in, int fd)
 {
 	struct tcp_session *s = session_new(in, fd);
 
 	if (!s)
-		return;
+		return false;
 	socket_keepalive(fd);
 	s->index = in->session_count;
 	in->session[in->session_count++] = s;
@@ -401,56 +418,9 @@ session_start(struct tcp_in *in, int fd)
 		session_end(s, "out of memory");
 	else if (!in->in.secure)
 		session_open(s);
-}
-
-/*
- * Without a descriptor the connection stays in the queue and would wake us all
- * the time: look again later.
- */
-static void
-accept_pause(struct tcp_in *in, int error)
-{
-	static const struct timeval later = {.tv_usec =
-						     ACCEPT_PAUSE_MS * 1000};
-	uint32_t held;
-
-	if (log_limit_pass(&in->accept_log, clock_mono_ms(), &held))
-		log_warning("tcp: no connection can be accepted now: %s",
-			    strerror(error));
-	for (unsigned i = 0; i < in->listener_count; i++)
-		event_del(in->listener[i].acceptable);
-	evtimer_add(in->reaccept, &later);
-}
-
-static void
-on_reaccept(evutil_socket_t fd, short what, void *arg)
-{
-	struct tcp_in *in = arg;
-
-	for (unsigned i = 0; i < in->listener_count; i++)
-		event_add(in->listener[i].acceptable, NULL);
-}
-
-static void
-on_acceptable(evutil_socket_t listener_fd, short what, void *arg)
-{
-	struct tcp_listener *l = arg;
-	int fd;
-
-	for (int i = 0; i < ACCEPTS; i++) {
-		fd = accept4(listener_fd, NULL, NULL,
-			     SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd >= 0) {
-			session_start(l->in, fd);
-			continue;
-		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
-		    errno == ENOBUFS)
-			accept_pause(l->in, errno);
-		else if (errno == ECONNABORTED || errno == EINTR)
-			continue;
-		break;
-	}
+	else if (!secure_conf_of(in->in.secure)->server)
+		shake_hands(s); /* we speak first */
+	return true;
 }
 
 static void
@@ -477,36 +447,13 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 
 /* ---- open and close ---------------------------------------------------- */
 
-static int
-open_listener(struct tcp_in *in, struct tcp_listener *l, char **error)
-{
-	char text[ADDR_TEXT_SIZE];
-	int rc;
-
-	if (in->in.conf.receive_buffer)
-		socket_buffer(l->fd, SO_RCVBUF, in->in.conf.receive_buffer);
-	if (listen(l->fd, BACKLOG) < 0) {
-		rc = -errno;
-		*error = net_error("cannot listen at %s: %s",
-				   addr_format(text, &l->local),
-				   strerror(-rc));
-		return rc;
-	}
-	l->acceptable = event_new(in->in.base, l->fd, EV_READ | EV_PERSIST,
-				  on_acceptable, l);
-	if (!l->acceptable || event_add(l->acceptable, NULL) < 0)
-		return -ENOMEM;
-	return 0;
-}
-
-static int
-open_timers(struct tcp_in *in)
+int
+tcp_in_init(struct tcp_in *in)
 {
 	static const struct timeval sweep = {.tv_sec = SWEEP_MS / 1000};
 
 	in->retry = evtimer_new(in->in.base, on_retry, in);
-	in->reaccept = evtimer_new(in->in.base, on_reaccept, in);
-	if (!in->retry || !in->reaccept)
+	if (!in->retry)
 		return -ENOMEM;
 	if (in->in.conf.idle_ms == 0 && !in->in.secure)
 		return 0;
@@ -516,36 +463,22 @@ open_timers(struct tcp_in *in)
 	return 0;
 }
 
+static void
+on_connection(void *arg, int fd)
+{
+	tcp_in_take(arg, fd);
+}
+
 static int
 tcp_in_open(struct net_in *net, char **error)
 {
 	struct tcp_in *in = (struct tcp_in *)net;
-	struct socket_bound *bound;
-	unsigned count;
-	int rc;
+	int rc = tcp_in_init(in);
 
-	rc = open_timers(in);
-	if (rc < 0)
-		return rc;
-	rc = socket_bind_all(&net->conf, SOCK_STREAM, &bound, &count, error);
-	if (rc < 0)
-		return rc;
-	in->listener = calloc(count, sizeof(*in->listener));
-	for (unsigned i = 0; i < count; i++) {
-		if (!in->listener) {
-			close(bound[i].fd);
-			rc = -ENOMEM;
-			continue;
-		}
-		in->listener[i].in = in;
-		in->listener[i].fd = bound[i].fd;
-		in->listener[i].local = bound[i].local;
-		in->listener_count++;
-	}
-	free(bound);
-	for (unsigned i = 0; rc == 0 && i < count; i++)
-		rc = open_listener(in, &in->listener[i], error);
-	return rc;
+	in->acceptor.base = net->base;
+	in->acceptor.take = on_connection;
+	in->acceptor.arg = in;
+	return rc < 0 ? rc : acceptor_open(&in->acceptor, &net->conf, error);
 }
 
 static void
@@ -555,11 +488,12 @@ free_event(struct event *event)
 		event_free(event);
 }
 
-static void
+void
 tcp_in_close(struct net_in *net)
 {
 	struct tcp_in *in = (struct tcp_in *)net;
 
+	in->ended = NULL;
 	/* What has arrived already is taken. */
 	for (uint32_t i = in->session_count; i-- > 0;)
 		for (int turn = 0; turn < LAST_READS; turn++)
@@ -568,24 +502,19 @@ tcp_in_close(struct net_in *net)
 				break;
 	while (in->session_count)
 		session_end(in->session[in->session_count - 1], NULL);
-	for (unsigned i = 0; i < in->listener_count; i++) {
-		free_event(in->listener[i].acceptable);
-		close(in->listener[i].fd);
-	}
+	acceptor_close(&in->acceptor);
 	free_event(in->sweep);
 	free_event(in->retry);
-	free_event(in->reaccept);
-	free(in->listener);
 	free(in->session);
 }
 
 static uint16_t
 tcp_in_port(const struct net_in *net)
 {
-	return ((const struct tcp_in *)net)->listener[0].local.port;
+	return ((const struct tcp_in *)net)->acceptor.socket[0].local.port;
 }
 
-static struct net_session *
+struct net_session *
 tcp_in_next(const struct net_in *net, uint32_t *at)
 {
 	const struct tcp_in *in = (const struct tcp_in *)net;
@@ -610,7 +539,7 @@ session_revoke(struct tcp_session *s, const char *reason)
 	session_end(s, reason);
 }
 
-static void
+void
 tcp_in_reloaded(struct net_in *net)
 {
 	struct tcp_in *in = (struct tcp_in *)net;

@@ -7,6 +7,8 @@
  * is much. When the connection goes down, what is left in the outbuf is told to
  * the owner as unsent.
  */
+#include "tcp_out.h"
+
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -20,10 +22,7 @@
 
 #include "conflux/clock.h"
 #include "conflux/log.h"
-#include "out.h"
-#include "outbuf.h"
 #include "socket.h"
-#include "stream.h"
 #include "timer.h"
 
 enum {
@@ -32,31 +31,6 @@ enum {
 	SOLID_MS = 10000, /* a connection that long starts back-off anew */
 	CONNECT_MS = 15000,
 };
-
-enum tcp_phase {
-	TCP_WAITING, /* for the next attempt */
-	TCP_CONNECTING,
-	TCP_SECURING, /* TLS shakes hands */
-	TCP_SETTLING, /* shaken, but we may be refused yet */
-	TCP_UP,
-};
-
-struct tcp_out {
-	struct net_out out;
-	struct stream stream; /* fd -1: between two attempts */
-	enum tcp_phase phase;
-	char suite[64];
-	int error;               /* errno that ended it, told in next turn */
-	struct event *turn;      /* end of the round */
-	struct event *retry;     /* connect again, or it took too long */
-	struct event *readable, *writable;
-	uint32_t wait_ms;        /* of the next back-off */
-	uint64_t up_ms;          /* monotonic */
-	bool told;               /* that it is down */
-	struct outbuf buffer;
-};
-
-static void start_connect(struct tcp_out *out);
 
 static void
 close_fd(struct tcp_out *out)
@@ -71,9 +45,8 @@ close_fd(struct tcp_out *out)
 	out->error = 0;
 }
 
-/* Ends the session or the attempt, and plans the next. */
-static void
-go_down(struct tcp_out *out, const char *reason)
+void
+tcp_out_down(struct tcp_out *out, const char *reason)
 {
 	size_t unsent = out->buffer.count;
 	bool was_up = out->out.stats.up;
@@ -85,7 +58,9 @@ go_down(struct tcp_out *out, const char *reason)
 	out->out.stats.discarded += unsent;
 	if (was_up && clock_mono_ms() - out->up_ms >= SOLID_MS)
 		out->wait_ms = 0;
-	timer_start(out->retry, net_out_back_off(&out->out, &out->wait_ms));
+	if (out->dials)
+		timer_start(out->retry,
+			    net_out_back_off(&out->out, &out->wait_ms));
 	if (was_up || !out->told) {
 		out->told = true;
 		out->out.blocked = false;
@@ -131,7 +106,7 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 	if (!out->error)
 		flush(out);
 	if (out->error)
-		go_down(out, stream_reason(&out->stream, out->error));
+		tcp_out_down(out, stream_reason(&out->stream, out->error));
 	else
 		net_out_writable(&out->out);
 }
@@ -169,9 +144,9 @@ read_nothing(struct tcp_out *out)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n == 0)
-		go_down(out, "the peer closed the connection");
+		tcp_out_down(out, "the peer closed the connection");
 	else if (n < 0)
-		go_down(out, stream_reason(&out->stream, errno));
+		tcp_out_down(out, stream_reason(&out->stream, errno));
 	else if (stream_holds(&out->stream))
 		event_active(out->readable, EV_READ, 0);
 }
@@ -189,7 +164,7 @@ shake_hands(struct tcp_out *out)
 		return;
 	}
 	if (rc < 0) {
-		go_down(out, out->stream.verdict->reason);
+		tcp_out_down(out, out->stream.verdict->reason);
 		return;
 	}
 	settle = stream_settle_ms(&out->stream);
@@ -214,8 +189,9 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		read_nothing(out);
 }
 
+/* What there is to be done for each connection, whoever made it. */
 static void
-connected(struct tcp_out *out)
+watch(struct tcp_out *out)
 {
 	static const int on = 1;
 	int fd = out->stream.fd;
@@ -223,8 +199,14 @@ connected(struct tcp_out *out)
 	socket_keepalive(fd);
 	/* Rounds are collected here already. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	socket_names(fd, &out->out.stats.local, NULL);
+	socket_names(fd, &out->out.stats.local, &out->out.stats.remote);
 	event_add(out->readable, NULL);
+}
+
+static void
+connected(struct tcp_out *out)
+{
+	watch(out);
 	if (out->out.secure) {
 		out->phase = TCP_SECURING;
 		shake_hands(out);
@@ -237,21 +219,38 @@ static void
 on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct tcp_out *out = arg;
-	socklen_t length = sizeof(int);
-	int error = 0;
+	int error;
 
-	if (out->phase == TCP_SECURING)
+	if (out->phase == TCP_SECURING) {
 		shake_hands(out);
-	else if (out->phase != TCP_CONNECTING)
+		return;
+	}
+	if (out->phase != TCP_CONNECTING) {
 		on_turn(-1, 0, out);
-	else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 &&
-		 error)
-		go_down(out, strerror(error));
+		return;
+	}
+	error = socket_error(fd);
+	if (error)
+		tcp_out_down(out, strerror(error));
 	else
 		connected(out);
 }
 
-/* Makes the socket and its events. 0 or a negative errno. */
+static int
+make_events(struct tcp_out *out)
+{
+	int fd = out->stream.fd;
+
+	if (out->out.conf.send_buffer)
+		socket_buffer(fd, SO_SNDBUF, out->out.conf.send_buffer);
+	out->readable = event_new(out->out.base, fd, EV_READ | EV_PERSIST,
+				  on_readable, out);
+	out->writable =
+		event_new(out->out.base, fd, EV_WRITE, on_writable, out);
+	return out->readable && out->writable ? 0 : -ENOMEM;
+}
+
+/* 0 or a negative errno. */
 static int
 make_socket(struct tcp_out *out, char **error)
 {
@@ -265,31 +264,19 @@ make_socket(struct tcp_out *out, char **error)
 			 error);
 	if (rc == 0)
 		rc = socket_from(fd, &conf->local, conf->interface);
-	if (rc < 0)
-		return rc;
-	if (conf->send_buffer)
-		socket_buffer(fd, SO_SNDBUF, conf->send_buffer);
-	out->readable = event_new(out->out.base, fd, EV_READ | EV_PERSIST,
-				  on_readable, out);
-	out->writable =
-		event_new(out->out.base, fd, EV_WRITE, on_writable, out);
-	return out->readable && out->writable ? 0 : -ENOMEM;
+	return rc < 0 ? rc : make_events(out);
 }
 
 static void
 start_connect(struct tcp_out *out)
 {
-	struct sockaddr_storage ss;
-	socklen_t length = addr_to_sockaddr(&out->out.conf.remote, &ss);
 	char *error = NULL;
 	int rc = make_socket(out, &error);
 
-	if (rc == 0 &&
-	    connect(out->stream.fd, (struct sockaddr *)&ss, length) < 0 &&
-	    errno != EINPROGRESS)
-		rc = -errno;
+	if (rc == 0)
+		rc = socket_connect(out->stream.fd, &out->out.conf.remote);
 	if (rc < 0) {
-		go_down(out, error ? error : strerror(-rc));
+		tcp_out_down(out, error ? error : strerror(-rc));
 		free(error);
 		return;
 	}
@@ -308,10 +295,11 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 		start_connect(out);
 		break;
 	case TCP_CONNECTING:
-		go_down(out, "no answer to the connection request");
+		tcp_out_down(out, "no answer to the connection request");
 		break;
 	case TCP_SECURING:
-		go_down(out, "the peer does not go on with the TLS handshake");
+		tcp_out_down(out,
+			     "the peer does not go on with the TLS handshake");
 		break;
 	case TCP_SETTLING:
 		go_up(out);
@@ -321,7 +309,23 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-static int
+int
+tcp_out_adopt(struct tcp_out *out, struct stream *stream)
+{
+	out->stream = *stream;
+	*stream = (struct stream){.fd = -1};
+	if (make_events(out) < 0) {
+		close_fd(out);
+		return -ENOMEM;
+	}
+	watch(out);
+	go_up(out);
+	if (stream_holds(&out->stream))
+		event_active(out->readable, EV_READ, 0);
+	return 0;
+}
+
+int
 tcp_out_send(struct net_out *net, const uint8_t *message, size_t length)
 {
 	struct tcp_out *out = (struct tcp_out *)net;
@@ -345,23 +349,31 @@ tcp_out_send(struct net_out *net, const uint8_t *message, size_t length)
 	return 0;
 }
 
+int
+tcp_out_init(struct tcp_out *out)
+{
+	out->stream.fd = -1;
+	out->turn = evtimer_new(out->out.base, on_turn, out);
+	out->retry = evtimer_new(out->out.base, on_retry, out);
+	if (!out->turn || !out->retry || outbuf_init(&out->buffer, BUFFER) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
 static int
 tcp_out_open(struct net_out *net, char **error)
 {
 	struct tcp_out *out = (struct tcp_out *)net;
 
-	out->stream.fd = -1;
-	out->turn = evtimer_new(net->base, on_turn, out);
-	out->retry = evtimer_new(net->base, on_retry, out);
-	if (!out->turn || !out->retry ||
-	    outbuf_init(&out->buffer, BUFFER) < 0)
+	out->dials = true;
+	if (tcp_out_init(out) < 0)
 		return -ENOMEM;
 	/* In the loop: the owner has not got us yet. */
 	event_active(out->retry, EV_TIMEOUT, 0);
 	return 0;
 }
 
-static bool
+bool
 tcp_out_drained(const struct net_out *net)
 {
 	return ((const struct tcp_out *)net)->buffer.count == 0;
@@ -406,7 +418,7 @@ close_in_order(struct tcp_out *out, unsigned linger_ms)
 	}
 }
 
-static size_t
+size_t
 tcp_out_close(struct net_out *net, unsigned linger_ms)
 {
 	struct tcp_out *out = (struct tcp_out *)net;
@@ -431,7 +443,7 @@ tcp_out_close(struct net_out *net, unsigned linger_ms)
  * these are octets of its records: more than those of messages, so that is the
  * safe side.
  */
-static uint64_t
+uint64_t
 tcp_out_unacknowledged(const struct net_out *net)
 {
 	const struct tcp_out *out = (const struct tcp_out *)net;
@@ -443,14 +455,14 @@ tcp_out_unacknowledged(const struct net_out *net)
 	return (uint64_t)octets;
 }
 
-static void
+void
 tcp_out_reloaded(struct net_out *net)
 {
 	struct tcp_out *out = (struct tcp_out *)net;
 	const char *reason = stream_revoked(&out->stream);
 
 	if (reason)
-		go_down(out, reason);
+		tcp_out_down(out, reason);
 }
 
 const struct net_out_type net_tcp_out = {
