@@ -96,7 +96,12 @@ struct net_session {
 	uint16_t stream;      /* SCTP: of the message that is handed out */
 	bool unordered;	      /* likewise: others may overtake it */
 	void *user;	      /* of the receiver of the callbacks */
+	/* Of the transport, see net_in_reply; NULL: it has no way back. */
+	int (*reply)(struct net_session *session, const uint8_t *octets,
+		     size_t length);
 };
+
+enum { NET_REPLY_MAX = 512 };
 
 /* Why somebody was turned away. */
 enum net_refusal {
@@ -189,6 +194,15 @@ struct net_in_conf {
 
 struct net_in;
 
+/*
+ * Sends a few octets (NET_REPLY_MAX at most) back on the session. 0: they will
+ * go out as long as the session lasts. -EAGAIN: those before have not all gone
+ * yet; the peer does not read. -EOPNOTSUPP: there is no way back. A session that
+ * turns out to be broken ends with its next read. Not within "closed".
+ */
+int net_in_reply(struct net_session *session, const uint8_t *octets,
+		 size_t length);
+
 /* On error *error is a message for the user (to be freed). conf is copied. */
 int net_in_open(struct event_base *base, const struct net_in_conf *conf,
 		const struct net_in_ops *ops, void *arg, struct net_in **out,
@@ -251,6 +265,11 @@ struct net_out_ops {
 	 * where nothing tells. May be NULL.
 	 */
 	void (*asked)(void *arg, bool answered);
+	/*
+	 * TCP: these octets came back, not always whole messages. May be NULL:
+	 * then they are read and thrown away.
+	 */
+	void (*answered)(void *arg, const uint8_t *octets, size_t length);
 };
 
 struct net_out_conf {
@@ -311,6 +330,12 @@ int net_out_send_as(struct net_out *out, const uint8_t *message, size_t length,
  * until all has been acknowledged).
  */
 void net_out_settle(struct net_out *out);
+
+/*
+ * TCP: the session ends in the next turn of the loop, with this reason (constant
+ * text), and "down" is called; a new one is tried as after any other end.
+ */
+void net_out_break(struct net_out *out, const char *reason);
 
 /* Messages and octets given to the kernel, session start, peer addresses. */
 struct net_out_stats {

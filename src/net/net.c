@@ -180,6 +180,13 @@ net_in_port(const struct net_in *in)
 	return in->type->port ? in->type->port(in) : 0;
 }
 
+int
+net_in_reply(struct net_session *session, const uint8_t *octets, size_t length)
+{
+	return session->reply ? session->reply(session, octets, length)
+			      : -EOPNOTSUPP;
+}
+
 struct net_session *
 net_in_next(const struct net_in *in, uint32_t *at)
 {
@@ -439,6 +446,13 @@ net_out_send_as(struct net_out *out, const uint8_t *message, size_t length,
 	else if (rc == -EAGAIN)
 		out->blocked = true;
 	return rc;
+}
+
+void
+net_out_break(struct net_out *out, const char *reason)
+{
+	if (out->type->break_off)
+		out->type->break_off(out, reason);
 }
 
 void

@@ -24,6 +24,7 @@ struct net_out_type {
 	uint32_t (*path_octets)(const struct net_out *out); /* or NULL */
 	/* Octets that the peer has not acknowledged; or NULL. */
 	uint64_t (*unacknowledged)(const struct net_out *out);
+	void (*break_off)(struct net_out *out, const char *reason); /* or NULL */
 	/* Files were read again: ends a session with who was revoked. Or
 	 * NULL. */
 	void (*reloaded)(struct net_out *out);

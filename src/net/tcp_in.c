@@ -38,6 +38,7 @@ session_free(struct tcp_session *s)
 		event_free(s->settled);
 	stream_close(&s->stream);
 	free(s->part);
+	free(s->reply);
 	free(s);
 }
 
@@ -213,6 +214,53 @@ read_once(struct tcp_session *s)
 	return !reason;
 }
 
+/* ---- replies ------------------------------------------------------------ */
+
+/* Writes what it can; a broken connection tells its end to who reads. */
+static void
+write_reply(struct tcp_session *s)
+{
+	ssize_t n;
+
+	while (s->reply_length) {
+		n = stream_write(&s->stream, s->reply, s->reply_length);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
+			event_add(s->writable, NULL);
+			return;
+		}
+		if (n < 0)
+			return;
+		s->reply_length -= (size_t)n;
+		memmove(s->reply, s->reply + n, s->reply_length);
+	}
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg);
+
+static int
+tcp_reply(struct net_session *session, const uint8_t *octets, size_t length)
+{
+	struct tcp_session *s = (struct tcp_session *)session;
+
+	if (length > NET_REPLY_MAX)
+		return -EMSGSIZE;
+	if (s->reply_length)
+		return -EAGAIN;
+	if (!s->writable)
+		s->writable = event_new(s->in->in.base, s->stream.fd, EV_WRITE,
+					on_writable, s);
+	if (!s->reply)
+		s->reply = malloc(NET_REPLY_MAX);
+	if (!s->writable || !s->reply)
+		return -ENOMEM;
+	memcpy(s->reply, octets, length);
+	s->reply_length = length;
+	write_reply(s);
+	return 0;
+}
+
 /* ---- shaking hands ----------------------------------------------------- */
 
 static void
@@ -319,6 +367,8 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 
 	if (!s->open && !s->settled)
 		shake_hands(s);
+	else
+		write_reply(s);
 }
 
 static void
@@ -381,6 +431,7 @@ session_new(struct tcp_in *in, int fd)
 	s->stream.fd = fd;
 	socket_names(fd, &s->session.local, &s->session.remote);
 	s->session.transport = TRANSPORT_TCP;
+	s->session.reply = tcp_reply;
 	s->session.start_ms = s->session.last_ms = clock_wall_ms();
 	s->seen_ms = clock_mono_ms();
 	if (!session_room(in, &s->session.remote) || sessions_grow(in) < 0)

@@ -22,7 +22,7 @@ struct tcp_session {
 	struct stream stream;
 	bool open; /* told to the receiver; else hands are shaken */
 	struct event *readable;
-	struct event *writable; /* only for a handshake that waits to write */
+	struct event *writable; /* for a handshake or a reply that waits */
 	/* Hands are shaken, but the peer may refuse us yet (stream.h); NULL:
 	 * it is not so. */
 	struct event *settled;
@@ -32,6 +32,8 @@ struct tcp_session {
 	size_t need;      /* its length, 0 if not known yet */
 	size_t size;      /* of the memory */
 	char suite[64];
+	uint8_t *reply;	     /* what of it is not written yet, or NULL */
+	size_t reply_length; /* octets of it */
 };
 
 struct tcp_in {

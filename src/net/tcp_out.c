@@ -43,6 +43,7 @@ close_fd(struct tcp_out *out)
 	stream_close(&out->stream);
 	out->phase = TCP_WAITING;
 	out->error = 0;
+	out->broken = NULL;
 }
 
 void
@@ -103,6 +104,10 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 
 	if (!out->out.stats.up)
 		return;
+	if (out->broken) {
+		tcp_out_down(out, out->broken);
+		return;
+	}
 	if (!out->error)
 		flush(out);
 	if (out->error)
@@ -134,12 +139,12 @@ go_up(struct tcp_out *out)
 	out->out.ops->up(out->out.arg);
 }
 
-/* Reads what a Collecting Process has no reason to send. */
+/* Most Collecting Processes have no reason to send anything. */
 static void
-read_nothing(struct tcp_out *out)
+read_answer(struct tcp_out *out)
 {
-	char nothing[512];
-	ssize_t n = stream_read(&out->stream, nothing, sizeof(nothing));
+	uint8_t octets[512];
+	ssize_t n = stream_read(&out->stream, octets, sizeof(octets));
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -147,8 +152,12 @@ read_nothing(struct tcp_out *out)
 		tcp_out_down(out, "the peer closed the connection");
 	else if (n < 0)
 		tcp_out_down(out, stream_reason(&out->stream, errno));
-	else if (stream_holds(&out->stream))
+	if (n <= 0)
+		return;
+	if (stream_holds(&out->stream))
 		event_active(out->readable, EV_READ, 0);
+	if (out->phase == TCP_UP && out->out.ops->answered)
+		out->out.ops->answered(out->out.arg, octets, (size_t)n);
 }
 
 /* The time of the attempt runs on, see start_connect. */
@@ -175,7 +184,7 @@ shake_hands(struct tcp_out *out)
 	out->phase = TCP_SETTLING;
 	timer_start(out->retry, settle);
 	/* The refusal may have come with the end of the handshake. */
-	read_nothing(out);
+	read_answer(out);
 }
 
 static void
@@ -186,7 +195,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	if (out->phase == TCP_SECURING)
 		shake_hands(out);
 	else
-		read_nothing(out);
+		read_answer(out);
 }
 
 /* What there is to be done for each connection, whoever made it. */
@@ -332,7 +341,7 @@ tcp_out_send(struct net_out *net, const uint8_t *message, size_t length)
 	struct outbuf *b = &out->buffer;
 	int rc;
 
-	if (out->error)
+	if (out->error || out->broken)
 		return -EAGAIN; /* "down" comes with the next turn */
 	rc = outbuf_add(b, message, length);
 	if (rc < 0) {
@@ -456,6 +465,17 @@ tcp_out_unacknowledged(const struct net_out *net)
 }
 
 void
+tcp_out_break(struct net_out *net, const char *reason)
+{
+	struct tcp_out *out = (struct tcp_out *)net;
+
+	if (!net->stats.up || out->broken)
+		return;
+	out->broken = reason;
+	event_active(out->turn, EV_TIMEOUT, 0);
+}
+
+void
 tcp_out_reloaded(struct net_out *net)
 {
 	struct tcp_out *out = (struct tcp_out *)net;
@@ -472,5 +492,6 @@ const struct net_out_type net_tcp_out = {
 	.drained = tcp_out_drained,
 	.close = tcp_out_close,
 	.unacknowledged = tcp_out_unacknowledged,
+	.break_off = tcp_out_break,
 	.reloaded = tcp_out_reloaded,
 };

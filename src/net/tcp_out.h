@@ -27,6 +27,7 @@ struct tcp_out {
 	enum tcp_phase phase;
 	char suite[64];
 	int error;               /* errno that ended it, told in next turn */
+	const char *broken;	 /* or the owner, who says why */
 	struct event *turn;      /* end of the round */
 	struct event *retry;     /* connect again, or it took too long */
 	struct event *readable, *writable;
@@ -54,6 +55,7 @@ int tcp_out_send(struct net_out *net, const uint8_t *message, size_t length);
 bool tcp_out_drained(const struct net_out *net);
 size_t tcp_out_close(struct net_out *net, unsigned linger_ms);
 uint64_t tcp_out_unacknowledged(const struct net_out *net);
+void tcp_out_break(struct net_out *net, const char *reason);
 void tcp_out_reloaded(struct net_out *net);
 
 #endif

@@ -116,6 +116,40 @@ test_rate(void)
 	event_base_free(base);
 }
 
+/* One that does not read its answers: they are refused, but for the first. */
+static void
+test_tcp_answers(void)
+{
+	struct event_base *base = event_base_new();
+	struct net_out_conf conf = {.transport = TRANSPORT_TCP,
+				    .reconnect_min_ms = 50};
+	struct sender s = {.length = 100};
+	struct receiver r = {0};
+	struct net_session *session;
+	uint8_t reply[NET_REPLY_MAX + 1] = {0};
+	uint32_t at = 0;
+	struct net_in *in;
+	int taken = 0, rc;
+
+	loopback(&conf.remote, 4, 0);
+	in = open_receiver(base, TRANSPORT_TCP, &conf.remote, &r);
+	open_out(base, &conf, &s);
+	RUN_UNTIL(base, s.up == 1 && r.opened == 1);
+	check_answers(base, &s, &r);
+	RUN_UNTIL(base, r.opened == 2 && r.closed == 1);
+	session = net_in_next(in, &at);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(session);
+	CU_ASSERT_EQUAL(net_in_reply(session, reply, sizeof(reply)), -EMSGSIZE);
+	s.answered = 0;
+	while ((rc = net_in_reply(session, reply, NET_REPLY_MAX)) == 0)
+		taken++;
+	CU_ASSERT_EQUAL(rc, -EAGAIN);
+	RUN_UNTIL(base, s.answered == (uint64_t)taken * NET_REPLY_MAX);
+	net_in_close(in);
+	net_out_close(s.out, 0);
+	event_base_free(base);
+}
+
 static void
 test_tcp_reconnects(void)
 {
@@ -397,6 +431,7 @@ static const struct unit_test tests[] = {
 	{"TCP, IPv4 and IPv6", test_tcp},
 	{"UDP: nobody listens", test_udp_refused},
 	{"rate limit", test_rate},
+	{"TCP: answers", test_tcp_answers},
 	{"TCP: the peer comes, dies, and comes again", test_tcp_reconnects},
 	{"TCP: back-off", test_tcp_backs_off},
 	{"TCP: a peer that does not read", test_tcp_stalled},

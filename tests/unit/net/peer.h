@@ -50,6 +50,8 @@ struct receiver {
 	size_t lost_octets;
 	bool refuse, not_understood, busy;
 	unsigned asked;
+	bool answers; /* sends the first 7 octets of each message back */
+	unsigned not_answered;
 	struct net_session last; /* a copy */
 };
 
@@ -78,6 +80,8 @@ receiver_message(void *arg, struct net_session *session, const uint8_t *p,
 		r->out_of_order++;
 	r->next = number + 1;
 	r->last = *session;
+	if (r->answers && net_in_reply(session, p, 7) < 0)
+		r->not_answered++;
 	return r->not_understood ? -1 : 0;
 }
 

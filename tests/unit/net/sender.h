@@ -17,6 +17,7 @@ struct sender {
 	size_t length;
 	int error; /* the last one */
 	uint64_t up_ms;
+	uint64_t answered; /* octets */
 };
 
 static void
@@ -65,11 +66,41 @@ sender_writable(void *arg)
 	sender_push(s);
 }
 
+static void
+sender_answered(void *arg, const uint8_t *octets, size_t length)
+{
+	((struct sender *)arg)->answered += length;
+}
+
 static const struct net_out_ops sender_ops = {
 	.up = sender_up,
 	.down = sender_down,
 	.writable = sender_writable,
+	.answered = sender_answered,
 };
+
+/* Answers come back, as many as there are messages; then the owner ends it. */
+static inline void
+check_answers(struct event_base *base, struct sender *s, struct receiver *r)
+{
+	unsigned down = s->down, up = s->up;
+
+	r->answers = true;
+	s->answered = 0;
+	for (unsigned i = 1; i <= 20; i++) {
+		s->stop = s->next + 1;
+		sender_push(s);
+		RUN_UNTIL(base, s->answered == (uint64_t)i * 7);
+	}
+	CU_ASSERT_EQUAL(r->not_answered, 0);
+	net_out_break(s->out, "nobody wants it");
+	CU_ASSERT_EQUAL(s->down, down);
+	s->stop = s->next;
+	RUN_UNTIL(base, s->down == down + 1);
+	RUN_UNTIL(base, s->up == up + 1);
+	r->answers = false;
+}
+
 
 static inline void
 open_out(struct event_base *base, struct net_out_conf *conf, struct sender *s)

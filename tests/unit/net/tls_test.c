@@ -179,12 +179,24 @@ test_reload(void)
 	pair_close(&p);
 }
 
+static void
+test_answers(void)
+{
+	struct pair p;
+
+	pair_open(&p, &secured.server, &secured.client, 1, 100);
+	RUN_UNTIL(p.base, p.receiver.messages == 1);
+	check_answers(p.base, &p.sender, &p.receiver);
+	pair_close(&p);
+}
+
 static const struct unit_test tests[] = {
 	{"a receiver that pauses", test_pauses},
 	{"the end", test_end},
 	{"stalled handshakes", test_stalled},
 	{"a refused peer", test_refused},
-	{"reload", test_reload},
+	{"answers", test_answers},
+	{"reload", test_reload}, /* the last: a key is gone */
 };
 
 int
