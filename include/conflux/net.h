@@ -48,6 +48,24 @@ struct net_sctp_conf {
 enum { NET_DTLS_MESSAGE_MAX = 16300 };
 
 /*
+ * Out, TCP and TLS the other way round: the collector makes the connection, and
+ * messages go back on it. There is one session: who comes while it lasts takes
+ * it over if it is the same peer, by its authenticated name (plain: by its
+ * address), as whoever is started anew may come before we know that its old
+ * connection is dead; others are turned away.
+ */
+struct net_listen_conf {
+	bool on;
+	const struct addr *local; /* addresses to listen at, port included */
+	unsigned local_count;	  /* 0: all IPv6 and IPv4 addresses */
+	uint16_t port;		  /* used when local_count is 0 */
+	/* Hosts that may connect; none: any. Beside what secure says. */
+	const struct addr *allowed;
+	unsigned allowed_count;
+	unsigned max_handshakes; /* under way at a time */
+};
+
+/*
  * DTLS, in both directions; over SCTP only heartbeats, lifetimes and
  * max_handshakes are looked at. What concerns one direction only says so.
  * Sizes are those of IP packets, in octets.
@@ -108,6 +126,7 @@ enum net_refusal {
 	NET_REFUSED_FULL,      /* max_sessions is reached */
 	NET_REFUSED_HANDSHAKE, /* TLS did not come about, or took too long */
 	NET_REFUSED_PEER,      /* who it is may not talk to us */
+	NET_NOT_REACHED,       /* we have dialled, and nobody was there */
 	NET_REFUSALS
 };
 
@@ -135,7 +154,8 @@ struct net_in_ops {
 	void (*dropped)(void *arg, uint64_t datagrams);
 	/*
 	 * A connection (TCP, SCTP) or a datagram (UDP) of this sender was
-	 * turned away; the log has the details. May be NULL.
+	 * turned away, or one to it did not come about; the log has the
+	 * details. May be NULL.
 	 */
 	void (*refused)(void *arg, const struct addr *remote,
 			enum net_refusal why);
@@ -190,6 +210,15 @@ struct net_in_conf {
 	const struct secure_conf *secure;
 	uint32_t handshake_ms; /* the longest that one may take */
 	struct net_dtls_conf dtls;
+	/*
+	 * TCP, TLS the other way round: we make the connection, and again when
+	 * it is over, to the addresses of one peer in turn; with TLS we are the
+	 * client. local has at most one address, to connect from. dial_count 0:
+	 * we listen.
+	 */
+	const struct addr *dial; /* ports included */
+	unsigned dial_count;
+	uint32_t reconnect_min_ms, reconnect_max_ms;
 };
 
 struct net_in;
@@ -217,7 +246,7 @@ void net_in_close(struct net_in *in);
 int net_in_reload(struct net_in *in, char **error);
 /* See secure_warn_expiry. */
 void net_in_warn_expiry(const struct net_in *in, int64_t now);
-/* The first port it listens at (for port 0 in tests). */
+/* The first port it listens at (for port 0 in tests); 0: none. */
 uint16_t net_in_port(const struct net_in *in);
 /* Iterates over the sessions; *at starts at 0. */
 struct net_session *net_in_next(const struct net_in *in, uint32_t *at);
@@ -285,8 +314,10 @@ struct net_out_conf {
 	 * are read. */
 	const struct secure_conf *secure;
 	struct net_sctp_conf sctp;
-	uint32_t handshake_ms; /* DTLS: the longest that one may take */
+	/* DTLS, and TLS where we listen: the longest that one may take. */
+	uint32_t handshake_ms;
 	struct net_dtls_conf dtls;
+	struct net_listen_conf listen; /* remote says nothing then */
 };
 
 struct net_out;
@@ -294,6 +325,9 @@ struct net_out;
 int net_out_open(struct event_base *base, const struct net_out_conf *conf,
 		 const struct net_out_ops *ops, void *arg, struct net_out **out,
 		 char **error);
+
+/* As net_in_port. */
+uint16_t net_out_port(const struct net_out *out);
 
 /* As net_in_reload and net_in_warn_expiry. */
 int net_out_reload(struct net_out *out, char **error);
@@ -353,8 +387,8 @@ struct net_out_stats {
 	 * acknowledged, or told of as undelivered. */
 	uint64_t delivered;
 	uint64_t start_ms; /* wall clock of the present session, 0: never up */
-	struct addr local, remote;
-	const char *peer, *suite; /* as of a net_session */
+	struct addr local, remote; /* as of the last session */
+	const char *peer, *suite;  /* as of a net_session */
 	/* Octets of a message that the path takes in one packet: over UDP as
 	 * far as the kernel knows now, over DTLS as was found out; 0: unknown,
 	 * or no datagrams. */
@@ -362,6 +396,8 @@ struct net_out_stats {
 	/* SCTP: streams we have in this session, else 1; its id. */
 	uint16_t streams;
 	uint32_t association;
+	/* Of a destination that listens: who was turned away. */
+	uint64_t turned_away[NET_REFUSALS];
 };
 void net_out_stats(const struct net_out *out, struct net_out_stats *stats);
 /* The same without path_octets, at no cost; valid as long as out is. */

@@ -34,8 +34,8 @@ struct net_in {
 	struct log_limit reject_log, full_log;
 };
 
-extern const struct net_in_type net_udp_in, net_tcp_in, net_sctp_in,
-	net_file_in, net_dtls_in;
+extern const struct net_in_type net_udp_in, net_tcp_in, net_tcp_dial,
+	net_sctp_in, net_file_in, net_dtls_in;
 
 static inline bool
 net_in_ready(const struct net_in *in)

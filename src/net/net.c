@@ -14,7 +14,6 @@
 
 #include "conflux/clock.h"
 #include "conflux/log.h"
-#include "conflux/hash.h"
 #include "in.h"
 #include "out.h"
 #include "socket.h"
@@ -34,8 +33,6 @@ static const struct net_out_type *const out_type[] = {
 	[TRANSPORT_FILE] = &net_file_out,
 };
 
-enum { RETRY_MIN_MS = 50 };
-
 #define TYPE_COUNT (sizeof(in_type) / sizeof(in_type[0]))
 
 static int
@@ -52,6 +49,8 @@ in_type_of(const struct net_in_conf *conf)
 {
 	if (conf->transport == TRANSPORT_UDP && conf->secure)
 		return &net_dtls_in;
+	if (conf->transport == TRANSPORT_TCP && conf->dial_count)
+		return &net_tcp_dial;
 	return (size_t)conf->transport < TYPE_COUNT ? in_type[conf->transport]
 						    : NULL;
 }
@@ -61,6 +60,8 @@ out_type_of(const struct net_out_conf *conf)
 {
 	if (conf->transport == TRANSPORT_UDP && conf->secure)
 		return &net_dtls_out;
+	if (conf->transport == TRANSPORT_TCP && conf->listen.on)
+		return &net_tcp_listen;
 	return (size_t)conf->transport < TYPE_COUNT ? out_type[conf->transport]
 						    : NULL;
 }
@@ -71,6 +72,7 @@ static void
 in_conf_fini(struct net_in_conf *conf)
 {
 	free((void *)conf->local);
+	free((void *)conf->dial);
 	for (unsigned i = 0; conf->files && i < conf->file_count; i++)
 		free((void *)conf->files[i]);
 	free((void *)conf->files);
@@ -79,20 +81,14 @@ in_conf_fini(struct net_in_conf *conf)
 static int
 in_conf_copy(struct net_in_conf *to, const struct net_in_conf *from)
 {
-	struct addr *local = NULL;
 	const char **files = NULL;
 
 	*to = *from;
-	to->local = NULL;
+	to->local = to->dial = NULL;
 	to->files = NULL;
-	if (from->local_count) {
-		local = malloc(from->local_count * sizeof(*local));
-		if (!local)
-			return -ENOMEM;
-		memcpy(local, from->local,
-		       from->local_count * sizeof(*local));
-		to->local = local;
-	}
+	if (net_addrs_copy(&to->local, from->local, from->local_count) < 0 ||
+	    net_addrs_copy(&to->dial, from->dial, from->dial_count) < 0)
+		return -ENOMEM;
 	if (from->file_count) {
 		files = calloc(from->file_count, sizeof(*files));
 		if (!files)
@@ -214,14 +210,7 @@ net_in_reject(struct net_in *in, const char *transport,
 	      const struct addr *remote, const char *peer, enum net_refusal why,
 	      const char *reason)
 {
-	const char *quote = peer[0] ? "\"" : "";
-	char text[ADDR_TEXT_SIZE];
-	uint32_t held;
-
-	if (log_limit_pass(&in->reject_log, clock_mono_ms(), &held))
-		log_warning("%s %s: %s%s%s%srefused: %s (%u lines held back)",
-			    transport, addr_format(text, remote), quote, peer,
-			    quote, peer[0] ? " " : "", reason, held);
+	net_log_rejected(&in->reject_log, transport, remote, peer, reason);
 	if (in->ops->refused)
 		in->ops->refused(in->arg, remote, why);
 }
@@ -316,19 +305,8 @@ net_out_writable(struct net_out *out)
 uint32_t
 net_out_back_off(const struct net_out *out, uint32_t *wait_ms)
 {
-	uint32_t min = out->conf.reconnect_min_ms;
-	uint32_t max = out->conf.reconnect_max_ms;
-	uint32_t wait;
-
-	if (min < RETRY_MIN_MS)
-		min = RETRY_MIN_MS;
-	if (max < min)
-		max = min;
-	wait = *wait_ms < min ? min : *wait_ms;
-	*wait_ms = wait > max / 2 ? max : wait * 2;
-	if (wait > max)
-		wait = max;
-	return wait - (uint32_t)(hash_seed() % (wait / 4 + 1));
+	return timer_back_off(out->conf.reconnect_min_ms,
+			      out->conf.reconnect_max_ms, wait_ms);
 }
 
 static int
@@ -352,6 +330,11 @@ out_init(struct net_out *out, const struct net_out_conf *conf)
 		return rc;
 	if (conf->transport == TRANSPORT_FILE)
 		snprintf(out->name, sizeof(out->name), "%s", conf->file);
+	else if (conf->listen.on)
+		snprintf(out->name, sizeof(out->name), "%s port %u",
+			 transport_secure_name(conf->transport, conf->secure),
+			 conf->listen.local_count ? conf->listen.local->port
+						  : conf->listen.port);
 	else
 		snprintf(out->name, sizeof(out->name), "%s %s",
 			 transport_secure_name(conf->transport, conf->secure),
@@ -398,6 +381,12 @@ net_out_open(struct event_base *base, const struct net_out_conf *conf,
 	}
 	*out = o;
 	return 0;
+}
+
+uint16_t
+net_out_port(const struct net_out *out)
+{
+	return out->type->port ? out->type->port(out) : 0;
 }
 
 int

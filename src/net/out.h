@@ -22,6 +22,7 @@ struct net_out_type {
 	 * Returns the messages taken that could not be sent. */
 	size_t (*close)(struct net_out *out, unsigned linger_ms);
 	uint32_t (*path_octets)(const struct net_out *out); /* or NULL */
+	uint16_t (*port)(const struct net_out *out); /* listens at; or NULL */
 	/* Octets that the peer has not acknowledged; or NULL. */
 	uint64_t (*unacknowledged)(const struct net_out *out);
 	void (*break_off)(struct net_out *out, const char *reason); /* or NULL */
@@ -45,15 +46,10 @@ struct net_out {
 	char name[256];     /* of the destination, for log lines */
 };
 
-extern const struct net_out_type net_udp_out, net_tcp_out, net_sctp_out,
-	net_file_out, net_dtls_out;
+extern const struct net_out_type net_udp_out, net_tcp_out, net_tcp_listen,
+	net_sctp_out, net_file_out, net_dtls_out;
 
-/*
- * Milliseconds until the next attempt to connect. Doubles from reconnect_min_ms
- * to reconnect_max_ms with each call; up to a quarter less, so that many
- * exporters of one collector don't come back in step. *wait_ms remembers; 0
- * begins anew.
- */
+/* back_off with what the configuration says. */
 uint32_t net_out_back_off(const struct net_out *out, uint32_t *wait_ms);
 
 /* The transport can take messages (again). */

@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "conflux/clock.h"
+#include "conflux/log.h"
 #include "conflux/net.h"
 
 enum { BIND_TRIES = 8 }; /* for one free port in both families */
@@ -28,6 +30,36 @@ net_error(const char *format, ...)
 		text = NULL;
 	va_end(args);
 	return text;
+}
+
+void
+net_log_rejected(struct log_limit *limit, const char *transport,
+		 const struct addr *remote, const char *peer,
+		 const char *reason)
+{
+	const char *quote = peer[0] ? "\"" : "";
+	char text[ADDR_TEXT_SIZE];
+	uint32_t held;
+
+	if (log_limit_pass(limit, clock_mono_ms(), &held))
+		log_warning("%s %s: %s%s%s%srefused: %s (%u lines held back)",
+			    transport, addr_format(text, remote), quote, peer,
+			    quote, peer[0] ? " " : "", reason, held);
+}
+
+int
+net_addrs_copy(const struct addr **to, const struct addr *from, unsigned count)
+{
+	struct addr *list = NULL;
+
+	if (count) {
+		list = malloc(count * sizeof(*list));
+		if (!list)
+			return -ENOMEM;
+		memcpy(list, from, count * sizeof(*list));
+	}
+	*to = list;
+	return 0;
 }
 
 int

@@ -10,11 +10,21 @@
 
 #include "conflux/addr.h"
 
+struct log_limit;
 struct net_in_conf;
 
 /* A message for the user, to be freed; NULL without memory. */
 char *net_error(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
+
+/* Says who was refused, and whom it says to be ("": nobody). */
+void net_log_rejected(struct log_limit *limit, const char *transport,
+		      const struct addr *remote, const char *peer,
+		      const char *reason);
+
+/* Copies a list, to be freed; NULL if it is empty. 0 or -ENOMEM. */
+int net_addrs_copy(const struct addr **to, const struct addr *from,
+		   unsigned count);
 
 /* A non-blocking socket for the address' family. type: SOCK_DGRAM, ... */
 int socket_new(const struct addr *addr, int type);

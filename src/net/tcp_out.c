@@ -28,8 +28,6 @@
 enum {
 	BUFFER = 256 * 1024,
 	WRITE_AT = 65536, /* octets that are worth a call at once */
-	SOLID_MS = 10000, /* a connection that long starts back-off anew */
-	CONNECT_MS = 15000,
 };
 
 static void
@@ -57,7 +55,7 @@ tcp_out_down(struct tcp_out *out, const char *reason)
 	out->out.stats.start_ms = 0;
 	out->out.stats.peer = out->out.stats.suite = NULL;
 	out->out.stats.discarded += unsent;
-	if (was_up && clock_mono_ms() - out->up_ms >= SOLID_MS)
+	if (was_up && clock_mono_ms() - out->up_ms >= TIMER_SOLID_MS)
 		out->wait_ms = 0;
 	if (out->dials)
 		timer_start(out->retry,
@@ -291,7 +289,7 @@ start_connect(struct tcp_out *out)
 	}
 	out->phase = TCP_CONNECTING;
 	event_add(out->writable, NULL);
-	timer_start(out->retry, CONNECT_MS);
+	timer_start(out->retry, TIMER_CONNECT_MS);
 }
 
 static void

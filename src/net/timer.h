@@ -16,4 +16,17 @@ timer_start(struct event *event, uint64_t ms)
 	evtimer_add(event, &tv);
 }
 
+/* Of a connection. */
+enum {
+	TIMER_CONNECT_MS = 15000, /* the longest that we wait for it */
+	TIMER_SOLID_MS = 10000,   /* after that long, back-off begins anew */
+};
+
+/*
+ * Milliseconds until the next attempt to connect. Doubles from min_ms to max_ms
+ * with each call; up to a quarter less, so that many peers of one don't come
+ * back in step. *wait_ms remembers; 0 begins anew.
+ */
+uint32_t timer_back_off(uint32_t min_ms, uint32_t max_ms, uint32_t *wait_ms);
+
 #endif
