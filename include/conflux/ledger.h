@@ -33,6 +33,8 @@ enum loss {
 	LOSS_SPOOL_AGE,	     /* too long in it */
 	LOSS_SPOOL_TORN,     /* what was read from it is not what was written */
 	LOSS_DISK_FULL,	     /* of a spool */
+	LOSS_UNFIT,	     /* a value that its new field can't hold */
+	LOSS_NO_FIELD,	     /* no field of it was to be left */
 	LOSS_COUNT,
 };
 

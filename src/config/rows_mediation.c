@@ -257,6 +257,80 @@ static const struct conf_row renormalize_rows[] = {
 	CONF_LAST,
 };
 
+static const struct conf_row conversion_choice[] = {
+	CONF_ROW(LEAF, "keep", .cx = true, .type = CONF_EMPTY,
+		 .help = "All other fields are left out."),
+	CONF_ROW(LEAF, "drop", .cx = true, .type = CONF_EMPTY,
+		 .help = "These fields are left out."),
+	CONF_ROW(LEAF, "first", .cx = true, .type = CONF_EMPTY,
+		 .help = "These fields stand before all others, in the order "
+			 "in which they are named here."),
+	CONF_ROW(LEAF, "last", .cx = true, .type = CONF_EMPTY,
+		 .help = "These fields stand behind all others, in the order "
+			 "in which they are named here."),
+	CONF_ROW(LEAF, "rename", .cx = true, .type = CONF_WORD,
+		 .help = "Element that the values become those of, by name. "
+			 "The rule has one cx:ieName, and no pattern."),
+	CONF_ROW(
+		LEAF, "encodedLength", .cx = true, .type = CONF_WORD,
+		.help = "Octets that integers, float64, strings and "
+			"octetArrays are encoded in (RFC 7011 section 6.2); or "
+			"natural: all that their type has; or variable: "
+			"strings and octetArrays with a length before each."),
+	CONF_ROW(LEAF, "timeFormat", .cx = true, .type = CONF_ENUM,
+		 CONF_VALUES("seconds", "milliseconds", "microseconds",
+			     "nanoseconds", "deltaMicroseconds", "sysUpTime"),
+		 .help = "Times become those of the element with the same name "
+			 "in this format. Without cx:ieName and "
+			 "cx:enterprise, all do."),
+	CONF_ROW(LEAF, "constant", .cx = true, .type = CONF_STRING, .max = 510,
+		 .help = "Records get a field with this value: a number, an "
+			 "address, true or false, a string of at most 255 "
+			 "octets, or an octetArray in hexadecimal digits. The "
+			 "rule has one cx:ieName, and no pattern."),
+	CONF_LAST,
+};
+
+static const struct conf_row conversion_rule_rows[] = {
+	CONF_KEY_CX,
+	CONF_ROW(LEAF_LIST, "ieName", .cx = true, .type = CONF_WORD,
+		 .help = "Information Element that the rule is for: by name "
+			 "(reverseOctetDeltaCount, too), by a pattern with * "
+			 "and ? (flow*Milliseconds), or, where nobody has "
+			 "described it, as e12345id678."),
+	CONF_ROW(LEAF_LIST, "enterprise", .cx = true, CONF_U32,
+		 .help = "Enterprise number, all of whose Information Elements "
+			 "the rule is for; 0 is IANA, 29305 has the reverse "
+			 "elements."),
+	CONF_ROW(CHOICE, "ConversionType", .cx = true, .mandatory = true,
+		 .rows = conversion_choice),
+	CONF_ROW(LEAF, "existing", .cx = true, .type = CONF_ENUM, .def = "keep",
+		 CONF_VALUES("keep", "replace"),
+		 .help = "With rename, timeFormat and constant, if a record "
+			 "has a field of the new element already: that is "
+			 "kept, and the rule does nothing; or it is left "
+			 "out."),
+	CONF_LAST,
+};
+
+static const struct conf_row conversion_rows[] = {
+	CONF_ROW(LEAF, "overflow", .cx = true, .type = CONF_ENUM, .def = "lose",
+		 CONF_VALUES("lose", "saturate"),
+		 .help = "Records with a value that its new field can't hold "
+			 "are lost, as unfit; or get the nearest value that it "
+			 "can, which is counted."),
+	CONF_ROW(LEAF, "optionsData", .cx = true, .type = CONF_BOOL,
+		 .def = "false",
+		 .help = "Options Data Records are converted, too, but for "
+			 "their scope fields. Else they pass as they are."),
+	CONF_ROW(LIST, "rule", .cx = true, .mandatory = true,
+		 .rows = conversion_rule_rows,
+		 .help = "What is done to which fields. Rules work one after "
+			 "the other, each on what the one before has left. At "
+			 "most 256."),
+	CONF_LAST,
+};
+
 static const struct conf_row kind_choice[] = {
 	CONF_ROW(
 		PRESENCE, "deduplicate", .cx = true, .rows = dedup_rows,
@@ -301,6 +375,10 @@ static const struct conf_row kind_choice[] = {
 		 .help = "Counters of packets and octets are multiplied by the "
 			 "number of packets that one that was sampled stands "
 			 "for (RENORMALISATION)."),
+	CONF_ROW(CONTAINER, "conversion", .cx = true, .rows = conversion_rows,
+		 .help = "Fields are left out, become those of other elements, "
+			 "of other lengths and formats of time, change places, "
+			 "or are added (CONVERSION)."),
 	CONF_LAST,
 };
 

@@ -22,6 +22,8 @@ static const char *const name[LOSS_COUNT] = {
 	[LOSS_SPOOL_AGE] = "spoolAge",
 	[LOSS_SPOOL_TORN] = "spoolTorn",
 	[LOSS_DISK_FULL] = "diskFull",
+	[LOSS_UNFIT] = "unfit",
+	[LOSS_NO_FIELD] = "noField",
 };
 
 const char *

@@ -132,6 +132,7 @@ static const struct {
 	{"anonymization", make_anonymization, false},
 	{"lookup", make_lookup, false},
 	{"renormalize", make_renormalize, false},
+	{"conversion", make_conversion, false},
 };
 
 int

@@ -273,6 +273,10 @@ int make_anonymization(const struct mediation_place *place,
 int make_dedup(const struct mediation_place *place,
 	       const struct conf_node *kind, struct stage **out,
 	       struct mediation_error *error);
+/* build_conversion.c */
+int make_conversion(const struct mediation_place *place,
+		    const struct conf_node *kind, struct stage **out,
+		    struct mediation_error *error);
 /* build_lookup.c */
 int make_lookup(const struct mediation_place *place,
 		const struct conf_node *kind, struct stage **out,
