@@ -40,6 +40,9 @@ enum {
 	/* Of one path in a row: where there are several, another one is taken
 	 * after about seven seconds. */
 	SCTP_PATH_RETRANSMISSIONS = 2,
+	/* A packet that no other follows is acknowledged after this time, not
+	 * 200 ms: the end, a handshake of DTLS, and Templates wait for it. */
+	SCTP_SACK_MS = 20,
 };
 
 struct assoc;
@@ -49,6 +52,7 @@ struct assoc_conf {
 	const struct addr *local; /* addresses to bind; their ports are port */
 	unsigned local_count;	  /* 0: all */
 	uint16_t port;		  /* 0: any */
+	bool connects;		  /* it will not listen */
 	const char *interface;	  /* or NULL */
 	uint16_t remote_udp;	  /* encapsulation port; 0: none */
 	uint16_t streams_out;	  /* to ask for */
@@ -150,7 +154,7 @@ struct sctp_stack {
 	bool (*idle)(struct assoc *assoc);
 	/* Nothing more is sent; events come until the end. */
 	int (*shutdown)(struct assoc *assoc);
-	/* Ends it at once; events tell what was not delivered. */
+	/* Ends one that we began at once; events tell what was not delivered. */
 	int (*abort)(struct assoc *assoc);
 	/* Frees it; one that has not ended is aborted. NULL is legal. */
 	void (*free)(struct assoc *assoc);

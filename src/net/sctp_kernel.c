@@ -1,10 +1,12 @@
 /* SPDX-FileCopyrightText: Conflux authors
  * SPDX-License-Identifier: Apache-2.0 */
 /*
- * SCTP by the system: one-to-one sockets, with the options and ancillary data
- * of <linux/sctp.h>; libsctp would only wrap them. UDP encapsulation is the
- * system's, too (sysctl net.sctp.udp_port and encap_port, from Linux 5.11):
- * only the peer's port is ours to set.
+ * SCTP by the system, with the options and ancillary data of <linux/sctp.h>;
+ * libsctp would only wrap them. Who listens has one-to-one sockets; who begins
+ * an association has a one-to-many socket for it alone, as Linux aborts one on
+ * request, and tells what it had not delivered, only there (RFC 6458 section
+ * 3.1.4). UDP encapsulation is the system's, too (sysctl net.sctp.udp_port and
+ * encap_port, from Linux 5.11): only the peer's port is ours to set.
  *
  * Of messages that were given up because of their age (RFC 3758) Linux tells
  * those that waited, but not those that it had begun to send.
@@ -38,8 +40,10 @@ struct kernel_assoc {
 	struct assoc assoc;
 	struct assoc_endpoint *endpoint;
 	int fd;
+	sctp_assoc_t id; /* in a one-to-many socket, else 0 */
 	struct event *readable, *writable;
-	bool over; /* no event will come any more */
+	bool ended; /* its last events are in the queue */
+	bool over;  /* no event will come any more */
 };
 
 struct assoc_endpoint {
@@ -201,11 +205,14 @@ set_timers(int fd)
 		.spp_hbinterval = SCTP_HEARTBEAT_MS,
 		.spp_pathmaxrxt = SCTP_PATH_RETRANSMISSIONS,
 		.spp_flags = SPP_HB_ENABLE};
+	const struct sctp_sack_info sack = {.sack_delay = SCTP_SACK_MS,
+					    .sack_freq = 2};
 
 	/* They have usable defaults. */
 	set(fd, SCTP_RTOINFO, &rto, sizeof(rto));
 	set(fd, SCTP_ASSOCINFO, &assoc, sizeof(assoc));
 	set(fd, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path));
+	set(fd, SCTP_DELAYED_SACK, &sack, sizeof(sack));
 }
 
 static int
@@ -328,10 +335,11 @@ static int
 bound_socket(const struct assoc_conf *conf)
 {
 	int family = sctp_family(conf->local, conf->local_count);
+	int type = conf->connects ? SOCK_SEQPACKET : SOCK_STREAM;
 	int fd, rc;
 
 	for (;;) {
-		fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+		fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC,
 			    IPPROTO_SCTP);
 		rc = fd < 0 ? -errno : set_all(fd, family, conf);
 		if (rc == 0)
@@ -402,6 +410,24 @@ kernel_port(const struct assoc_endpoint *endpoint)
 	return endpoint->port;
 }
 
+/* Of the one association of a one-to-many socket. */
+static sctp_assoc_t
+only_id(int fd)
+{
+	union {
+		struct sctp_assoc_ids head;
+		uint8_t octets[sizeof(struct sctp_assoc_ids) +
+			       sizeof(sctp_assoc_t)];
+	} list = {.head = {0}};
+	socklen_t length = sizeof(list);
+
+	if (getsockopt(fd, IPPROTO_SCTP, SCTP_GET_ASSOC_ID_LIST, &list,
+		       &length) < 0 ||
+	    !list.head.gaids_number_of_ids)
+		return 0;
+	return list.head.gaids_assoc_id[0];
+}
+
 static int
 kernel_connect(struct assoc_endpoint *endpoint, const struct addr *remote,
 	       unsigned count, struct assoc **out)
@@ -428,6 +454,7 @@ kernel_connect(struct assoc_endpoint *endpoint, const struct addr *remote,
 	endpoint->fd = -1;
 	if (!a)
 		return -ENOMEM;
+	a->id = only_id(a->fd);
 	*out = &a->assoc;
 	return 0;
 }
@@ -480,6 +507,7 @@ kernel_send(struct assoc *assoc, const void *data, size_t length,
 		.snd_flags = how->delivery.unordered ? SCTP_UNORDERED : 0,
 		.snd_ppid = htonl(how->payload),
 		.snd_context = how->number,
+		.snd_assoc_id = a->id,
 	};
 	int rc = send_with(a, data, length, &info, how->delivery.lifetime_ms);
 
@@ -599,6 +627,8 @@ kernel_receive(struct assoc *assoc, void *data, size_t size,
 	if (a->over)
 		return -ENOTCONN;
 	n = receive_part(a, data, size, &info, &flags);
+	if (n == -EAGAIN && a->ended)
+		n = -ENOTCONN;
 	if (n == -EAGAIN || n == -EINTR)
 		return -EAGAIN;
 	if (n <= 0) {
@@ -619,6 +649,9 @@ kernel_receive(struct assoc *assoc, void *data, size_t size,
 	notification(event, data, (size_t)n);
 	while (n > 0 && !(flags & MSG_EOR))
 		n = receive_part(a, rest, sizeof(rest), &info, &flags);
+	/* A one-to-many socket waits for the next association. */
+	if (a->id && (event->kind == ASSOC_LOST || event->kind == ASSOC_ENDED))
+		a->ended = true;
 	return 0;
 }
 
@@ -662,6 +695,7 @@ get_status(const struct kernel_assoc *a, struct sctp_status *status)
 	socklen_t length = sizeof(*status);
 
 	memset(status, 0, sizeof(*status));
+	status->sstat_assoc_id = a->id;
 	return getsockopt(a->fd, IPPROTO_SCTP, SCTP_STATUS, status, &length) ==
 	       0;
 }
@@ -680,7 +714,11 @@ static int
 kernel_shutdown(struct assoc *assoc)
 {
 	struct kernel_assoc *a = (struct kernel_assoc *)assoc;
+	const struct sctp_sndinfo info = {.snd_flags = SCTP_EOF,
+					  .snd_assoc_id = a->id};
 
+	if (a->id)
+		return send_with(a, NULL, 0, &info, 0);
 	return shutdown(a->fd, SHUT_WR) < 0 ? -errno : 0;
 }
 
@@ -688,7 +726,8 @@ static int
 kernel_abort(struct assoc *assoc)
 {
 	struct kernel_assoc *a = (struct kernel_assoc *)assoc;
-	const struct sctp_sndinfo info = {.snd_flags = SCTP_ABORT};
+	const struct sctp_sndinfo info = {.snd_flags = SCTP_ABORT,
+					  .snd_assoc_id = a->id};
 
 	return send_with(a, NULL, 0, &info, 0);
 }
@@ -707,6 +746,7 @@ addresses(const struct kernel_assoc *a, int option, struct addr *out)
 	unsigned n = 0;
 
 	memset(&list, 0, sizeof(list));
+	list.head.assoc_id = a->id;
 	if (getsockopt(a->fd, IPPROTO_SCTP, option, &list, &length) < 0)
 		return 0;
 	for (uint32_t i = 0; i < list.head.addr_num && n < NAMES; i++) {

@@ -38,12 +38,13 @@
 enum {
 	SOLID_MS = 10000, /* a session that long starts back-off anew */
 	OLD_MS = 30000,	  /* so long a replaced one may take to end */
-	OLD_WAIT_MS = 1000,
+	OLD_WAIT_MS = 100,
 	REASON = 600,
 	CONNECT_MS = 15000,
 	HANDSHAKE_MS = 10000,
 	BARRIER_MS = 500,
 	EVENTS = 256,	/* in a row */
+	ABORT_MS = 100, /* for the stack to tell what it had not delivered */
 	SCRATCH = 4096, /* nothing is received but notifications */
 	SEND_BUFFER = 1 << 20,
 };
@@ -55,6 +56,7 @@ struct way {
 	uint16_t streams;    /* 0: it is not up yet */
 	bool ending;	     /* the peer takes no more */
 	bool vague;	     /* it is over, and why is not known yet */
+	bool aborted;	     /* by us */
 	const char *lost;    /* why it is over, when it is */
 	char why[REASON];    /* the text of it, if it is not constant */
 };
@@ -93,8 +95,6 @@ changing(const struct sctp_out *out)
 	return out->next.streams > 0;
 }
 
-/* ---- the end of a session ----------------------------------------------- */
-
 static void
 close_way(struct sctp_out *out, struct way *way)
 {
@@ -103,66 +103,6 @@ close_way(struct sctp_out *out, struct way *way)
 	if (way->endpoint)
 		out->stack->close(way->endpoint);
 	*way = (struct way){0};
-}
-
-static void
-back_off(struct sctp_out *out)
-{
-	timer_start(out->retry, net_out_back_off(&out->out, &out->wait_ms));
-}
-
-/* Of one session. */
-static void
-forget_session(struct sctp_out *out)
-{
-	out->error = 0;
-	out->full = out->barrier = out->ordered = out->timed = false;
-	out->sent = out->undelivered = out->idle_at = 0;
-	out->out.stats.delivered = 0;
-	memset(out->failed, 0, sizeof(out->failed));
-}
-
-/* Ends the session, or the attempt while there is none, and plans the next. */
-static void
-go_down(struct sctp_out *out, struct way *way, const char *text)
-{
-	struct net_out_stats *stats = &out->out.stats;
-	size_t undelivered = out->undelivered;
-	bool was_up = stats->up;
-	char *reason = out->reason;
-
-	snprintf(reason, REASON, "%s", text); /* it may be the way's */
-	close_way(out, way);
-	forget_session(out);
-	stats->up = false;
-	stats->start_ms = 0;
-	stats->peer = stats->suite = NULL;
-	if (was_up && clock_mono_ms() - out->up_ms >= SOLID_MS)
-		out->wait_ms = 0;
-	if (!out->next.assoc)
-		back_off(out);
-	if (was_up || !out->told) {
-		out->told = true;
-		out->out.blocked = false;
-		log_warning("%s: %s", out->out.name, reason);
-		out->out.ops->down(out->out.arg, reason, undelivered);
-	}
-}
-
-/* The next association did not come about. */
-static void
-attempt_failed(struct sctp_out *out, const char *reason)
-{
-	if (!out->now.assoc) {
-		go_down(out, &out->next, reason);
-		return;
-	}
-	/* Of the present one SCTP tells itself whether its peer is there. */
-	log_warning("%s: an association to replace the present one failed: %s",
-		    out->out.name, reason);
-	close_way(out, &out->next);
-	back_off(out);
-	net_out_writable(&out->out);
 }
 
 /* ---- events ------------------------------------------------------------- */
@@ -286,8 +226,9 @@ take(struct sctp_out *out, struct way *way, const struct assoc_event *event)
 	case ASSOC_UNDELIVERED:
 		if (now)
 			undelivered(out, event->number,
-				    out->timed && !way->lost ? ETIME
-							     : ECONNRESET);
+				    out->timed && !way->lost && !way->aborted
+					    ? ETIME
+					    : ECONNRESET);
 		break;
 	case ASSOC_DRY:
 		if (now)
@@ -328,6 +269,33 @@ read_events(struct sctp_out *out, struct way *way)
 		event_active(out->turn, EV_TIMEOUT, 0);
 }
 
+/* Reads events until it is over, or the time is. True: it is over. */
+static bool
+read_to_end(struct sctp_out *out, struct way *way, uint64_t until)
+{
+	uint8_t scratch[SCRATCH];
+	struct assoc_event event;
+	uint64_t now;
+	int rc;
+
+	for (;;) {
+		rc = out->stack->receive(way->assoc, scratch, sizeof(scratch),
+					 &event);
+		if (rc == 0) {
+			/* Nobody is to be woken any more. */
+			out->barrier = false;
+			take(out, way, &event);
+			continue;
+		}
+		if (rc != -EAGAIN || way->lost)
+			return true;
+		now = clock_mono_ms();
+		if (now >= until)
+			return false;
+		out->stack->wait(way->assoc, (unsigned)(until - now));
+	}
+}
+
 static void
 on_ready(void *arg, struct assoc *assoc, bool read, bool write)
 {
@@ -346,6 +314,84 @@ on_ready(void *arg, struct assoc *assoc, bool read, bool write)
 			net_out_writable(&out->out);
 		}
 	}
+}
+
+/* ---- the end of a session ----------------------------------------------- */
+
+/*
+ * Aborts it: what is not acknowledged is told of as undelivered, whether the
+ * association is still there or is over for DTLS only.
+ */
+static void
+give_up(struct sctp_out *out, struct way *way)
+{
+	way->lost = NULL;
+	way->aborted = true;
+	out->stack->abort(way->assoc);
+	read_to_end(out, way, clock_mono_ms() + ABORT_MS);
+}
+
+static void
+back_off(struct sctp_out *out)
+{
+	timer_start(out->retry, net_out_back_off(&out->out, &out->wait_ms));
+}
+
+/* Of one session. */
+static void
+forget_session(struct sctp_out *out)
+{
+	out->error = 0;
+	out->full = out->barrier = out->ordered = out->timed = false;
+	out->sent = out->undelivered = out->idle_at = 0;
+	out->out.stats.delivered = 0;
+	memset(out->failed, 0, sizeof(out->failed));
+}
+
+/* Ends the session, or the attempt while there is none, and plans the next. */
+static void
+go_down(struct sctp_out *out, struct way *way, const char *text)
+{
+	struct net_out_stats *stats = &out->out.stats;
+	size_t undelivered;
+	bool was_up = stats->up;
+	char *reason = out->reason;
+
+	snprintf(reason, REASON, "%s", text); /* it may be the way's */
+	if (was_up)
+		give_up(out, way);
+	undelivered = out->undelivered;
+	close_way(out, way);
+	forget_session(out);
+	stats->up = false;
+	stats->start_ms = 0;
+	stats->peer = stats->suite = NULL;
+	if (was_up && clock_mono_ms() - out->up_ms >= SOLID_MS)
+		out->wait_ms = 0;
+	if (!out->next.assoc)
+		back_off(out);
+	if (was_up || !out->told) {
+		out->told = true;
+		out->out.blocked = false;
+		log_warning("%s: %s", out->out.name, reason);
+		out->out.ops->down(out->out.arg, reason, undelivered);
+	}
+}
+
+/* The next association did not come about. */
+static void
+attempt_failed(struct sctp_out *out, const char *reason)
+{
+	if (!out->now.assoc) {
+		go_down(out, &out->next, reason);
+		return;
+	}
+	/* Of the present one SCTP tells itself whether its peer is there. */
+	log_warning("%s: an association to replace the present one failed: %s",
+		    out->out.name, reason);
+	close_way(out, &out->next);
+	back_off(out);
+	net_out_writable(&out->out);
 }
 
 /* ---- sessions ----------------------------------------------------------- */
@@ -454,6 +500,7 @@ connect_now(struct sctp_out *out, char **error)
 		.local_count = sctp->local_count ? sctp->local_count
 						 : conf->local.version != 0,
 		.port = conf->local.port,
+		.connects = true,
 		.interface = conf->interface,
 		.remote_udp = sctp->remote_udp,
 		.streams_out = sctp->streams,
@@ -634,33 +681,6 @@ sctp_out_settle(struct net_out *net)
 
 /* ---- the end ------------------------------------------------------------ */
 
-/* Reads events until it is over, or the time is. True: it is over. */
-static bool
-read_to_end(struct sctp_out *out, struct way *way, uint64_t until)
-{
-	uint8_t scratch[SCRATCH];
-	struct assoc_event event;
-	uint64_t now;
-	int rc;
-
-	for (;;) {
-		rc = out->stack->receive(way->assoc, scratch, sizeof(scratch),
-					 &event);
-		if (rc == 0) {
-			/* Nobody is to be woken any more. */
-			out->barrier = false;
-			take(out, way, &event);
-			continue;
-		}
-		if (rc != -EAGAIN || way->lost)
-			return true;
-		now = clock_mono_ms();
-		if (now >= until)
-			return false;
-		out->stack->wait(way->assoc, (unsigned)(until - now));
-	}
-}
-
 /*
  * Ends it when all has been acknowledged; else, after linger_ms, it is aborted,
  * and what was not acknowledged is told.
@@ -674,9 +694,7 @@ close_in_order(struct sctp_out *out, unsigned linger_ms)
 	if (out->stack->shutdown(now->assoc) == 0 &&
 	    read_to_end(out, now, until))
 		return;
-	now->lost = NULL;
-	out->stack->abort(now->assoc);
-	read_to_end(out, now, clock_mono_ms() + 100);
+	give_up(out, now);
 }
 
 static size_t

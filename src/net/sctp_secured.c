@@ -204,14 +204,20 @@ drop_waiting(struct secured *s)
 	free(w);
 }
 
-/* Sends what waits as far as it may go now. */
+/*
+ * Sends what waits as far as it may go now. A message of the user's that the
+ * stack does not take any more, as the peer ends the association, waits for
+ * that end: then it is given back.
+ */
 static void
 flush(struct secured *s)
 {
 	struct waiting *w;
+	int rc;
 
 	while (!s->over && (w = STAILQ_FIRST(&s->waiting))) {
-		if (send_record(s, w->data, w->length, &w->how) == -EAGAIN)
+		rc = send_record(s, w->data, w->length, &w->how);
+		if (rc == -EAGAIN || (rc < 0 && w->how.number != OURS))
 			return;
 		drop_waiting(s);
 	}

@@ -330,11 +330,14 @@ set_timers(struct socket *so)
 		.spp_hbinterval = SCTP_HEARTBEAT_MS,
 		.spp_pathmaxrxt = SCTP_PATH_RETRANSMISSIONS,
 		.spp_flags = SPP_HB_ENABLE};
+	const struct sctp_sack_info sack = {.sack_delay = SCTP_SACK_MS,
+					    .sack_freq = 2};
 
 	/* They have usable defaults. */
 	set(so, SCTP_RTOINFO, &rto, sizeof(rto));
 	set(so, SCTP_ASSOCINFO, &assoc, sizeof(assoc));
 	set(so, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path));
+	set(so, SCTP_DELAYED_SACK, &sack, sizeof(sack));
 }
 
 static void
