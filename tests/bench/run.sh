@@ -290,78 +290,6 @@ bench_biflow()
 	done
 }
 
-# live_try PPS COMMAND...: starts it in the namespace and sends a million packets
-# at that rate; what both say of it is in live.err and replay.out
-live_try()
-{
-	rate=$1
-	shift
-	ip netns exec "$ns" "$@" >"$work/live.out" 2>"$work/live.err" &
-	pid=$!
-	sleep 1
-	ip netns exec "$ns" tcpreplay -q -K --pps="$rate" --limit=1000000 \
-		-i cxb "$work/live.pcap" >"$work/replay.out" 2>&1
-	sleep 1
-	kill -INT "$pid"
-	wait "$pid"
-}
-
-# live NAME SUFFIX COMMAND...: the highest rate without a loss
-live_rate()
-{
-	who=$1
-	pattern=$2
-	shift 2
-	best=0
-	limit=
-	for pps in 100000 200000 300000 400000 600000 800000 1000000 1500000; do
-		live_try $pps "$@"
-		seen=$(sed -n "$pattern" "$work/live.err" | tail -n 1)
-		sent=$(sed -n 's/^Actual: \([0-9]*\) packets.*/\1/p' \
-			"$work/replay.out")
-		real=$(sed -n 's/^Rated: .*, \([0-9.]*\) pps.*/\1/p' \
-			"$work/replay.out")
-		[ "${seen:-0}" -ge "${sent:-1}" ] || break
-		best=$real
-		# The sender has reached its own limit.
-		[ "$(calc '%d' "$real < $pps * 0.9")" = 0 ] || {
-			limit=", where the sender ends: it may take more"
-			break
-		}
-	done
-	say "live: $who: no loss up to $best packets/s$limit"
-}
-
-# An interface in a namespace of its own, packets at a rising rate.
-bench_live()
-{
-	command -v tcpreplay >/dev/null && [ "$(id -u)" -eq 0 ] || {
-		say "live: needs root and tcpreplay"
-		return
-	}
-	ns=cxbench$$
-	ip netns add "$ns" && ip -n "$ns" link add cxa type veth peer name cxb &&
-		ip -n "$ns" link set cxa up && ip -n "$ns" link set cxb up ||
-		return
-	make -s -C "$tools" pcapgen >/dev/null
-	"$tools/pcapgen" --packets 1000000 --flows 10000 --size 82 \
-		--out "$work/live.pcap" >/dev/null
-	for workers in 1 2; do
-		probe_config "<ifName>cxa</ifName><cx:filter>ip</cx:filter>" \
-			"$(writer "$work/out.ipfix")" >"$work/live$workers.xml"
-	done
-	live_rate "confluxd, one worker" \
-		's/.*observationPoint p: in \([0-9]*\).*/\1/p' \
-		"$confluxd" -c "$work/live1.xml"
-	live_rate "confluxd, two workers" \
-		's/.*observationPoint p: in \([0-9]*\).*/\1/p' \
-		"$confluxd" -c "$work/live2.xml"
-	live_rate "tcpdump -w /dev/null" 's/^\([0-9]*\) packets captured/\1/p' \
-		tcpdump -i cxa -B 16384 -s 512 -w /dev/null ip
-	workers=1
-	ip netns del "$ns"
-}
-
 drops()
 {
 	awk -v port="$(printf ':%04X' "$1")" \
@@ -549,6 +477,7 @@ bench_mediation()
 	done
 }
 
+. "$SRC/tests/bench/live.sh"
 . "$SRC/tests/bench/transports.sh"
 . "$SRC/tests/bench/spool.sh"
 . "$SRC/tests/bench/proxy.sh"
