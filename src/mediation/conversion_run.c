@@ -230,35 +230,36 @@ misfit(struct run *r, uint32_t i)
 	r->s->saturated++;
 }
 
-#define COPY_EACH(size)                                   \
-	for (uint32_t i = 0; i < r->count;                \
-	     i++, to += stride, from += r->batch->stride) \
-	memcpy(to, from, (size))
+/* Two overlapping copies of a constant size beat one of any size. */
+#define COPY_EACH(size)                                                       \
+	for (uint32_t i = 0; i < r->count;                                    \
+	     i++, to += stride, from += r->batch->stride) {                   \
+		memcpy(to, from, (size));                                     \
+		memcpy(to + length - (size), from + length - (size), (size)); \
+	}
 
 static void
 copy_column(struct run *r, const struct conv_op *op, const uint8_t *from,
 	    uint8_t *to, uint32_t stride)
 {
-	switch (op->length) {
-	case 1:
-		COPY_EACH(1);
-		break;
-	case 2:
-		COPY_EACH(2);
-		break;
-	case 4:
-		COPY_EACH(4);
-		break;
-	case 8:
-		COPY_EACH(8);
-		break;
-	case 16:
-		COPY_EACH(16);
-		break;
-	default:
-		COPY_EACH(op->length);
-		break;
-	}
+	uint32_t length = op->length;
+
+	if (length > 64)
+		for (uint32_t i = 0; i < r->count;
+		     i++, to += stride, from += r->batch->stride)
+			memcpy(to, from, length);
+	else if (length >= 32)
+		COPY_EACH(32)
+	else if (length >= 16)
+		COPY_EACH(16)
+	else if (length >= 8)
+		COPY_EACH(8)
+	else if (length >= 4)
+		COPY_EACH(4)
+	else if (length >= 2)
+		COPY_EACH(2)
+	else if (length)
+		COPY_EACH(1)
 }
 
 static void

@@ -6,13 +6,13 @@
  * records run through nothing.
  *
  *	mediation_bench FILE ROUNDS [EXPRESSION | --split | --owner | --again |
- *		--anonymize=RULE]
+ *		--anonymize=RULE | --convert=RULE]
  *
  * EXPRESSION: of a filter; --split: of biflows; --owner: de-duplication where
  * all records are of one Observation Point, --again: where all have come from
  * another one before; RULE: one of anonymisation, or "all": five that an export
- * for research may have. Prints processor time per record, the least of the
- * rounds.
+ * for research may have; of conversion likewise. Prints processor time per
+ * record, the least of the rounds.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +20,7 @@
 
 #include "bench_file.h"
 #include "conflux/anonymize.h"
+#include "conflux/conversion.h"
 #include "conflux/mediation.h"
 
 static const struct scope before = {
@@ -86,6 +87,64 @@ make_anonymizing(const char *name, struct ie_registry *registry,
 				   &error);
 }
 
+static const char *const dropped[] = {"bgp*"};
+static const char *const counters[] = {"*DeltaCount"};
+static const char *const point[] = {"observationPointId"};
+static const char *const domain[] = {"observationDomainName"};
+
+static const struct bench_conversion {
+	const char *name;
+	struct conversion_rule rule;
+} conversions[] = {
+	{"drop",
+	 {.kind = CONVERSION_DROP, .element = dropped, .element_count = 1}},
+	{"nanoseconds", {.kind = CONVERSION_TIME, .text = "nanoseconds"}},
+	{"narrow",
+	 {.kind = CONVERSION_LENGTH,
+	  .element = counters,
+	  .element_count = 1,
+	  .text = "4"}},
+	{"constant",
+	 {.kind = CONVERSION_CONSTANT,
+	  .element = point,
+	  .element_count = 1,
+	  .text = "7"}},
+	/* Not part of all: */
+	{"seconds", {.kind = CONVERSION_TIME, .text = "seconds"}},
+	{"string",
+	 {.kind = CONVERSION_CONSTANT,
+	  .element = domain,
+	  .element_count = 1,
+	  .text = "Berlin"}},
+};
+
+enum {
+	CONVERSIONS = sizeof(conversions) / sizeof(conversions[0]),
+	ALL_CONVERSIONS = 4
+};
+
+static int
+make_converting(const char *name, struct ie_registry *registry,
+		struct shape_table *shapes, struct stage **out)
+{
+	struct conversion_rule chosen[CONVERSIONS];
+	struct conversion_conf conf = {.name = "bench",
+				       .rule = chosen,
+				       .registry = registry,
+				       .shapes = shapes};
+	struct conversion_error error;
+
+	for (unsigned i = 0; i < CONVERSIONS; i++)
+		if (strcmp(name, conversions[i].name) == 0 ||
+		    (i < ALL_CONVERSIONS && strcmp(name, "all") == 0))
+			chosen[conf.rule_count++] = conversions[i].rule;
+	if (conf.rule_count == 0) {
+		fprintf(stderr, "no rule of this name: %s\n", name);
+		return -1;
+	}
+	return conversion_stage_new(&conf, out, &error);
+}
+
 static int
 make_stage(const char *what, struct ie_registry *registry,
 	   struct shape_table *shapes, struct stage **out)
@@ -106,6 +165,8 @@ make_stage(const char *what, struct ie_registry *registry,
 		return dedup_stage_new(&dedup, registry, out);
 	if (strncmp(what, "--anonymize=", 12) == 0)
 		return make_anonymizing(rule + 1, registry, shapes, out);
+	if (strncmp(what, "--convert=", 10) == 0)
+		return make_converting(rule + 1, registry, shapes, out);
 	rc = filter_stage_new("bench", what, registry, out, &error);
 	if (rc < 0)
 		fprintf(stderr, "%s\n", error.text ? error.text : "");
@@ -132,7 +193,7 @@ main(int argc, char **argv)
 	if (!data) {
 		fprintf(stderr, "usage: mediation_bench FILE ROUNDS "
 				"[EXPRESSION | --split | --owner | --again | "
-				"--anonymize=RULE]\n");
+				"--anonymize=RULE | --convert=RULE]\n");
 		return 2;
 	}
 	if (argc > 3) {

@@ -9,7 +9,7 @@
 #
 #	SRC=. BUILD=.build sh tests/bench/run.sh [file] [workers] [udp] [meters]
 #		[probe] [biflow] [live] [transports] [proxy] [filter]
-#		[anonymize] [mediation] [spool]
+#		[anonymize] [mediation] [chain] [spool]
 #
 # The load generator and the ceilings are in the folder that LOAD_TOOLS names
 # (ipfixgen.c, ipfixsink.c, ceiling.c, fixbufsum.c); without it there is nothing
@@ -20,7 +20,7 @@ set -u
 : "${LOAD_TOOLS:=$SRC/../shared/tools}"
 confluxd=$BUILD/src/daemon/confluxd
 [ $# -gt 0 ] || set -- file workers udp meters probe biflow live transports \
-	proxy filter anonymize mediation spool
+	proxy filter anonymize mediation chain spool
 if [ ! -f "$LOAD_TOOLS/ipfixgen.c" ]; then
 	echo "bench: no load generator in $LOAD_TOOLS (set LOAD_TOOLS)"
 	exit 77
@@ -475,20 +475,24 @@ bench_mediation()
 				"de-duplication, ${size%:*} flows, ${what#--}"
 		done
 	done
+	for what in drop seconds nanoseconds narrow constant string all; do
+		mediated "$work/k4.ipfix" "--convert=$what" "conversion, $what"
+	done
 }
 
 . "$SRC/tests/bench/live.sh"
 . "$SRC/tests/bench/transports.sh"
 . "$SRC/tests/bench/spool.sh"
 . "$SRC/tests/bench/proxy.sh"
+. "$SRC/tests/bench/chain.sh"
 [ -x "$confluxd" ] || { say "bench: no $confluxd"; exit 1; }
 for part; do
 	case $part in
 	file | workers | udp | meters | probe | biflow | live | transports | \
-		proxy | filter | anonymize | mediation | spool)
+		proxy | filter | anonymize | mediation | chain | spool)
 		"bench_$part" ;;
 	*) say "bench: no part '$part' (file, workers, udp, meters, probe," \
 		"biflow, live, transports, proxy, filter, anonymize," \
-		"mediation, spool)" ;;
+		"mediation, chain, spool)" ;;
 	esac
 done
