@@ -24,6 +24,7 @@
 
 #include "conflux/ie.h"
 #include "conflux/net.h"
+#include "conflux/positions.h"
 #include "conflux/shape.h"
 #include "conflux/stage.h"
 
@@ -62,6 +63,14 @@ struct collecting_conf {
 	const char *template_file; /* kept by the caller */
 	uint32_t template_file_ms;
 	unsigned worker, workers; /* workers 0: one */
+	/*
+	 * Where streams are that are acknowledged; NULL: none is. Not owned,
+	 * shared by all Collecting Processes. commit is called, from within
+	 * the loop, when it should be found out what is safe, and told to
+	 * collecting_acknowledge.
+	 */
+	struct positions *positions;
+	void (*commit)(void *arg);
 	/* May be NULL: called when collecting_finished becomes true. */
 	void (*finished)(void *arg);
 	void *arg;
@@ -79,6 +88,8 @@ struct collecting_receiver_conf {
 	uint32_t template_messages;
 	uint32_t options_messages;
 	bool any_port; /* as in net_in_conf */
+	/* TCP: tells exporters that ask for it what has come (positions). */
+	bool acknowledges;
 };
 
 /* -EINVAL: no registry, shapes or name; -ENOMEM. */
@@ -92,6 +103,14 @@ struct stage *collecting_stage(struct collecting *collecting);
 int collecting_add(struct collecting *collecting,
 		   const struct collecting_receiver_conf *conf,
 		   struct collecting_receiver **out);
+
+/*
+ * Tells those who wait for it what is safe: all that was taken until now (of
+ * positions, too), or (false) no more than before.
+ */
+void collecting_acknowledge(struct collecting *collecting, bool safe);
+/* Does anybody wait for it? */
+bool collecting_unacknowledged(const struct collecting *collecting);
 
 /* Before its inputs are closed: Templates are written to their file. */
 void collecting_save(struct collecting *collecting);

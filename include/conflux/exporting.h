@@ -197,6 +197,11 @@ struct exporting_destination {
 	bool unordered, stream_per_template;
 	uint32_t lifetime_ms;
 	struct exporting_spool spool; /* not of files and JSON lines */
+	/*
+	 * TCP, with a spool: the collector acknowledges records. Nothing is
+	 * sent to one that does not.
+	 */
+	bool acknowledged;
 };
 
 struct exporting_options {
@@ -242,6 +247,13 @@ struct exporting_conf {
 int exporting_new(struct event_base *base, const struct exporting_conf *conf,
 		  struct ie_registry *registry, struct shape_table *shapes,
 		  struct stage **out, char **error);
+
+/*
+ * Would all that it was given outlive this process now? What waits in messages
+ * that are not full is written, for files, and for destinations that
+ * acknowledge; others are not asked. False: some could not be written.
+ */
+bool exporting_secure(struct stage *stage);
 
 /*
  * The end of all sessions, in order as far as it can be had within a second for

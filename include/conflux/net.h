@@ -9,6 +9,7 @@
 #ifndef CONFLUX_NET_H
 #define CONFLUX_NET_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -229,8 +230,12 @@ struct net_in;
  * yet; the peer does not read. -EOPNOTSUPP: there is no way back. A session that
  * turns out to be broken ends with its next read. Not within "closed".
  */
-int net_in_reply(struct net_session *session, const uint8_t *octets,
-		 size_t length);
+static inline int
+net_in_reply(struct net_session *session, const uint8_t *octets, size_t length)
+{
+	return session->reply ? session->reply(session, octets, length)
+			      : -EOPNOTSUPP;
+}
 
 /* On error *error is a message for the user (to be freed). conf is copied. */
 int net_in_open(struct event_base *base, const struct net_in_conf *conf,

@@ -25,11 +25,19 @@ all_zero(const uint8_t *p, uint32_t length)
 }
 
 void
-data_forward(struct domain *domain, const struct batch *batch)
+data_forward(struct domain *domain, const struct batch *all)
 {
 	struct session *session = domain->session;
 	struct stage *stage = &session->process->stage;
+	const struct batch *batch = all;
+	struct batch rest;
 
+	if (session->receiver->acknowledges) {
+		rest = *all;
+		batch = &rest;
+		if (acknowledge_takes(domain, &rest))
+			return;
+	}
 	session->counters.records += batch->count;
 	domain->ledger.in += batch->count;
 	stage->ledger.in += batch->count;

@@ -42,6 +42,7 @@ process_free(struct stage *stage)
 	}
 	for (int i = 0; i < 4; i++)
 		shape_release(c->sflow_shape[i]);
+	shape_release(c->position_shape);
 	netflow_free(c->netflow);
 	saved_free(c);
 	free(c->exporting_id);
@@ -135,7 +136,7 @@ collecting_new(const struct collecting_conf *conf, struct collecting **out)
 	default_to(&c->conf.template_file_ms, 60000);
 	if (!c->conf.workers)
 		c->conf.workers = 1;
-	if (saved_load(c) < 0) {
+	if (saved_load(c) < 0 || acknowledge_init(c) < 0) {
 		stage_free(&c->stage);
 		return -ENOMEM;
 	}
@@ -165,6 +166,8 @@ collecting_add(struct collecting *collecting,
 	receiver->process = collecting;
 	receiver->transport = conf->transport;
 	receiver->any_port = conf->any_port;
+	receiver->acknowledges =
+		conf->acknowledges && collecting->conf.positions;
 	receiver->limits.max_templates = collecting->conf.max_templates;
 	/* Sessions are cheap to forge over UDP: not all can have so many. */
 	receiver->limits.shared = &collecting->templates;

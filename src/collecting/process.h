@@ -54,6 +54,7 @@ struct counters {
 	uint64_t restarts;
 	uint64_t unknown_sets;
 	uint64_t options_refused; /* not remembered: a bound was reached */
+	uint64_t had; /* Flow Records that came again, see acknowledge.c */
 };
 
 /* What is interesting in the records of an Options Template's shape. */
@@ -155,6 +156,13 @@ struct session {
 	struct counters counters;
 	uint64_t rate_octets; /* counters.octets at the last second */
 	uint64_t rate;        /* octets per second */
+	/* Acknowledgement: the stream, or NULL; the number of its next Flow
+	 * Record; messages of which all is safe, and those of which that was
+	 * told; is an answer waited for? Messages that went back. */
+	struct position *position;
+	uint64_t next, safe_messages, told;
+	bool awaited;
+	uint32_t replies;
 };
 
 struct collecting_receiver {
@@ -174,6 +182,7 @@ struct collecting_receiver {
 	struct log_limit dropped_limit;
 	bool finished;
 	bool any_port;
+	bool acknowledges;
 };
 
 struct saved_files;
@@ -195,6 +204,8 @@ struct collecting {
 	uint32_t *exporting_id; /* conf.exporting_ids */
 	struct options_plan plan[PLANS];
 	const struct shape *sflow_shape[4]; /* held, when they are needed */
+	const struct shape *position_shape; /* held, if there are positions */
+	uint64_t unacknowledged;	    /* Flow Records */
 	struct netflow *netflow;	    /* NULL, until it is needed */
 	struct saved_files *saved; /* NULL: there is no file */
 	uint64_t written_ms;	   /* monotonic */
@@ -369,6 +380,18 @@ bool path_told_by(const struct shape *shape);
 /* Such a record was read in this domain. */
 void path_learn(struct domain *domain, const struct shape *shape,
 		const uint8_t *record, uint32_t length);
+
+/* ---- acknowledge.c ----------------------------------------------------- */
+
+/* 0 or -ENOMEM. */
+int acknowledge_init(struct collecting *c);
+/*
+ * Of a session that may be acknowledged: takes records off that we have. True:
+ * nothing is left.
+ */
+bool acknowledge_takes(struct domain *domain, struct batch *batch);
+void acknowledge_end(struct session *session);
+void acknowledge_report(const struct session *session, struct report *report);
 
 /* ---- report.c ---------------------------------------------------------- */
 

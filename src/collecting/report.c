@@ -237,6 +237,7 @@ report_more(const struct counters *counters, struct report *report)
 	report_unless_0(report, "cx:restarts", counters->restarts);
 	report_unless_0(report, "cx:reservedSets", counters->unknown_sets);
 	report_unless_0(report, "cx:optionsRefused", counters->options_refused);
+	report_unless_0(report, "cx:knownBeforeRecords", counters->had);
 }
 
 static void
@@ -276,6 +277,7 @@ report_session(const struct session *session, struct report *report)
 	report_time(report, "cx:lastMessageTime", net->last_ms);
 	report_unless_0(report, "cx:heldOctets", session->held_octets);
 	report_more(counters, report);
+	acknowledge_report(session, report);
 	report_domains(session, report);
 	report_close(report);
 }

@@ -642,6 +642,7 @@ counters_add(struct counters *sum, const struct counters *one)
 	sum->restarts += one->restarts;
 	sum->unknown_sets += one->unknown_sets;
 	sum->options_refused += one->options_refused;
+	sum->had += one->had;
 }
 
 void
@@ -656,6 +657,7 @@ session_free(struct session *session)
 	table_fini(&session->domains);
 	table_fini(&session->options);
 	template_store_free(session->templates);
+	acknowledge_end(session);
 	counters_add(&receiver->ended, &session->counters);
 	receiver->ended_sessions++;
 	TAILQ_REMOVE(&receiver->sessions, session, link);

@@ -324,6 +324,38 @@ check_exporters(const struct conf *conf, struct conf_errors *errors)
 	}
 }
 
+static void
+check_acknowledgement(const struct conf *conf, struct conf_errors *errors)
+{
+	const struct conf_node *root = conf_root(conf);
+	const struct conf_node *process, *node, *tcp;
+
+	conf_each (process, root, "collectingProcess")
+		conf_each (node, process, "tcpCollector")
+			if (conf_bool(node, "acknowledgement") &&
+			    conf_uint(root, "workers", 1) != 1)
+				conf_error(errors,
+					   conf_child(node, "acknowledgement")
+						   ->line,
+					   "cx:acknowledgement",
+					   "what several workers have is not "
+					   "known together, expected "
+					   "cx:workers 1");
+	conf_each (process, root, "exportingProcess")
+		conf_each (node, process, "destination") {
+			tcp = conf_child(node, "tcpExporter");
+			if (tcp && conf_bool(tcp, "acknowledgement") &&
+			    !conf_child(tcp, "spool"))
+				conf_error(errors,
+					   conf_child(tcp, "acknowledgement")
+						   ->line,
+					   "cx:acknowledgement",
+					   "what is not acknowledged has to be "
+					   "kept, expected cx:spool beside "
+					   "it");
+		}
+}
+
 int
 conf_check(struct conf *conf, const struct conf_options *options,
 	   struct conf_errors *errors)
@@ -336,6 +368,7 @@ conf_check(struct conf *conf, const struct conf_options *options,
 		conf_check_elements(conf, options->elements, errors);
 		check_exporters(conf, errors);
 		conf_check_tls(conf, errors);
+		check_acknowledgement(conf, errors);
 		ret = conf_check_meters(conf, errors);
 	}
 	if (ret == 0)

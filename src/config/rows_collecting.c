@@ -103,6 +103,14 @@ static const struct conf_row tcp_rows[] = {
 		 .help = "TLS: exporters prove who they are, and only those "
 			 "that are named here are heard."),
 	CONF_ROW(GROUP, "connection", .rows = connection_rows),
+	CONF_ROW(LEAF, "acknowledgement", .cx = true, .type = CONF_BOOL,
+		 .def = "false",
+		 .help = "An exporter that asks for it, which is a Conflux "
+			 "with acknowledgement at its tcpExporter, is told on "
+			 "the same connection which of its records are safe, "
+			 "and what it sends again is left out. Others are "
+			 "served as ever. Needs cx:workers 1. See "
+			 "ACKNOWLEDGEMENT."),
 	CONF_LAST,
 };
 
@@ -181,18 +189,17 @@ static const struct conf_row limit_rows[] = {
 			 "UDP anybody can make one with a forged packet."),
 	CONF_ROW(LEAF, "maxDomainsPerSession", .cx = true,
 		 CONF_RANGE(1, 1048576), .units = "Observation Domains",
-		 .def = "256",
-		 .help = "Observation Domains of one session."),
+		 .def = "256", .help = "Observation Domains of one session."),
 	CONF_ROW(LEAF, "maxTemplatesPerSession", .cx = true,
 		 CONF_RANGE(1, 16777216), .units = "Templates", .def = "4096",
 		 .help = "Templates and Options Templates of one session, all "
 			 "domains together. All sessions have 256 times as "
 			 "many at most."),
-	CONF_ROW(LEAF, "maxFieldsPerTemplate", .cx = true,
-		 CONF_RANGE(1, 16383), .units = "fields", .def = "512",
+	CONF_ROW(LEAF, "maxFieldsPerTemplate", .cx = true, CONF_RANGE(1, 16383),
+		 .units = "fields", .def = "512",
 		 .help = "Fields of one Template."),
-	CONF_ROW(LEAF, "maxLearntElements", .cx = true,
-		 CONF_RANGE(0, 1048576), .units = "elements", .def = "4096",
+	CONF_ROW(LEAF, "maxLearntElements", .cx = true, CONF_RANGE(0, 1048576),
+		 .units = "elements", .def = "4096",
 		 .help = "Information Elements learnt from all exporters, by "
 			 "their descriptions (RFC 5610) or their use."),
 	CONF_ROW(LEAF, "heldOctets", .cx = true,
@@ -205,9 +212,15 @@ static const struct conf_row limit_rows[] = {
 		 .help = "How long a Data Set waits for its Template, then its "
 			 "records are counted as lost. Over UDP the Template "
 			 "may come just after."),
-	CONF_ROW(LEAF, "maxOptionsRecords", .cx = true,
-		 CONF_RANGE(0, 1048576), .units = "records", .def = "4096",
+	CONF_ROW(LEAF, "maxOptionsRecords", .cx = true, CONF_RANGE(0, 1048576),
+		 .units = "records", .def = "4096",
 		 .help = "Options Data Records kept of one session."),
+	CONF_ROW(LEAF, "maxAcknowledgedStreams", .cx = true,
+		 CONF_RANGE(1, 1048576), .units = "streams", .def = "1024",
+		 .help = "Streams of which it is remembered what was had, see "
+			 "acknowledgement; an exporter begins one at each "
+			 "start. The one that is unused for longest is "
+			 "forgotten."),
 	CONF_LAST,
 };
 

@@ -237,6 +237,16 @@ static const struct conf_row tcp_rows[] = {
 			 "than the protocol's; lower it for a collector with "
 			 "small buffers."),
 	CONF_ROW(GROUP, "reconnect", .rows = reconnect_rows),
+	CONF_ROW(LEAF, "acknowledgement", .cx = true, .type = CONF_BOOL,
+		 .def = "false",
+		 .help = "The collector, which has to be a Conflux with "
+			 "acknowledgement at its tcpCollector, says what it "
+			 "has, so that each record comes to it once, whatever "
+			 "breaks. Needs a spool: all records go through it, "
+			 "and stay until they are acknowledged. Nothing is "
+			 "sent to a collector that does not answer within 10 "
+			 "seconds; it is tried again, as after a connection "
+			 "that broke. See ACKNOWLEDGEMENT."),
 	CONF_LAST,
 };
 

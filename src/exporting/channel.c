@@ -394,6 +394,7 @@ channel_begin(struct channel *c)
 	c->begun_ms = s->exporting->now_ms;
 	c->export_time = 0;
 	c->reliable = false;
+	c->flows = 0;
 	TAILQ_INSERT_TAIL(&s->open, c, open);
 	s->open_count++;
 	return true;
@@ -426,6 +427,7 @@ channel_finish(struct channel *c)
 		.channel = c,
 		.delivery = delivery(c),
 		.records = c->writer.records,
+		.flows = c->flows,
 	};
 	uint8_t *buffer = c->buffer;
 
@@ -496,6 +498,7 @@ copy(struct channel *c, struct out_template *t, const struct batch *batch,
 	c->sink->open_octets += c->writer.length - before;
 	c->sink->open_records += n;
 	c->reliable |= t->options;
+	c->flows += t->options ? 0 : n;
 	t->last_message = c->finished + 1;
 	for (uint16_t k = 0; k < t->uses_count; k++)
 		if (!t->uses[k]->retired)

@@ -301,6 +301,17 @@ exporting_drained(const struct stage *stage)
 	return true;
 }
 
+bool
+exporting_secure(struct stage *stage)
+{
+	struct exporting *e = of(stage);
+	bool secure = true;
+
+	for (unsigned i = 0; i < e->conf.destination_count; i++)
+		secure = sink_secure(&e->sink[i]) && secure;
+	return secure;
+}
+
 void
 exporting_end(struct stage *stage)
 {

@@ -195,6 +195,7 @@ struct channel {
 	uint32_t export_time; /* that it must have, 0: when it is finished */
 	uint16_t filling;     /* its stream */
 	bool reliable;	      /* it has more than Flow Records */
+	uint32_t flows;	      /* that it has */
 	TAILQ_ENTRY(channel) open;
 	/* Templates: by shape those in use, by id the retired ones too. */
 	struct out_template *last; /* last used */
@@ -276,6 +277,10 @@ struct queue_entry {
 	uint32_t records;
 	uint32_t sent; /* octets, where length is only what is kept of it */
 	enum queue_kind kind;
+	/* Of the records, Flow Records; out of a spool: its run, and where in
+	 * it they are. */
+	uint32_t flows, run;
+	uint64_t position;
 };
 
 struct chunk;
@@ -415,6 +420,8 @@ enum loss sink_put(struct sink *sink, struct domain *domain,
 		   const struct batch *batch, struct taken *taken);
 void sink_tick(struct sink *sink, uint64_t now_ms);
 void sink_flush(struct sink *sink);
+/* See exporting_secure. */
+bool sink_secure(struct sink *sink);
 bool sink_drained(const struct sink *sink);
 /* Is its queue over three quarters? */
 bool sink_congested(const struct sink *sink);
@@ -545,6 +552,15 @@ void forward_end(struct forward *forward);
 void forward_template_gone(struct forward *forward,
 			   const struct out_template *t);
 void forward_report(const struct forward *forward, struct report *report);
+/* Does the peer acknowledge records? Then all goes by way of the spool. */
+bool forward_acknowledged(const struct forward *forward);
+/* Before anything else in a session. 0: go on; -EAGAIN: later. */
+int forward_greet(struct forward *forward);
+/* Before a message: which records these are, if the peer would not know. */
+int forward_announce(struct forward *forward, const struct queue_entry *entry);
+/* See net_out_ops. */
+void forward_answer(struct forward *forward, const uint8_t *octets,
+		    size_t length);
 
 /* ---- loss.c ------------------------------------------------------------- */
 
@@ -603,7 +619,8 @@ enum option_shape {
 	OPTION_SHAPE_ORIGIN_4,	       /* RFC 7119 */
 	OPTION_SHAPE_ORIGIN_6,
 	OPTION_SHAPE_ORIGIN_NONE,
-	OPTION_SHAPE_ANONYMIZATION,    /* RFC 6235 */
+	OPTION_SHAPE_ANONYMIZATION, /* RFC 6235 */
+	OPTION_SHAPE_POSITION,	    /* see forward_answer.c */
 	OPTION_SHAPE_COUNT,
 };
 

@@ -53,7 +53,7 @@ append_own(struct forward *f, struct channel *c, struct message_writer *w,
 	uint32_t length = message_end(w, (uint32_t)(clock_wall_ms() / 1000));
 
 	message_set_sequence(f->buffer, count_on(f, c, w->records));
-	return spool_append(f->spool, f->buffer, length, 0, loss);
+	return spool_append(f->spool, f->buffer, length, 0, 0, loss);
 }
 
 static void
@@ -130,7 +130,7 @@ store(struct forward *f, const struct queue_entry *entry, uint8_t *message,
 		return rc;
 	message_set_sequence(message, count_on(f, c, entry->records));
 	return spool_append(f->spool, message, entry->length, entry->records,
-			    loss);
+			    entry->flows, loss);
 }
 
 int
@@ -147,6 +147,8 @@ forward_store(struct forward *f, const struct queue_entry *entry,
 	f->stored += entry->records;
 	if (entry->channel)
 		entry->channel->gone++;
+	if (forward_acknowledged(f))
+		forward_wake(f);
 	return 0;
 }
 
@@ -192,6 +194,8 @@ forward_away(const struct forward *f)
 {
 	const struct exporting *e = f->sink->exporting;
 
+	if (forward_acknowledged(f))
+		return true;
 	if (f->sink->up)
 		return false;
 	if (e->conf.mode == EXPORTING_PARALLEL)
@@ -241,6 +245,7 @@ forward_tick(struct forward *f, uint64_t now_ms)
 	}
 	f->filled_ms = now_ms;
 	spool_tick(f->spool, now_ms);
+	forward_await(f, now_ms);
 	if (forward_away(f))
 		forward_store_queue(f);
 }
@@ -248,7 +253,8 @@ forward_tick(struct forward *f, uint64_t now_ms)
 void
 forward_stop(struct forward *f)
 {
-	if (f)
+	/* What is acknowledged is sent to its end, if the peer is there. */
+	if (f && !forward_acknowledged(f))
 		f->stopped = true;
 }
 
@@ -303,6 +309,8 @@ forward_report(const struct forward *f, struct report *r)
 		report_uint(r, "unacknowledgedMessages", f->window.messages);
 		report_uint(r, "resentRecords", f->restored);
 	}
+	if (forward_acknowledged(f))
+		forward_answer_report(f, r);
 	report_close(r);
 }
 
@@ -340,7 +348,7 @@ static enum knowing
 knowing_of(const struct sink *s)
 {
 	if (s->conf->kind == EXPORTING_TCP)
-		return KNOW_OCTETS;
+		return s->conf->acknowledged ? KNOW_RECORDS : KNOW_OCTETS;
 	if (s->conf->kind == EXPORTING_SCTP)
 		return KNOW_MESSAGES;
 	return s->sealed ? KNOW_ANSWERS : KNOW_NOTHING;
@@ -391,6 +399,7 @@ forward_close(struct forward *f)
 		return;
 	spool_close(f->spool);
 	template_store_free(f->store);
+	template_store_free(f->answers);
 	queue_fini(&f->window);
 	free(f->place);
 	queue_fini(&f->staged);

@@ -16,7 +16,10 @@ enum knowing {
 	KNOW_OCTETS,   /* TCP */
 	KNOW_MESSAGES, /* SCTP */
 	KNOW_ANSWERS,  /* DTLS over UDP */
+	KNOW_RECORDS,  /* it says so: see forward_answer.c */
 };
+
+enum { FORWARD_ANSWER_MAX = 1024 };
 
 struct forward {
 	struct sink *sink;
@@ -29,10 +32,14 @@ struct forward {
 	/* The message that was read last, and what it becomes. */
 	uint8_t *original, *message, *part;
 	uint32_t length, records; /* of the original */
-	bool pending;		  /* it is not staged yet */
+	uint32_t flows, run;
+	uint64_t position;
+	bool pending; /* it is not staged yet */
 	/* Sent, and perhaps not received. */
 	struct queue window;
-	uint64_t window_end; /* octets of the session before its first */
+	/* Octets of the session before its first; messages where the peer
+	 * acknowledges. */
+	uint64_t window_end;
 	uint64_t begun;	     /* stats.octets at the session's start */
 	/* Not TCP: its entries by number of flight; records not delivered; the
 	 * numbers at which the peer was asked, and before which it has all. */
@@ -54,6 +61,19 @@ struct forward {
 	uint64_t sent, sent_before, counted;
 	uint64_t replayed, stored; /* records */
 	bool idle;
+	/* forward_answer.c: the answers of this session. */
+	struct template_store *answers;
+	uint8_t answer[FORWARD_ANSWER_MAX];
+	uint32_t answer_have;
+	bool greeted, answered;
+	uint64_t greeted_ms;
+	/* What the peer takes the next Flow Record for; peer_run 0: nothing. */
+	uint32_t peer_run;
+	uint64_t peer_next;
+	/* The last answer. */
+	uint32_t acked_run;
+	uint64_t acked, acked_messages;
+	uint64_t had; /* records that it turned out to have */
 };
 
 /* ---- forward_window.c --------------------------------------------------- */
@@ -67,5 +87,17 @@ void forward_store_window(struct forward *f);
 
 /* What was made ready to be sent is read again later. */
 void forward_unstage(struct forward *f);
+/* Makes the next message ready, if there is one. */
+void forward_fill(struct forward *f);
+
+/* ---- forward_answer.c --------------------------------------------------- */
+
+/* A session begins. -ENOMEM. */
+int forward_answer_begin(struct forward *f);
+/* Has the first answer been waited for too long? */
+void forward_await(struct forward *f, uint64_t now_ms);
+/* There is something to be sent. */
+void forward_wake(struct forward *f);
+void forward_answer_report(const struct forward *f, struct report *report);
 
 #endif

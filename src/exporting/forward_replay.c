@@ -119,22 +119,19 @@ use_templates(struct channel *c, const uint8_t *message, uint32_t length)
 
 static void
 stage_part(struct forward *f, struct channel *c, const uint8_t *message,
-	   uint32_t length, uint32_t records, bool last)
+	   struct queue_entry *entry, bool last)
 {
 	const uint8_t *first = message + MESSAGE_HEADER;
 	const struct out_template *t =
 		channel_template_by_id(c, wire_get16(first));
-	const struct queue_entry entry = {
-		.channel = c,
-		.delivery.stream = t->stream,
-		.length = length,
-		.records = records,
-		.kind = last ? QUEUE_REPLAYED_LAST : QUEUE_REPLAYED,
-	};
 
+	entry->channel = c;
+	entry->delivery.stream = t->stream;
+	entry->run = f->run;
+	entry->kind = last ? QUEUE_REPLAYED_LAST : QUEUE_REPLAYED;
 	c->finished++;
-	use_templates(c, message, length);
-	queue_push(&f->staged, &entry, message); /* has room */
+	use_templates(c, message, entry->length);
+	queue_push(&f->staged, entry, message); /* has room */
 }
 
 struct parts {
@@ -142,6 +139,8 @@ struct parts {
 	struct channel *channel;
 	struct message_writer writer;
 	uint32_t export_time;
+	uint64_t position, begun; /* of the next Flow Record, of the first */
+	uint32_t flows;		  /* in the part */
 };
 
 static void
@@ -149,32 +148,45 @@ begin_part(struct parts *ps)
 {
 	message_begin(&ps->writer, ps->forward->part,
 		      ps->forward->sink->max_message, ps->channel->number);
+	ps->begun = ps->position;
+	ps->flows = 0;
 }
 
 static void
 end_part(struct parts *ps, bool last)
 {
-	uint32_t length = message_end(&ps->writer, ps->export_time);
+	struct queue_entry entry = {
+		.length = message_end(&ps->writer, ps->export_time),
+		.records = ps->writer.records,
+		.flows = ps->flows,
+		.position = ps->begun,
+	};
 
-	stage_part(ps->forward, ps->channel, ps->forward->part, length,
-		   ps->writer.records, last);
+	stage_part(ps->forward, ps->channel, ps->forward->part, &entry, last);
 }
 
 static void
-add_to_part(struct parts *ps, uint16_t id, const uint8_t *record,
-	    uint32_t length)
+add_to_part(struct parts *ps, const struct out_template *t,
+	    const uint8_t *record, uint32_t length)
 {
 	struct sink *s = ps->forward->sink;
+	uint32_t flows = t->options ? 0 : 1;
+	bool too_long = length > s->max_message - MESSAGE_HEADER - SET_HEADER;
 
-	if (length > s->max_message - MESSAGE_HEADER - SET_HEADER) {
-		spool_lose(ps->forward->spool, 1, LOSS_TOO_LONG);
-		return;
-	}
-	if (message_room(&ps->writer, id) < length) {
+	/* Behind one that is lost records have other numbers. */
+	if (ps->writer.records &&
+	    (too_long || message_room(&ps->writer, t->id) < length)) {
 		end_part(ps, false);
 		begin_part(ps);
 	}
-	memcpy(message_add_data(&ps->writer, id, length, 1), record, length);
+	ps->position += flows;
+	if (too_long) {
+		spool_lose(ps->forward->spool, 1, LOSS_TOO_LONG);
+		ps->begun = ps->position;
+		return;
+	}
+	memcpy(message_add_data(&ps->writer, t->id, length, 1), record, length);
+	ps->flows += flows;
 }
 
 /* A message that is longer than one may be now; its ids are the new ones. */
@@ -182,7 +194,11 @@ static void
 stage_parts(struct forward *f, struct channel *c, const uint8_t *message,
 	    uint32_t length)
 {
-	struct parts ps = {.forward = f, .channel = c};
+	struct parts ps = {
+		.forward = f,
+		.channel = c,
+		.position = f->position,
+	};
 	struct message_reader reader;
 	struct set set;
 
@@ -198,7 +214,7 @@ stage_parts(struct forward *f, struct channel *c, const uint8_t *message,
 		while (p < end &&
 		       (n = shape_record_length(t->shape, p,
 						(uint32_t)(end - p))) > 0) {
-			add_to_part(&ps, set.id, p, (uint32_t)n);
+			add_to_part(&ps, t, p, (uint32_t)n);
 			p += n;
 		}
 	}
@@ -235,6 +251,12 @@ stage_message(struct forward *f)
 	struct message_reader reader;
 	struct domain *domain;
 	struct channel *c = NULL;
+	struct queue_entry whole = {
+		.length = f->length,
+		.records = f->records,
+		.flows = f->flows,
+		.position = f->position,
+	};
 	enum loss loss;
 
 	f->pending = false;
@@ -253,7 +275,7 @@ stage_message(struct forward *f)
 	else if (loss != LOSS_COUNT)
 		spool_lose(f->spool, f->records, loss);
 	else if (f->length <= f->sink->max_message)
-		stage_part(f, c, f->message, f->length, f->records, true);
+		stage_part(f, c, f->message, &whole, true);
 	else
 		stage_parts(f, c, f->message, f->length);
 }
@@ -288,14 +310,18 @@ take(struct forward *f, const struct spool_message *m)
 	memcpy(f->original, m->octets, m->length);
 	f->length = m->length;
 	f->records = m->records;
+	f->flows = m->flows;
+	f->run = m->run;
+	f->position = m->position;
 	stage_message(f);
 }
 
 /* Until there is something to send, or nothing to read. */
-static void
-fill(struct forward *f)
+void
+forward_fill(struct forward *f)
 {
 	struct spool_message m;
+	uint64_t had;
 
 	if (queue_reserve(&f->staged, STAGED_OCTETS, STAGED_MESSAGES))
 		return;
@@ -303,6 +329,10 @@ fill(struct forward *f)
 		stage_message(f);
 	while (!f->staged.messages && !f->pending && spool_next(f->spool, &m))
 		take(f, &m);
+	/* They were exported when they were sent, but not known to be. */
+	had = spool_take_had(f->spool);
+	f->had += had;
+	f->sink->ledger.exported += had;
 }
 
 /* Is there room for replayed records beside the new ones? */
@@ -313,7 +343,8 @@ is_due(const struct forward *f)
 		return false;
 	if (f->conf->replay_rate && f->tokens <= 0)
 		return false;
-	return f->conf->replay_share >= 100 || f->idle || f->credit > 0;
+	return forward_acknowledged(f) || f->conf->replay_share >= 100 ||
+	       f->idle || f->credit > 0;
 }
 
 struct queue *
@@ -334,7 +365,7 @@ forward_turn(struct forward *f)
 	if (!is_due(f))
 		return NULL;
 	if (!f->staged.messages)
-		fill(f);
+		forward_fill(f);
 	return f->staged.messages ? &f->staged : NULL;
 }
 
@@ -343,6 +374,8 @@ waits_for_peer(const struct forward *f)
 {
 	if (!f->sink->ready)
 		return false;
+	if (forward_acknowledged(f))
+		return f->pending;
 	return !spool_may_read(f->spool) || f->pending ||
 	       (forward_window(f) && forward_is_full(f)) ||
 	       (f->stopped && !forward_drained(f));

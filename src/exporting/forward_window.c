@@ -9,6 +9,8 @@
  * SCTP        The stack tells, message by message, what was not delivered (RFC
  *             6458 section 6.1.11), and when all was. If the window is full,
  *             sending waits for that.
+ * Conflux     Over TCP or TLS, if it is asked for: the peer itself says what it
+ *             has (forward_answer.c). All came from the spool.
  * DTLS/UDP    What was sent since the peer was asked for its last answer is in
  *             doubt: it may come twice. If the window is full, the oldest is
  *             let go, and stays in doubt.
@@ -30,7 +32,7 @@ forward_window(const struct forward *f)
 bool
 forward_keeps(const struct forward *f)
 {
-	return f && f->knowing == KNOW_OCTETS;
+	return f && (f->knowing == KNOW_OCTETS || f->knowing == KNOW_RECORDS);
 }
 
 /* Of the flight: that of the next message; of the first in the window. */
@@ -95,7 +97,7 @@ push_window(struct forward *f, const struct queue_entry *entry,
 
 	kept.sent = entry->length;
 	if (entry->kind == QUEUE_CONTROL ||
-	    (f->knowing == KNOW_OCTETS && entry->kind != QUEUE_NEW))
+	    (forward_keeps(f) && entry->kind != QUEUE_NEW))
 		kept.length = 0;
 	else
 		kept.kind = QUEUE_NEW;
@@ -124,6 +126,8 @@ forward_sent(struct forward *f, const struct queue_entry *entry,
 	}
 	if (forward_window(f))
 		push_window(f, entry, message);
+	if (replayed)
+		f->peer_next = entry->position + entry->flows;
 	if (!replayed || forward_keeps(f))
 		return;
 	f->told += entry->records;
@@ -152,7 +156,7 @@ let_go(struct forward *f, const struct queue_entry *entry)
 		f->told -= spool_done(f->spool);
 	if (entry->channel)
 		entry->channel->gone++;
-	f->window_end += entry->sent;
+	f->window_end += f->knowing == KNOW_RECORDS ? 1 : entry->sent;
 	queue_pop(&f->window);
 }
 
@@ -197,6 +201,12 @@ forward_settle(struct forward *f)
 		return;
 	if (f->knowing == KNOW_OCTETS) {
 		settle_octets(f);
+		return;
+	}
+	if (f->knowing == KNOW_RECORDS) {
+		while (f->window_end < f->acked_messages &&
+		       (entry = queue_peek(&f->window, &message)))
+			let_go(f, entry);
 		return;
 	}
 	while ((entry = queue_peek(&f->window, &message)) &&
@@ -266,6 +276,8 @@ forward_up(struct forward *f)
 	f->begun = net_out_counts(f->sink->out)->octets;
 	f->window_end = 0;
 	f->credit = 0;
+	if (forward_acknowledged(f) && forward_answer_begin(f))
+		net_out_break(f->sink->out, "out of memory");
 	/* Whether there are new ones is seen at the next tick. */
 	f->idle = false;
 }
@@ -368,5 +380,8 @@ forward_store_window(struct forward *f)
 bool
 forward_drained(const struct forward *f)
 {
+	if (forward_acknowledged(f))
+		return !f->sink->up || !f->answered ||
+		       (!f->window.messages && !spool_records(f->spool));
 	return !forward_keeps(f) || !f->window.messages;
 }

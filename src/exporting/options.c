@@ -95,10 +95,10 @@ static const struct option_layout layout[OPTION_SHAPE_COUNT] = {
 				    {IE_originalExporterIPv6Address, 16},
 				    {IE_originalObservationDomainId, 4},
 				    {IE_basicList, IE_VARIABLE}}},
-	[OPTION_SHAPE_ORIGIN_NONE] =
-		{1,
-		 2,
-		 {{IE_observationDomainId, 4}, {IE_basicList, IE_VARIABLE}}},
+	[OPTION_SHAPE_ORIGIN_NONE] = {1,
+				      2,
+				      {{IE_observationDomainId, 4},
+				       {IE_basicList, IE_VARIABLE}}},
 	[OPTION_SHAPE_ANONYMIZATION] = {4,
 					6,
 					{{IE_templateId, 2},
@@ -107,6 +107,11 @@ static const struct option_layout layout[OPTION_SHAPE_COUNT] = {
 					 {IE_informationElementIndex, 2},
 					 {IE_anonymizationFlags, 2},
 					 {IE_anonymizationTechnique, 2}}},
+	[OPTION_SHAPE_POSITION] = {1,
+				   3,
+				   {{IE_exportingProcessId, 4},
+				    {IE_exportedMessageTotalCount, 8},
+				    {IE_exportedFlowRecordTotalCount, 8}}},
 };
 
 static int

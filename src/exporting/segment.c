@@ -10,8 +10,11 @@
  *	12-15		the Data Records in it; 0: Templates
  *	16-19		when it was written, seconds since 1970
  *	20-23		0
- *	24-31		sum of the message
- *	32-39		sum of octets 0 to 31
+ *	24-31		position: Flow Records stored before it in its run
+ *	32-35		number of the run (spool.h)
+ *	36-39		the Flow Records in it
+ *	40-47		sum of the message
+ *	48-55		sum of octets 0 to 47
  *
  * RFC 5655 section 7 would have a checksum within each message, as Options Data
  * with an MD5 of it. Here it is a sum of 64 bits (conflux/hash.h, seeded with
@@ -38,9 +41,9 @@
 #include "conflux/hash.h"
 #include "conflux/message.h"
 
-#define SUM_SEED UINT64_C(0x73706f6f6c2d3031)
+#define SUM_SEED UINT64_C(0x73706f6f6c2d3032)
 
-enum { ENTRY_SUMMED = 32 };
+enum { ENTRY_SUMMED = 48 };
 
 static uint64_t
 sum_of(const struct segment *segment, const uint8_t *p, size_t length)
@@ -158,8 +161,11 @@ put_entry(uint8_t p[SEGMENT_ENTRY], const struct segment *segment,
 	wire_put32(p + 12, entry->records);
 	wire_put32(p + 16, entry->written_s);
 	wire_put32(p + 20, 0);
-	wire_put64(p + 24, entry->sum);
-	wire_put64(p + 32, sum_of(segment, p, ENTRY_SUMMED));
+	wire_put64(p + 24, entry->position);
+	wire_put32(p + 32, entry->run);
+	wire_put32(p + 36, entry->flows);
+	wire_put64(p + 40, entry->sum);
+	wire_put64(p + 48, sum_of(segment, p, ENTRY_SUMMED));
 }
 
 /* If this fails, too, the next message is written over what is there. */
@@ -176,34 +182,29 @@ cut_back(const struct segment_files *files, const struct segment *segment)
 
 int
 segment_write(const struct segment_files *files, struct segment *segment,
-	      const uint8_t *message, uint32_t length, uint32_t records,
-	      uint32_t now_s)
+	      const uint8_t *message, struct segment_entry *entry)
 {
-	const struct segment_entry entry = {
-		.offset = segment->octets,
-		.length = length,
-		.records = records,
-		.written_s = now_s,
-		.sum = sum_of(segment, message, length),
-	};
 	uint8_t p[SEGMENT_ENTRY];
 	int rc;
 
-	put_entry(p, segment, &entry);
+	entry->offset = segment->octets;
+	entry->sum = sum_of(segment, message, entry->length);
+	put_entry(p, segment, entry);
 	rc = write_all(files->index, p, sizeof(p),
 		       (uint64_t)segment->entries * SEGMENT_ENTRY);
 	if (rc == 0)
-		rc = write_all(files->data, message, length, segment->octets);
+		rc = write_all(files->data, message, entry->length,
+			       segment->octets);
 	if (rc < 0) {
 		cut_back(files, segment);
 		return rc;
 	}
-	segment->octets += length;
-	segment->records += records;
-	segment->messages += records > 0;
+	segment->octets += entry->length;
+	segment->records += entry->records;
+	segment->messages += entry->records > 0;
 	if (segment->entries++ == 0)
-		segment->first_s = now_s;
-	segment->last_s = now_s;
+		segment->first_s = entry->written_s;
+	segment->last_s = entry->written_s;
 	return 0;
 }
 
@@ -218,8 +219,12 @@ get_entry(const uint8_t p[SEGMENT_ENTRY], const struct segment *segment,
 	entry->length = wire_get32(p + 8);
 	entry->records = wire_get32(p + 12);
 	entry->written_s = wire_get32(p + 16);
-	entry->sum = wire_get64(p + 24);
-	return wire_get64(p + 32) == sum_of(segment, p, ENTRY_SUMMED) &&
+	entry->position = wire_get64(p + 24);
+	entry->run = wire_get32(p + 32);
+	entry->flows = wire_get32(p + 36);
+	entry->sum = wire_get64(p + 40);
+	return wire_get64(p + ENTRY_SUMMED) ==
+		       sum_of(segment, p, ENTRY_SUMMED) &&
 	       entry->length >= MESSAGE_HEADER && entry->length <= MESSAGE_MAX;
 }
 

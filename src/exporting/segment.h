@@ -13,7 +13,7 @@
 #include <sys/queue.h>
 
 enum {
-	SEGMENT_ENTRY = 40, /* octets of the index for each message */
+	SEGMENT_ENTRY = 56, /* octets of the index for each message */
 	SEGMENT_BUFFER = 256 << 10,
 	SEGMENT_ENTRIES = 512, /* read at a time */
 	SEGMENT_NAME = 40,
@@ -37,6 +37,10 @@ struct segment_entry {
 	uint64_t offset;
 	uint32_t length, records;
 	uint32_t written_s;
+	/* Which run of the spool has written it; the Flow Records that it had
+	 * stored before this message, and those in it. */
+	uint32_t run, flows;
+	uint64_t position;
 	uint64_t sum;
 };
 
@@ -62,10 +66,12 @@ int segment_create(int folder, uint64_t number, struct segment_files *files);
 void segment_close(struct segment_files *files);
 void segment_remove(int folder, uint64_t number);
 
-/* Adds a message. A negative errno: it is as it was before. */
+/*
+ * Adds a message, of which entry tells all but offset and sum. A negative
+ * errno: it is as it was before.
+ */
 int segment_write(const struct segment_files *files, struct segment *segment,
-		  const uint8_t *message, uint32_t length, uint32_t records,
-		  uint32_t now_s);
+		  const uint8_t *message, struct segment_entry *entry);
 /*
  * Finds what it has: fills in all but the number. Messages before the entry
  * done are done. *torn counts the records of those that are in the index, but

@@ -245,6 +245,12 @@ on_asked(void *arg, bool answered)
 		s->asked_records = s->ledger.exported + s->flight_records;
 }
 
+static void
+on_answered(void *arg, const uint8_t *octets, size_t length)
+{
+	forward_answer(((struct sink *)arg)->forward, octets, length);
+}
+
 static const struct net_out_ops out_ops = {
 	.up = on_up,
 	.down = on_down,
@@ -253,6 +259,7 @@ static const struct net_out_ops out_ops = {
 	.undelivered = on_undelivered,
 	.path = on_path,
 	.asked = on_asked,
+	.answered = on_answered,
 };
 
 /* ---- accounting ---------------------------------------------------------- */
@@ -343,7 +350,9 @@ transmit(struct sink *s, const struct queue_entry *queued, uint8_t *message)
 
 	entry.delivery.stream = stream;
 	if (c) {
-		r = control_before(s, c, message, entry.length);
+		r = forward_announce(s->forward, &entry);
+		if (r == 0)
+			r = control_before(s, c, message, entry.length);
 		if (r)
 			return r;
 		message_set_sequence(message, *channel_sequence(c, stream));
@@ -380,7 +389,12 @@ wait_for_turn(struct sink *s, const struct queue_entry *entry, uint8_t *message,
 	bool full = s->queue.octets >= s->conf->queue_octets;
 
 	if (s->forward && (full || forward_away(s->forward))) {
-		if (forward_store(s->forward, entry, message, loss) == 0)
+		/* What could not be stored goes before. */
+		if (forward_acknowledged(s->forward))
+			forward_store_queue(s->forward);
+		if (s->queue.messages && forward_acknowledged(s->forward))
+			*loss = LOSS_SPOOL_FULL;
+		else if (forward_store(s->forward, entry, message, loss) == 0)
 			return 0;
 		if (full)
 			return -ENOSPC;
@@ -395,7 +409,8 @@ sink_message(struct sink *s, const struct queue_entry *entry, uint8_t *message)
 	struct channel *c = entry->channel;
 	enum loss loss;
 
-	if (s->ready && !s->opening && !s->pumping && !s->queue.messages) {
+	if (s->ready && !s->opening && !s->pumping && !s->queue.messages &&
+	    !forward_acknowledged(s->forward)) {
 		s->pumping = true;
 		int r = transmit(s, entry, message);
 		s->pumping = false;
@@ -417,7 +432,8 @@ sink_message(struct sink *s, const struct queue_entry *entry, uint8_t *message)
 static void
 open_session(struct sink *s)
 {
-	if (!s->ready || control_all(s) || kept_open(s) || control_send(s))
+	if (!s->ready || forward_greet(s->forward) || control_all(s) ||
+	    kept_open(s) || control_send(s))
 		return; /* later */
 	s->opening = false;
 	net_out_settle(s->out);
@@ -437,6 +453,9 @@ sink_pump(struct sink *s)
 	while (s->ready && !s->opening) {
 		struct queue *queue = forward_turn(s->forward);
 
+		/* Not before it is in the spool. */
+		if (!queue && forward_acknowledged(s->forward))
+			break;
 		if (!queue)
 			queue = &s->queue;
 		entry = queue_peek(queue, &message);
@@ -591,16 +610,35 @@ sink_tick(struct sink *s, uint64_t now_ms)
 	sink_settle(s);
 }
 
-void
-sink_flush(struct sink *s)
+static void
+finish_all(struct sink *s)
 {
 	struct channel *c;
 
 	while ((c = TAILQ_FIRST(&s->open)))
 		channel_finish(c);
 	json_finish(s);
+}
+
+void
+sink_flush(struct sink *s)
+{
+	finish_all(s);
 	forward_stop(s->forward);
 	sink_pump(s);
+}
+
+bool
+sink_secure(struct sink *s)
+{
+	bool file = s->conf->kind == EXPORTING_FILE ||
+		    s->conf->kind == EXPORTING_JSON;
+
+	if (!file && !forward_acknowledged(s->forward))
+		return true;
+	finish_all(s);
+	/* A file is written to when it is asked. */
+	return !s->queue.messages && (!file || net_out_drained(s->out));
 }
 
 bool

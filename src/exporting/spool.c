@@ -79,6 +79,10 @@ struct spool {
 	uint64_t done_segment;
 	uint32_t done_entries;
 	bool moved; /* since the position was written */
+	uint32_t run;
+	uint64_t flows;	  /* of this run, stored */
+	uint32_t had_run; /* what the peer has, see spool_had */
+	uint64_t had_position, had_records;
 	bool failing;
 	uint64_t kicked; /* octets of the segment that the disk was told of */
 	bool dirty;	 /* something is to be synced */
@@ -319,17 +323,23 @@ kick(struct spool *sp)
 
 int
 spool_append(struct spool *sp, const uint8_t *message, uint32_t length,
-	     uint32_t records, enum loss *loss)
+	     uint32_t records, uint32_t flows, enum loss *loss)
 {
-	uint32_t now_s = (uint32_t)(clock_wall_ms() / 1000);
-	int rc = sp->writing ? segment_write(&sp->out, sp->writing, message,
-					     length, records, now_s)
-			     : -EBADF;
+	struct segment_entry entry = {
+		.length = length,
+		.records = records,
+		.written_s = (uint32_t)(clock_wall_ms() / 1000),
+		.run = sp->run,
+		.flows = flows,
+		.position = sp->flows,
+	};
+	int rc = sp->writing
+			 ? segment_write(&sp->out, sp->writing, message, &entry)
+			 : -EBADF;
 
 	if (rc == -ENOSPC && oldest_idle(sp) != sp->writing &&
 	    drop_oldest(sp, LOSS_DISK_FULL))
-		rc = segment_write(&sp->out, sp->writing, message, length,
-				   records, now_s);
+		rc = segment_write(&sp->out, sp->writing, message, &entry);
 	if (rc < 0) {
 		*loss = loss_of(rc);
 		log_failure(sp, strerror(-rc));
@@ -340,9 +350,22 @@ spool_append(struct spool *sp, const uint8_t *message, uint32_t length,
 	}
 	sp->octets += length + SEGMENT_ENTRY;
 	sp->records += records;
+	sp->flows += flows;
 	log_recovery(sp);
 	kick(sp);
 	return 0;
+}
+
+uint32_t
+spool_run(const struct spool *sp)
+{
+	return sp->run;
+}
+
+uint64_t
+spool_position(const struct spool *sp)
+{
+	return sp->flows;
 }
 
 bool
@@ -603,6 +626,34 @@ open_next(struct spool *sp)
 	return false;
 }
 
+void
+spool_had(struct spool *sp, uint32_t run, uint64_t position)
+{
+	sp->had_run = run;
+	sp->had_position = position;
+}
+
+uint64_t
+spool_take_had(struct spool *sp)
+{
+	uint64_t records = sp->had_records;
+
+	sp->had_records = 0;
+	return records;
+}
+
+/* A message without Flow Records is had if one behind it is. */
+static bool
+is_had(const struct spool *sp, const struct segment_entry *entry)
+{
+	uint64_t end = entry->position + entry->flows;
+
+	return entry->records && !sp->ahead_count &&
+	       entry->run == sp->had_run &&
+	       (entry->flows ? end <= sp->had_position
+			     : end < sp->had_position);
+}
+
 /* One message, or nothing: *message has no octets then. False: at the end. */
 static bool
 read_one(struct spool *sp, struct spool_message *message)
@@ -623,9 +674,19 @@ read_one(struct spool *sp, struct spool_message *message)
 		segment_skip(r);
 		return true;
 	}
+	if (is_had(sp, &entry)) {
+		segment_skip(r);
+		read_ahead(sp, &entry);
+		sp->had_records += pass(sp);
+		remove_done(sp);
+		return true;
+	}
 	message->octets = segment_read(r, &entry);
 	message->length = entry.length;
 	message->records = entry.records;
+	message->flows = entry.flows;
+	message->run = entry.run;
+	message->position = entry.position;
 	message->segment = g->number;
 	if (entry.records)
 		read_ahead(sp, &entry);
@@ -846,6 +907,9 @@ spool_open(const struct exporting_spool *conf, const char *name,
 	sp->conf = *conf;
 	sp->lost = lost;
 	sp->arg = arg;
+	/* 0 is nobody's. */
+	while (!sp->run)
+		sp->run = (uint32_t)hash_seed();
 	sp->folder = sp->lock = sp->position = -1;
 	sp->out = (struct segment_files){-1, -1};
 	sp->reader.files = (struct segment_files){-1, -1};

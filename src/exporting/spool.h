@@ -7,6 +7,11 @@
  *
  * A message that was read (spool_next) is still held until spool_done says
  * that it is no longer needed; spool_rewind reads anew what was not done.
+ *
+ * Each run (from open to close) has a random number, and counts the Flow
+ * Records that it has stored: by both a record is known to whoever acknowledges
+ * it. A run never writes into what another has left, so no position is used
+ * twice, whatever a crash has taken.
  */
 #ifndef CONFLUX_EXPORTING_SPOOL_H
 #define CONFLUX_EXPORTING_SPOOL_H
@@ -29,7 +34,10 @@ struct spool_message {
 	const uint8_t *octets; /* until the next call */
 	uint32_t length;
 	uint32_t records; /* 0: Templates, which need no spool_done */
-	uint64_t segment; /* number of that it is in */
+	uint32_t flows;	  /* of them, Flow Records */
+	uint32_t run;
+	uint64_t position; /* of its first Flow Record in the run */
+	uint64_t segment;  /* number of that it is in */
 };
 
 struct spool_stats {
@@ -59,11 +67,15 @@ void spool_close(struct spool *spool);
 int spool_prepare(struct spool *spool, uint32_t length, uint64_t *segment,
 		  enum loss *loss);
 /*
- * Writes it; after spool_prepare for the sum of lengths. records 0: Templates.
- * Not 0: nothing was written, *loss says why.
+ * Writes it; after spool_prepare for the sum of lengths. records 0: Templates;
+ * flows: those of them that are Flow Records. Not 0: nothing was written, *loss
+ * says why.
  */
 int spool_append(struct spool *spool, const uint8_t *message, uint32_t length,
-		 uint32_t records, enum loss *loss);
+		 uint32_t records, uint32_t flows, enum loss *loss);
+/* Where the next message will be. */
+uint32_t spool_run(const struct spool *spool);
+uint64_t spool_position(const struct spool *spool);
 /* Would a message of that length be taken, as far as is known? */
 bool spool_takes(const struct spool *spool, uint32_t length);
 /* Will it soon take no more? */
@@ -88,6 +100,13 @@ uint32_t spool_done(struct spool *spool);
  * to be lost and are back.
  */
 uint64_t spool_rewind(struct spool *spool);
+/*
+ * The peer has all Flow Records of the run before this position: what is there
+ * of them is done when it comes to be read, if nothing before it waits.
+ */
+void spool_had(struct spool *spool, uint32_t run, uint64_t position);
+/* Records that were done so since this was asked last. */
+uint64_t spool_take_had(struct spool *spool);
 /* May more be read ahead? */
 bool spool_may_read(const struct spool *spool);
 /* Notes on disk what is done. */

@@ -176,13 +176,6 @@ net_in_port(const struct net_in *in)
 	return in->type->port ? in->type->port(in) : 0;
 }
 
-int
-net_in_reply(struct net_session *session, const uint8_t *octets, size_t length)
-{
-	return session->reply ? session->reply(session, octets, length)
-			      : -EOPNOTSUPP;
-}
-
 struct net_session *
 net_in_next(const struct net_in *in, uint32_t *at)
 {

@@ -71,8 +71,8 @@ new_process(struct unit *unit)
 		.name = conf_name(unit->node),
 		.max_domains = limit(conf, "maxDomainsPerSession"),
 		.max_templates = limit(conf, "maxTemplatesPerSession"),
-		.max_fields = (uint16_t)(fields < UINT16_MAX ? fields
-							     : UINT16_MAX),
+		.max_fields =
+			(uint16_t)(fields < UINT16_MAX ? fields : UINT16_MAX),
 		.max_options = at_least_1(limit(conf, "maxOptionsRecords")),
 		/* One octet has no room for a record or set. */
 		.max_options_octets = !limit(conf, "maxOptionsRecords"),
@@ -86,6 +86,8 @@ new_process(struct unit *unit)
 		.template_file_ms = conf_ms(unit->node, "templateFileInterval"),
 		.worker = worker->index,
 		.workers = worker->runtime->worker_count,
+		.positions = worker->runtime->positions,
+		.commit = commit_soon,
 		.finished = worker_source_finished,
 		.arg = unit,
 	};
@@ -272,6 +274,8 @@ add_socket(struct unit *unit, const struct conf_node *node,
 						 ? 1
 						 : runtime->worker_count);
 	}
+	if (transport == TRANSPORT_TCP)
+		receiver.acknowledges = conf_bool(node, "acknowledgement");
 	if (transport == TRANSPORT_SCTP) {
 		sctp_conf_of(node, &net.sctp);
 		net.sctp.streams = (uint16_t)conf_uint(node, "maxStreams", 0);

@@ -269,6 +269,8 @@ fill_destination(struct exporting_destination *d, const struct conf_node *node,
 		fill_dtls(d, kind, conf_child(kind, "transportLayerSecurity"));
 	if (d->kind == EXPORTING_TCP || d->kind == EXPORTING_SCTP)
 		fill_reconnect(d, kind);
+	if (d->kind == EXPORTING_TCP)
+		d->acknowledged = conf_bool(kind, "acknowledgement");
 	if (d->kind == EXPORTING_SCTP)
 		rc = fill_sctp(d, kind, room);
 	return rc;
@@ -439,6 +441,7 @@ build_exporting(struct unit *unit, char **error)
 	char *reason = NULL;
 	int rc = -ENOMEM;
 
+	unit->commits = commit_wanted_by(worker->runtime->conf, node);
 	unit->filter = calloc(destinations + 1, sizeof(*unit->filter));
 	if (conf.destination && conf.options && room && unit->filter)
 		rc = fill(&conf, unit, room, error);

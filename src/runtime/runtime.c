@@ -345,6 +345,8 @@ runtime_new(struct event_base *base, const struct conf *conf,
 		calloc(count_collectors(conf) + 1, sizeof(*runtime->port));
 	runtime->advance = evtimer_new(base, on_advance, runtime);
 	runtime->target = targets_of(conf, &runtime->target_count);
+	if (rc == 0)
+		rc = commit_init(runtime);
 	if (rc == 0 && (!runtime->worker || !runtime->port ||
 			!runtime->advance || !runtime->target))
 		rc = -ENOMEM;
@@ -428,6 +430,7 @@ runtime_free(struct runtime *runtime)
 		intake_free(runtime->worker[i].intake);
 	for (unsigned i = workers; i-- > 0;)
 		worker_fini(&runtime->worker[i]);
+	commit_fini(runtime);
 	changes_free(runtime);
 	meter_engine_free(runtime->meters);
 	agent_close(runtime->agent);

@@ -17,6 +17,7 @@
 #include "conflux/collecting.h"
 #include "conflux/config.h"
 #include "conflux/ie.h"
+#include "conflux/log.h"
 #include "conflux/net.h"
 #include "conflux/observation.h"
 #include "conflux/selection.h"
@@ -73,6 +74,7 @@ struct unit {
 					 * of its units in worker 0 */
 	bool finished;         /* a source that will bring no more */
 	bool drained;          /* a meter reader that has ended */
+	bool commits; /* exports what is acknowledged when it is safe */
 };
 
 /* What the main thread tells a worker. */
@@ -141,6 +143,10 @@ struct runtime {
 	enum phase phase;
 	struct event *advance;
 	struct event *daily; /* see reload_start */
+	/* Streams that are acknowledged, NULL: none; see commit.c. */
+	struct positions *positions;
+	struct event *commit;
+	struct log_limit commit_log;
 	/* Of the first worker's, set before the others read theirs. */
 	atomic_bool reload_failed;
 	uint64_t phase_ms;       /* when it began */
@@ -419,6 +425,17 @@ void change_apply(struct worker *worker);
 /* The worker has applied it, or has ended. */
 void change_met(void *worker);
 void changes_free(struct runtime *runtime);
+
+/* ---- commit.c ------------------------------------------------------------ */
+
+/* Does a Collecting Process that acknowledges lead here? NULL: anywhere. */
+bool commit_wanted_by(const struct conf *conf,
+		      const struct conf_node *exporting);
+int commit_init(struct runtime *runtime);
+void commit_fini(struct runtime *runtime);
+/* Of collecting_conf; arg is the unit. */
+void commit_soon(void *arg);
+void commit_tick(struct runtime *runtime);
 
 /* ---- reload.c ------------------------------------------------------------ */
 

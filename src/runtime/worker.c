@@ -43,6 +43,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	if (worker->index == 0) {
 		overload_watch(worker->runtime, now);
 		agent_tick(worker->runtime);
+		commit_tick(worker->runtime);
 	}
 }
 

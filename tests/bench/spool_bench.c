@@ -38,7 +38,7 @@ write_all(struct spool *sp, uint32_t octets, unsigned long messages)
 	for (unsigned long i = 0; i < messages; i++) {
 		wire_put32(message + 8, (uint32_t)i);
 		if (spool_prepare(sp, octets, &segment, &loss) ||
-		    spool_append(sp, message, octets, 1, &loss)) {
+		    spool_append(sp, message, octets, 1, 1, &loss)) {
 			fprintf(stderr, "%s\n", loss_name(loss));
 			return 1;
 		}

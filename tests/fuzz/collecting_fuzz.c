@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /*
  * A stream of messages for one Collecting Process. Input: first octet odd: TCP,
- * else UDP; then pieces of two octets length and content, each a message. A
- * piece of length 0 lets time pass. After all of it the ledger has to hold, and
- * nothing may be left.
+ * else UDP; 3 (modulo 4): TCP that is acknowledged; then pieces of two octets
+ * length and content, each a message. A piece of length 0 lets time pass. After
+ * all of it the ledger has to hold, and nothing may be left.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -37,8 +37,20 @@ sink_run(struct stage *stage, const struct batch *batch)
 static const struct stage_ops sink_ops = {.run = sink_run};
 
 static void
+on_commit(void *arg)
+{
+}
+
+static int
+on_reply(struct net_session *session, const uint8_t *octets, size_t length)
+{
+	(void)hash_bytes(octets, length, 0);
+	return 0;
+}
+
+static void
 feed(struct collecting *c, struct collecting_receiver *receiver,
-     struct net_session *net, struct reader *r)
+     struct positions *positions, struct net_session *net, struct reader *r)
 {
 	const struct net_in_ops *ops = collecting_net_ops();
 	uint64_t now_ms = clock_mono_ms();
@@ -63,6 +75,8 @@ feed(struct collecting *c, struct collecting_receiver *receiver,
 		free(copy);
 		if (error)
 			break;
+		positions_settle(positions);
+		collecting_acknowledge(c, true);
 	}
 }
 
@@ -75,6 +89,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.transport =
 			size && data[0] & 1 ? TRANSPORT_TCP : TRANSPORT_UDP,
 		.template_ms = 60000,
+		.acknowledges = size && (data[0] & 3) == 3,
 	};
 	struct collecting_conf conf = {
 		.name = "fuzz",
@@ -85,8 +100,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.held_octets = 4096,
 		.registry = ie_registry_new(64),
 		.shapes = shape_table_new(64),
+		.positions = positions_new(2),
+		.commit = on_commit,
 	};
-	struct net_session net = {.transport = receiver_conf.transport};
+	struct net_session net = {
+		.transport = receiver_conf.transport,
+		.reply = on_reply,
+	};
 	struct collecting_receiver *receiver;
 	const struct ledger *ledger;
 	struct collecting *c;
@@ -103,7 +123,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	reader_init(&r, data, size);
 	reader_u8(&r);
-	feed(c, receiver, &net, &r);
+	feed(c, receiver, conf.positions, &net, &r);
 	report_begin(&report, &text, true);
 	collecting_stage(c)->ops->report(collecting_stage(c), &report);
 	report_end(&report);
@@ -115,6 +135,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    ledger->exported != records)
 		abort();
 	stage_free(collecting_stage(c));
+	positions_free(conf.positions);
 	shape_table_free(conf.shapes);
 	ie_registry_free(conf.registry);
 	return 0;

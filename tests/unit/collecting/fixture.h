@@ -280,6 +280,7 @@ fixture_new(const struct collecting_conf *with)
 			.transport = transport[i],
 			.template_ms = 1800000,
 			.options_ms = 1800000,
+			.acknowledges = conf.positions,
 		};
 
 		CU_ASSERT_EQUAL_FATAL(

@@ -1,0 +1,55 @@
+/* SPDX-FileCopyrightText: Conflux authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What we have of streams that are acknowledged: of each exporter, and each run
+ * of its spool, so many Flow Records from the first on. Two Conflux that are
+ * connected know a record by that number (src/exporting/forward_answer.c).
+ *
+ * Not for several threads.
+ */
+#ifndef CONFLUX_POSITIONS_H
+#define CONFLUX_POSITIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+enum {
+	POSITIONS_MAX = 1024,	  /* streams, if nothing else is said */
+	POSITIONS_PEER_MAX = 255, /* octets of the name of a peer */
+};
+
+struct position {
+	TAILQ_ENTRY(position) next;
+	uint32_t run;	   /* exportingProcessId on the wire */
+	uint64_t taken;	   /* Flow Records that have come */
+	uint64_t safe;	   /* that would outlive this process */
+	unsigned sessions; /* that it comes by, now */
+	char peer[POSITIONS_PEER_MAX + 1];
+};
+
+struct positions;
+
+/* max 0: the default. NULL: no memory. */
+struct positions *positions_new(uint32_t max);
+void positions_free(struct positions *positions);
+
+/*
+ * Found or made, and used last from now on. When there are too many, the one
+ * goes that was not used for longest and has no session: *forgotten is set to a
+ * copy of it, if run is not 0. NULL: all have sessions, or no memory, or the
+ * name is too long.
+ */
+struct position *positions_get(struct positions *positions, const char *peer,
+			       uint32_t run, bool *made,
+			       struct position *forgotten);
+
+/* From that which was not used for longest on; NULL: the first, the end. */
+struct position *positions_next(const struct positions *positions,
+				const struct position *position);
+uint32_t positions_count(const struct positions *positions);
+
+/* All that was taken is safe. */
+void positions_settle(struct positions *positions);
+
+#endif

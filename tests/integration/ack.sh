@@ -1,0 +1,125 @@
+#!/bin/sh
+# SPDX-FileCopyrightText: Conflux authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Acknowledgement between Conflux: records go from A by B to C, which writes
+# them to files. What breaks under load: connections, and any of the three,
+# killed without warning. Each record arrives once, and the accounts say so.
+. "${SRC:-.}/tests/integration/lib.sh"
+need python3
+
+a=$(free_port) b=$(free_port) c=$(free_port)
+
+# exporter PORT NAME: a destination that is acknowledged
+exporter()
+{
+	cat <<-XML
+	<tcpExporter><destinationIPAddress>127.0.0.1</destinationIPAddress>
+	  <destinationPort>$1</destinationPort>
+	  <cx:spool><cx:directory>$T/spool-$2</cx:directory></cx:spool>
+	  <cx:maxMessageSize>4000</cx:maxMessageSize>
+	  <cx:reconnectMin>20</cx:reconnectMin>
+	  <cx:reconnectMax>100</cx:reconnectMax>
+	  <cx:acknowledgement>true</cx:acknowledgement></tcpExporter>
+	XML
+}
+
+# config NAME PORT ACKNOWLEDGES DESTINATION
+config()
+{
+	cat >"$T/$1.xml" <<-XML
+	<ipfix xmlns="urn:ietf:params:xml:ns:yang:ietf-ipfix-psamp"
+	    xmlns:cx="urn:conflux:config:1">
+	  <cx:workers>1</cx:workers>
+	  <cx:controlSocket>$T/$1.sock</cx:controlSocket>
+	  <collectingProcess><name>in</name>
+	    <tcpCollector><name>t</name><localPort>$2</localPort>
+	      <localIPAddress>127.0.0.1</localIPAddress>
+	      <cx:acknowledgement>$3</cx:acknowledgement></tcpCollector>
+	    <exportingProcess>out</exportingProcess></collectingProcess>
+	  <exportingProcess><name>out</name>
+	    <destination><name>there</name>$4</destination>
+	  </exportingProcess>
+	</ipfix>
+	XML
+}
+
+# The flows of files, one a line; their source addresses count on.
+flows()
+{
+	for file in "$@"; do
+		"$CONFLUX" read -f json "$file" 2>>"$T/read.err"
+	done | sed -n 's/.*"sourceIPv4Address":"\([0-9.]*\)".*/\1/p'
+}
+
+config a "$a" false "$(exporter "$b" a)"
+config b "$b" true "$(exporter "$c" b)"
+config c "$c" true "<fileWriter><file>file://$T/c.ipfix</file></fileWriter>"
+
+
+# breaker PORT TO: passes octets on both ways, and resets both connections after
+# some, so that data and answers are lost on their way.
+cat >"$T/breaker.py" <<'PY'
+import random, select, socket, struct, sys
+port, to, count = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+random.seed(1)
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("127.0.0.1", port))
+listener.listen(16)
+def reset(s):
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                 struct.pack("ii", 1, 0))
+    s.close()
+broken = 0
+while True:
+    one, _ = listener.accept()
+    try:
+        other = socket.create_connection(("127.0.0.1", to))
+    except OSError:
+        reset(one)
+        continue
+    left = random.randrange(2000, 60000) if broken < count else 1 << 60
+    while left > 0:
+        ready, _, _ = select.select([one, other], [], [])
+        try:
+            for s in ready:
+                data = s.recv(min(4096, left))
+                if not data:
+                    left = 0
+                    break
+                left -= len(data)
+                # The last ones are read, and go no further.
+                if left > 0:
+                    (other if s is one else one).sendall(data)
+        except OSError:
+            left = 0
+    broken += 1
+    print("broken", broken, flush=True)
+    reset(one)
+    reset(other)
+PY
+
+step "the connection breaks again and again"
+middle=$(free_port)
+sed "s/>$b</>$middle</" "$T/a.xml" >"$T/a1.xml"
+start c "$CONFLUXD" -c "$T/c.xml"
+pc=$PID
+start b "$CONFLUXD" -c "$T/b.xml"
+pb=$PID
+start breaker python3 "$T/breaker.py" "$middle" "$b" 30
+breaker=$PID
+wait_port tcp "$middle"
+start a "$CONFLUXD" -c "$T/a1.xml"
+pa=$PID
+wait_port tcp "$a"
+"$MKIPFIX" -n 30000 -6 0 -f 9999999 "tcp:127.0.0.1:$a" >/dev/null
+wait_for 20 grep -q "broken 30" "$T/breaker.out"
+stop $pa
+stop $breaker
+stop $pb
+stop $pc
+flows "$T/c.ipfix" >"$T/got"
+equal "arrived" 30000 "$(lines "$T/got")"
+equal "each once" 30000 "$(sort -u "$T/got" | wc -l | tr -d ' ')"
+exit 0
