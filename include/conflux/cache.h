@@ -100,6 +100,14 @@ struct cache_conf {
 	 * elements themselves are turned as a whole.
 	 */
 	bool biflow;
+	/*
+	 * Where the flows go at the end, instead of being exported, and are
+	 * found at the start; NULL: they are exported. Kept by the caller. Not
+	 * for CACHE_IMMEDIATE.
+	 */
+	const char *state_file;
+	uint32_t state_interval_s; /* and that often in between, 0: not */
+	bool state_export; /* not at the end: they are exported then */
 };
 
 /*
@@ -117,6 +125,9 @@ struct cache_stats {
 	uint64_t octets;        /* memory of rows and index in use */
 };
 void cache_stats(const struct stage *stage, struct cache_stats *stats);
+
+/* Flows that are in its file when it has ended. */
+uint64_t cache_saved(const struct stage *stage);
 
 /* How full it is, per cent. */
 unsigned cache_fill(const struct stage *stage);

@@ -23,4 +23,15 @@ int file_read_all(const char *path, size_t max, char **data, size_t *length);
 int file_replace(const char *path, const void *data, size_t length,
 		 unsigned mode, bool sync);
 
+/*
+ * The same in parts: path.part, open for writing (or a negative errno), and its
+ * end, which has it take the place of path, or removes it; it stays open.
+ */
+int file_part_open(const char *path, unsigned mode);
+int file_part_done(const char *path, int fd, bool sync);
+void file_part_drop(const char *path);
+
+/* All of it, whatever interrupts. 0 or a negative errno. */
+int file_write_all(int fd, const void *data, size_t length);
+
 #endif

@@ -25,7 +25,7 @@ struct row {
 	uint32_t next;  /* in the wheel slot, or in the list of free rows */
 	uint32_t last;  /* ms of the last record, low 32 bits */
 	uint32_t first; /* ms of the first one */
-	uint32_t pad;
+	uint32_t saved; /* the owner's number for it in a file */
 	uint64_t flags; /* the owner's; 0 in a row that is free */
 	/* then the key, padded with zeros to 8 octets, and the values */
 };

@@ -54,9 +54,11 @@ file_read_all(const char *path, size_t max, char **data, size_t *length)
 	return rc;
 }
 
-static int
-write_all(int fd, const uint8_t *p, size_t length)
+int
+file_write_all(int fd, const void *data, size_t length)
 {
+	const uint8_t *p = data;
+
 	while (length) {
 		ssize_t n = write(fd, p, length);
 
@@ -70,25 +72,73 @@ write_all(int fd, const uint8_t *p, size_t length)
 	return 0;
 }
 
+/* To be freed; NULL without memory. */
+static char *
+part_name(const char *path)
+{
+	char *part;
+
+	return asprintf(&part, "%s.part", path) < 0 ? NULL : part;
+}
+
+int
+file_part_open(const char *path, unsigned mode)
+{
+	char *part = part_name(path);
+	int fd;
+
+	if (!part)
+		return -ENOMEM;
+	fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+	if (fd < 0)
+		fd = -errno;
+	free(part);
+	return fd;
+}
+
+int
+file_part_done(const char *path, int fd, bool sync)
+{
+	char *part = part_name(path);
+	int rc = 0;
+
+	if (!part)
+		return -ENOMEM;
+	if (sync && fsync(fd) < 0)
+		rc = -errno;
+	if (rc == 0 && rename(part, path) < 0)
+		rc = -errno;
+	if (rc < 0)
+		unlink(part);
+	free(part);
+	return rc;
+}
+
+void
+file_part_drop(const char *path)
+{
+	char *part = part_name(path);
+
+	if (part)
+		unlink(part);
+	free(part);
+}
+
 int
 file_replace(const char *path, const void *data, size_t length, unsigned mode,
 	     bool sync)
 {
-	char *part;
-	int fd, rc;
+	int fd = file_part_open(path, mode);
+	int rc;
 
-	if (asprintf(&part, "%s.part", path) < 0)
-		return -ENOMEM;
-	fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-	rc = fd < 0 ? -errno : write_all(fd, data, length);
-	if (rc == 0 && sync && fsync(fd) < 0)
+	if (fd < 0)
+		return fd;
+	rc = file_write_all(fd, data, length);
+	if (rc < 0)
+		file_part_drop(path);
+	else
+		rc = file_part_done(path, fd, sync);
+	if (close(fd) < 0 && rc == 0)
 		rc = -errno;
-	if (fd >= 0 && close(fd) < 0 && rc == 0)
-		rc = -errno;
-	if (rc == 0 && rename(part, path) < 0)
-		rc = -errno;
-	if (rc < 0 && fd >= 0)
-		unlink(part);
-	free(part);
 	return rc;
 }

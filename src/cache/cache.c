@@ -7,7 +7,7 @@
 
 #include "conflux/clock.h"
 #include "conflux/ntp.h"
-#include "internal.h"
+#include "state.h"
 
 enum {
 	PLANS_TRIM_MS = 60000,
@@ -43,8 +43,8 @@ wall_ms(const struct cache *cache)
 	return cache->data_clock ? cache->now_ms : clock_wall_ms();
 }
 
-static void
-start_export(struct cache *cache)
+void
+cache_export(struct cache *cache)
 {
 	cache->exporting = true;
 	cache->export_layout = 0;
@@ -58,6 +58,13 @@ set_next_export(struct cache *cache, uint64_t wall)
 		wall - wall % cache->interval_ms + cache->interval_ms;
 }
 
+void
+cache_follow(struct cache *cache, uint64_t ms)
+{
+	cache->now_ms = ms;
+	set_next_export(cache, ms);
+}
+
 /* What time brings, whichever clock it goes by. */
 static void
 time_passed(struct cache *cache)
@@ -67,7 +74,7 @@ time_passed(struct cache *cache)
 	if (cache->type == CACHE_PERMANENT && !cache->exporting &&
 	    wall >= cache->next_export_ms) {
 		set_next_export(cache, wall);
-		start_export(cache);
+		cache_export(cache);
 	}
 	if (cache->exporting && export_continue(cache, wall))
 		cache->exporting = false;
@@ -163,12 +170,16 @@ cache_tick(struct stage *stage, uint64_t now_ms)
 {
 	struct cache *cache = (struct cache *)stage;
 
+	if (cache->saved)
+		return; /* what leaves now would come again */
 	if (!cache->data_clock) {
 		if (now_ms / PLANS_TRIM_MS != cache->now_ms / PLANS_TRIM_MS)
 			plans_trim(cache, now_ms);
 		cache->now_ms = now_ms;
 	}
 	time_passed(cache);
+	if (cache->state)
+		state_tick(cache->state, now_ms);
 }
 
 static void
@@ -177,7 +188,9 @@ cache_flush(struct stage *stage)
 	struct cache *cache = (struct cache *)stage;
 
 	cache->flushing = true;
-	start_export(cache);
+	if (cache->state && state_finish(cache->state))
+		return;
+	cache_export(cache);
 	if (export_continue(cache, wall_ms(cache)))
 		cache->exporting = false;
 }
@@ -187,6 +200,8 @@ cache_drained(const struct stage *stage)
 {
 	const struct cache *cache = (const struct cache *)stage;
 
+	if (cache->state && state_busy(cache->state))
+		return false;
 	return !cache->flushing || !cache->exporting;
 }
 
@@ -213,6 +228,14 @@ cache_stats(const struct stage *stage, struct cache_stats *stats)
 	};
 	for (unsigned i = 0; i < cache->layout_count; i++)
 		stats->octets += flow_table_octets(&cache->layout[i]->table);
+}
+
+uint64_t
+cache_saved(const struct stage *stage)
+{
+	const struct cache *cache = (const struct cache *)stage;
+
+	return cache->saved ? cache->state->saved_flows : 0;
 }
 
 static void
@@ -247,6 +270,8 @@ cache_report(struct stage *stage, struct report *report)
 	if (cache->distribution != DISTRIBUTION_NONE)
 		report_uint(report, "cx:intervalOverflow",
 			    cache->interval_overflow);
+	if (cache->state)
+		state_report(cache->state, report);
 	ledger_report(&stage->ledger, report);
 }
 
@@ -255,6 +280,7 @@ cache_free(struct stage *stage)
 {
 	struct cache *cache = (struct cache *)stage;
 
+	state_free(cache->state);
 	for (unsigned i = 0; i < cache->layout_count; i++)
 		layout_free(cache->layout[i]);
 	plans_free(cache);
@@ -350,6 +376,8 @@ cache_new(const struct cache_conf *conf, struct ie_registry *registry,
 		if (!cache->strings || !cache->totals || !cache->wire)
 			err = -ENOMEM;
 	}
+	if (!err && conf->state_file && conf->type != CACHE_IMMEDIATE)
+		err = state_new(cache, conf, &cache->state);
 	if (err) {
 		cache_free(&cache->stage);
 		return err;

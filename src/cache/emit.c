@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "conflux/clock.h"
-#include "internal.h"
+#include "state.h"
 
 /* Rows that are fetched ahead of their export. */
 enum { AHEAD = 12 };
@@ -61,6 +61,31 @@ emit_new(struct layout *layout, uint64_t present)
 	return emit;
 }
 
+void
+row_reset(const struct layout *layout, struct row *head)
+{
+	const struct cache *cache = layout->cache;
+
+	head->flags &= ~ROW_DIRTY;
+	for (unsigned c = 0; c < cache->column_count; c++) {
+		const struct column *column = &cache->column[c];
+		const struct slot *slot = &layout->slot[c];
+		uint32_t handle;
+
+		if (column->field.key || column->total ||
+		    column_is_set_late(column) || column->id)
+			continue;
+		if (slot->kind == SLOT_VAR &&
+		    (head->flags & ROW_BIT(column->bit))) {
+			memcpy(&handle, (uint8_t *)head + slot->offset, 4);
+			var_release(cache->strings, handle);
+		}
+		memcpy((uint8_t *)head + slot->offset,
+		       layout->neutral + slot->offset, slot->width);
+		head->flags &= ~(ROW_BIT(column->bit));
+	}
+}
+
 /* After a row was encoded, or could not be. */
 static void
 row_done(struct layout *layout, const struct emit *emit, uint32_t i)
@@ -80,24 +105,21 @@ row_done(struct layout *layout, const struct emit *emit, uint32_t i)
 		}
 		return;
 	}
-	head->flags &= ~ROW_DIRTY;
-	for (unsigned c = 0; c < cache->column_count; c++) {
-		const struct column *column = &cache->column[c];
-		const struct slot *slot = &layout->slot[c];
-		uint32_t handle;
+	row_reset(layout, head);
+}
 
-		if (column->field.key || column->total ||
-		    column_is_set_late(column) || column->id)
-			continue;
-		if (slot->kind == SLOT_VAR &&
-		    (head->flags & ROW_BIT(column->bit))) {
-			memcpy(&handle, (uint8_t *)head + slot->offset, 4);
-			var_release(cache->strings, handle);
-		}
-		memcpy((uint8_t *)head + slot->offset,
-		       layout->neutral + slot->offset, slot->width);
-		head->flags &= ~(ROW_BIT(column->bit));
-	}
+/* Their state file tells it first: no flow is exported twice. */
+static void
+leave(const struct layout *layout, const struct emit *emit, uint32_t at,
+      uint32_t count)
+{
+	struct state *state = layout->cache->state;
+
+	for (uint32_t i = at; i < at + count; i++)
+		if (emit->number[i])
+			state_leaves(state, layout, emit->number[i],
+				     emit->keep[i]);
+	state_told(state);
 }
 
 static void
@@ -119,6 +141,8 @@ emit_flush(struct layout *layout, struct emit *emit)
 					    emit->count - at, cache->wire,
 					    cache->offset, &batch);
 
+		if (cache->state)
+			leave(layout, emit, at, done ? done : 1);
 		if (done) {
 			cache->stage.ledger.exported += done;
 			stage_forward(&cache->stage, &batch);
@@ -183,6 +207,8 @@ emit_add(struct layout *layout, uint64_t present, uint8_t *row, uint32_t number,
 		lost.row[0] = row;
 		lost.number[0] = number;
 		lost.keep[0] = keep;
+		if (layout->cache->state)
+			leave(layout, &lost, 0, 1);
 		row_done(layout, &lost, 0);
 		return;
 	}
@@ -291,6 +317,18 @@ wait_until(const struct cache *cache, const struct row *head, uint64_t deadline)
 			 WHEEL_REACH_MS;
 
 	return deadline < reach ? deadline : reach;
+}
+
+void
+row_wait(struct layout *layout, uint32_t number)
+{
+	const struct cache *cache = layout->cache;
+	const struct row *row = flow_table_row(&layout->table, number);
+	enum end_reason reason;
+	uint64_t deadline = row_deadline(cache, row, &reason);
+
+	flow_table_wait(&layout->table, number,
+			wait_until(cache, row, deadline));
 }
 
 static void
@@ -444,6 +482,8 @@ emit_drop(struct layout *layout, uint32_t number)
 	struct cache *cache = layout->cache;
 	struct row *row = flow_table_row(&layout->table, number);
 
+	if (cache->state)
+		state_leaves(cache->state, layout, number, false);
 	flow_table_remove(&layout->table, number);
 	row_strings(layout, (uint8_t *)row, row->flags & ROW_PRESENT,
 		    var_release);

@@ -14,6 +14,7 @@
  *	biflow.c     the other direction of a flow
  *	closing.c    flows that TCP has ended, for a moment
  *	retired.c    flows that were cut off
+ *	state*.c     flows in a file, see state.h
  */
 #ifndef CONFLUX_CACHE_INTERNAL_H
 #define CONFLUX_CACHE_INTERNAL_H
@@ -44,6 +45,7 @@ enum {
 /* The present bits are CACHE_VALUES_MAX; the flags lie above them. */
 #define ROW_BIT(n) ((uint64_t)1 << (n))
 #define ROW_PRESENT (ROW_BIT(56) - 1)
+#define ROW_SAVED ROW_BIT(56) /* it is, or was, in the state file */
 #define ROW_FIN_FORWARD ROW_BIT(57) /* TCP ends in this direction */
 #define ROW_FIN_REVERSE ROW_BIT(58)
 #define ROW_CLOSING ROW_BIT(59) /* waits for what comes after its end */
@@ -101,6 +103,7 @@ struct layout {
 	uint32_t evict_at;    /* row that was looked at last, permanent */
 	bool retired;         /* cut off: no more records, only export */
 	uint32_t retired_row; /* to go on with */
+	uint32_t saved_in;    /* generation of the state file */
 	unsigned swap_count;  /* biflow: keys that change places, if any */
 	struct key_swap swap[SWAPS_MAX];
 	int start; /* biflow: the column that tells who began, or -1 */
@@ -153,6 +156,7 @@ struct plan {
 	uint16_t key_var[CACHE_FIELDS_MAX];
 };
 
+struct state;
 struct totals;
 
 struct cache {
@@ -180,6 +184,8 @@ struct cache {
 	uint32_t rows;        /* flows and dead rows of all layouts */
 	bool data_clock, biflow, coarse;
 	struct closing *closing; /* flows that TCP has ended */
+	struct state *state;	 /* NULL: flows are not saved */
+	bool saved;		 /* all that is held is in its file */
 	uint64_t now_ms;         /* monotonic, or of the data */
 	uint64_t next_export_ms; /* wall clock, permanent */
 	bool exporting;       /* an interval's export is under way */
@@ -208,6 +214,11 @@ row_put(void *row, uint16_t at, uint64_t v)
 	memcpy((uint8_t *)row + at, &v, sizeof(v));
 }
 
+/* cache.c: the time of the data begins there. */
+void cache_follow(struct cache *cache, uint64_t ms);
+/* Begins an export of all flows. */
+void cache_export(struct cache *cache);
+
 /* layout.c */
 int columns_init(struct cache *cache, const struct cache_conf *conf,
 		 const char **error);
@@ -217,11 +228,16 @@ void layout_free(struct layout *layout);
 bool bit_test(const uint64_t set[2], unsigned i);
 void bit_set(uint64_t set[2], unsigned i);
 
+/* Octets of a value of any size that the type has, or IE_VARIABLE. */
+uint16_t column_natural(const struct column *column);
 /* The sign bit if the numbers of this column are signed, else 0. */
 uint64_t column_bias(const struct column *column);
 
 /* plan.c: NULL only without memory; plan->layout NULL: a bound. */
 struct plan *plan_get(struct cache *cache, const struct batch *batch);
+/* What source[i], a field of the shape, says of column i (RFC 6235). */
+void plan_learn_marks(struct cache *cache, const struct shape *shape,
+		      const struct source *source);
 void plans_trim(struct cache *cache, uint64_t now_ms);
 void plans_free(struct cache *cache);
 
@@ -265,6 +281,10 @@ void row_strings(struct layout *layout, const uint8_t *row, uint64_t present,
 /* emit.c */
 void emit_row(struct layout *layout, uint32_t number, enum end_reason reason,
 	      bool keep);
+/* After a row was exported that stays: what counts from now on. */
+void row_reset(const struct layout *layout, struct row *row);
+/* Puts a row into the wheel. */
+void row_wait(struct layout *layout, uint32_t number);
 /* A permanent flow without new data goes without a record. */
 void emit_drop(struct layout *layout, uint32_t number);
 /* Immediate: rows that are not in the table. */

@@ -175,15 +175,18 @@ columns_init(struct cache *cache, const struct cache_conf *conf,
 	return 0;
 }
 
+uint16_t
+column_natural(const struct column *column)
+{
+	return column->kind == SLOT_VAR ? IE_VARIABLE
+					: ie_type_length(column->field.ie->type);
+}
+
 static uint16_t
 wire_length(const struct column *column)
 {
-	const struct ie *ie = column->field.ie;
-
-	if (column->field.length)
-		return column->field.length;
-	return column->kind == SLOT_VAR ? IE_VARIABLE
-					: ie_type_length(ie->type);
+	return column->field.length ? column->field.length
+				    : column_natural(column);
 }
 
 static void

@@ -290,9 +290,9 @@ change_marks(struct cache *cache)
  * What was done to the values before (RFC 6235) is said of the merged ones, as
  * long as all records say the same.
  */
-static void
-learn_marks(struct cache *cache, const struct shape *shape,
-	    const struct source *source)
+void
+plan_learn_marks(struct cache *cache, const struct shape *shape,
+		 const struct source *source)
 {
 	static const struct field_mark none;
 	bool changed = false;
@@ -334,7 +334,7 @@ plan_build(struct plan *plan, struct cache *cache, const struct batch *batch)
 		if (cache->column[i].field.key && source[i].kind != SOURCE_NONE)
 			bit_set(keys, i);
 	}
-	learn_marks(cache, plan->shape, source);
+	plan_learn_marks(cache, plan->shape, source);
 	err = layout_get(cache, keys, &plan->layout);
 	if (err)
 		return err == -ENOSPC ? 0 : err;

@@ -7,7 +7,7 @@
  * more, and they are exported as fast as the next stages take it. Until then
  * both old and new flows count against maxFlows.
  */
-#include "internal.h"
+#include "state.h"
 
 /* Exports rows; true: there are no more. */
 static bool
@@ -65,6 +65,8 @@ retired_run(struct cache *cache, bool patient)
 			return;
 		cache->rows -= rows_of(layout);
 		closing_forget(cache, layout);
+		if (cache->state)
+			state_layout_gone(cache->state, layout);
 		layout_free(layout);
 		cache->layout[i] = cache->layout[--cache->layout_count];
 		i--;

@@ -111,6 +111,21 @@ static const struct conf_row max_flows[] = {
 			 "biflows: those of both directions that come before "
 			 "idleTimeout is over. Records that are biflows "
 			 "already keep what they say of either direction."),
+	CONF_ROW(LEAF, "stateFile", .cx = true, .type = CONF_PATH,
+		 .help = "File in which the Flows are saved at the end, "
+			 "instead of being exported, and from which they go on "
+			 "at the next start; see STATE OF CACHES. When not "
+			 "given: they are exported at the end."),
+	CONF_ROW(LEAF, "stateAtEnd", .cx = true, .type = CONF_ENUM,
+		 .def = "save", CONF_VALUES("save", "export"),
+		 .help = "What happens to the Flows at a clean stop if there "
+			 "is a stateFile; with export it is for a daemon that "
+			 "is killed alone."),
+	CONF_ROW(LEAF, "stateInterval", .cx = true, CONF_RANGE(0, 86400),
+		 .units = "seconds", .def = "0",
+		 .help = "How often the Flows are saved in that file while "
+			 "the daemon runs: what came since is lost when it is "
+			 "killed. 0: only at the end."),
 	CONF_ROW(LEAF, "activeFlows", .state = true, CONF_U32,
 		 .units = "flows"),
 	CONF_ROW(LEAF, "unusedCacheEntries", .state = true, CONF_U32,

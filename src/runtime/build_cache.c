@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* Caches of the configuration. */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +60,14 @@ type_node(const struct conf_node *cache, enum cache_type *type)
 		*type = (enum cache_type)i;
 	}
 	return node;
+}
+
+const struct conf_node *
+cache_type_node(const struct conf_node *cache)
+{
+	enum cache_type type;
+
+	return type_node(cache, &type);
 }
 
 static const struct ie *
@@ -221,6 +231,47 @@ only_files(const struct conf *conf)
 	return true;
 }
 
+/*
+ * Where the flows of this unit are kept. A cache of several Observation Domains
+ * is several units: all but the first have their domain in the name.
+ */
+static int
+name_state(struct unit *unit, struct cache_conf *conf)
+{
+	const struct runtime *runtime = unit->worker->runtime;
+	const struct conf_node *type = cache_type_node(unit->node);
+	const char *path = conf_path(type, "stateFile");
+	const struct target *first = runtime->target;
+	int rc;
+
+	if (!path)
+		return 0;
+	while (first->node != unit->node)
+		first++;
+	rc = first->domain == unit->domain
+		     ? asprintf(&unit->state_file, "%s", path)
+		     : asprintf(&unit->state_file, "%s.%" PRIu32, path,
+				unit->domain);
+	if (rc < 0) {
+		unit->state_file = NULL;
+		return -ENOMEM;
+	}
+	conf->state_file = unit->state_file;
+	conf->state_interval_s = (uint32_t)conf_uint(type, "stateInterval", 0);
+	conf->state_export = conf_is(type, "stateAtEnd", "export");
+	return 0;
+}
+
+/* Flows that wait in other workers are in no file. */
+static bool
+is_saved_often(const struct conf_node *cache)
+{
+	const struct conf_node *type = cache_type_node(cache);
+
+	return conf_path(type, "stateFile") &&
+	       conf_uint(type, "stateInterval", 0);
+}
+
 int
 build_cache(struct unit *unit, char **error)
 {
@@ -235,12 +286,18 @@ build_cache(struct unit *unit, char **error)
 	conf.metering_process_id = unit->metering_process_id;
 	conf.data_clock = cache_has_data_clock(worker->runtime->conf,
 					       unit->node);
-	if (rc == 0 && worker->index > 0 && only_files(worker->runtime->conf))
+	if (rc == 0 && worker->index == 0)
+		rc = name_state(unit, &conf);
+	if (rc == 0 && worker->index > 0 &&
+	    only_files(worker->runtime->conf) && !is_saved_often(unit->node))
 		conf.active_timeout_s = conf.idle_timeout_s = conf.hold_ms = 0;
 	if (rc == 0)
 		rc = cache_new(&conf, worker->registry, worker->shapes,
 			       &unit->stage, &reason);
 	free(fields);
+	if (rc < 0 && rc != -ENOMEM && !reason && unit->state_file)
+		return build_error(error, rc, unit->node, "%s: %s",
+				   unit->state_file, strerror(-rc));
 	if (rc < 0 && rc != -ENOMEM)
 		return build_error(error, rc, unit->node, "%s",
 				   reason ? reason : strerror(-rc));

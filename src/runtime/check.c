@@ -366,6 +366,26 @@ check_own_file(struct check *check, const struct conf_node *process,
 	}
 }
 
+/* Its own: they would overwrite each other's flows. */
+static void
+check_state_file(struct check *check, const struct conf_node *cache)
+{
+	const struct conf_node *file =
+		conf_child(cache_type_node(cache), "stateFile");
+	const struct conf_node *other;
+	const char *path;
+
+	conf_each (other, cache->parent, cache->name) {
+		if (!file || other == cache)
+			return;
+		path = conf_path(cache_type_node(other), "stateFile");
+		if (path && strcmp(path, file->path) == 0)
+			conf_errors_add(check->errors, file,
+					"another cache has this file, expected "
+					"one of its own");
+	}
+}
+
 int
 check_conf(const struct conf *conf, struct conf_errors *errors)
 {
@@ -377,9 +397,11 @@ check_conf(const struct conf *conf, struct conf_errors *errors)
 	check.shapes = shape_table_new(SHAPES_MAX);
 	if (rc == 0 && !check.shapes)
 		rc = -ENOMEM;
-	conf_each (node, root, "cache")
+	conf_each (node, root, "cache") {
+		check_state_file(&check, node);
 		if (rc == 0)
 			rc = check_cache(&check, node);
+	}
 	conf_each (node, root, "collectingProcess")
 		conf_each (reader, node, "fileReader")
 			check_file(&check, reader, "file");

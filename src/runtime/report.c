@@ -155,12 +155,26 @@ format_ledger(struct text *out, const struct ledger *l)
 		text_printf(out, ", doubtful %" PRIu64, l->doubtful);
 }
 
-/* What is in the spools of destinations when all has ended. */
+/* What a process has saved: the flows of a cache. */
+static uint64_t
+saved_by(const struct runtime *runtime, const struct conf_node *node)
+{
+	const struct worker *first = &runtime->worker[0];
+	uint64_t saved = 0;
+
+	for (unsigned u = 0; u < first->unit_count; u++)
+		if (first->unit[u].kind == UNIT_CACHE &&
+		    (!node || first->unit[u].node == node))
+			saved += cache_saved(first->unit[u].stage);
+	return saved;
+}
+
+/* What is in the files of caches and destinations when all has ended. */
 static uint64_t
 kept_on_disk(const struct runtime *runtime)
 {
 	const struct worker *first = &runtime->worker[0];
-	uint64_t kept = 0;
+	uint64_t kept = saved_by(runtime, NULL);
 
 	for (unsigned u = 0; u < first->unit_count; u++) {
 		const struct unit *unit = &first->unit[u];
@@ -228,7 +242,7 @@ log_process(struct runtime *runtime, const struct conf_node *node)
 
 	if (!sum_units(runtime, node, &sum))
 		return;
-	give_up(runtime, &sum, 0);
+	give_up(runtime, &sum, saved_by(runtime, node));
 	log_one(node->name, conf_name(node), NULL, &sum);
 }
 

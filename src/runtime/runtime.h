@@ -58,6 +58,7 @@ struct unit {
 					* from */
 	uint32_t domain;               /* of a cache: see cache_domains */
 	uint32_t metering_process_id;  /* of a cache: the same in each worker */
+	char *state_file;	       /* of a cache */
 	struct worker *worker;
 	struct stage *stage;
 	struct collecting *collecting;
@@ -325,6 +326,8 @@ void agent_close(struct agent *agent);
 int cache_conf_of(const struct conf_node *node, unsigned worker,
 		  const struct ie_registry *registry, struct cache_conf *conf,
 		  struct cache_field **fields);
+/* Its timeoutCache or what else it is. */
+const struct conf_node *cache_type_node(const struct conf_node *cache);
 /*
  * May the other workers merge for this cache? If not, they hand all records
  * over as they come.

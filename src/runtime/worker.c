@@ -396,6 +396,7 @@ worker_fini(struct worker *worker)
 			filter_free(worker->unit[i].filter[k]);
 		free(worker->unit[i].filter);
 		free(worker->unit[i].input);
+		free(worker->unit[i].state_file);
 		free(worker->unit[i].capture);
 	}
 	free(worker->unit);
