@@ -3,7 +3,7 @@
 /*
  * A Collecting Process (RFC 7011, RFC 6728): the source stage that turns the
  * messages of its receivers into batches. A receiver is what RFC 6728 calls
- * udpCollector, tcpCollector or fileReader; the caller opens one net_in for
+ * udpCollector, tcpCollector or fileReader, or a cx:tcpDialer; the caller opens one net_in for
  * each of them:
  *
  *	collecting_new(&conf, &collecting);
@@ -90,6 +90,7 @@ struct collecting_receiver_conf {
 	bool any_port; /* as in net_in_conf */
 	/* TCP: tells exporters that ask for it what has come (positions). */
 	bool acknowledges;
+	bool dials;    /* exporters don't come to it: a cx:tcpDialer */
 };
 
 /* -EINVAL: no registry, shapes or name; -ENOMEM. */

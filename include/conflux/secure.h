@@ -46,7 +46,7 @@ enum {
 
 /* Strings may be NULL where nothing is wanted. */
 struct secure_conf {
-	bool server;                /* we collect: peers come to us */
+	bool server;                /* peers come to us */
 	/* PEM files: ours and what leads to the authority; its private key. */
 	const char *certificate, *key;
 	/* PEM files: whose word on peers is taken; revoked certificates. */

@@ -168,6 +168,7 @@ collecting_add(struct collecting *collecting,
 	receiver->any_port = conf->any_port;
 	receiver->acknowledges =
 		conf->acknowledges && collecting->conf.positions;
+	receiver->dials = conf->dials;
 	receiver->limits.max_templates = collecting->conf.max_templates;
 	/* Sessions are cheap to forge over UDP: not all can have so many. */
 	receiver->limits.shared = &collecting->templates;

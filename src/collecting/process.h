@@ -183,6 +183,7 @@ struct collecting_receiver {
 	bool finished;
 	bool any_port;
 	bool acknowledges;
+	bool dials;
 };
 
 struct saved_files;

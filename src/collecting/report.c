@@ -338,6 +338,8 @@ report_socket(const struct collecting_receiver *receiver, struct report *report)
 			receiver->refused_sessions[NET_REFUSED_HANDSHAKE]);
 	report_unless_0(report, "cx:rejectedPeers",
 			receiver->refused_sessions[NET_REFUSED_PEER]);
+	report_unless_0(report, "cx:failedConnections",
+			receiver->refused_sessions[NET_NOT_REACHED]);
 	report_unless_0(report, "cx:refusedMessages",
 			receiver->refused_messages);
 	report_unless_0(report, "cx:kernelDroppedMessages", receiver->dropped);
@@ -357,13 +359,14 @@ report_socket(const struct collecting_receiver *receiver, struct report *report)
 
 static void
 report_receivers(const struct collecting *c, enum transport transport,
-		 const char *name, struct report *report)
+		 bool dials, const char *name, struct report *report)
 {
 	const struct collecting_receiver *receiver;
 	bool any = false;
 
 	TAILQ_FOREACH(receiver, &c->receivers, link) {
-		if (receiver->transport != transport)
+		if (receiver->transport != transport ||
+		    receiver->dials != dials)
 			continue;
 		if (!any)
 			report_list(report, name);
@@ -385,10 +388,11 @@ process_report(struct stage *stage, struct report *report)
 {
 	const struct collecting *c = (const struct collecting *)stage;
 
-	report_receivers(c, TRANSPORT_SCTP, "sctpCollector", report);
-	report_receivers(c, TRANSPORT_UDP, "udpCollector", report);
-	report_receivers(c, TRANSPORT_TCP, "tcpCollector", report);
-	report_receivers(c, TRANSPORT_FILE, "fileReader", report);
+	report_receivers(c, TRANSPORT_SCTP, false, "sctpCollector", report);
+	report_receivers(c, TRANSPORT_UDP, false, "udpCollector", report);
+	report_receivers(c, TRANSPORT_TCP, false, "tcpCollector", report);
+	report_receivers(c, TRANSPORT_TCP, true, "cx:tcpDialer", report);
+	report_receivers(c, TRANSPORT_FILE, false, "fileReader", report);
 	report_unless_0(report, "cx:restoredTemplates", c->restored);
 	report_unless_0(report, "cx:notRestoredDomains", c->not_restored);
 	report_unless_0(report, "cx:heldSets", c->held_sets);

@@ -308,51 +308,83 @@ check_streams(const struct conf_node *sctp, struct conf_errors *errors)
 			   "in order (RFC 6526), expected one of the two");
 }
 
+/* In clear anybody could come and have the records. */
 static void
-check_exporters(const struct conf *conf, struct conf_errors *errors)
+check_listener(const struct conf_node *listener, struct conf_errors *errors)
 {
-	const struct conf_node *process, *destination, *sctp;
+	if (listener && !conf_has(listener, "collectorIPAddress") &&
+	    !conf_has(listener, "transportLayerSecurity"))
+		conf_error(errors, listener->line, "cx:tcpListener",
+			   "nothing says who may connect, expected "
+			   "cx:collectorIPAddress or "
+			   "cx:transportLayerSecurity");
+}
 
+static void
+check_connections(const struct conf *conf, struct conf_errors *errors)
+{
+	const struct conf_node *process, *destination, *sctp, *dialer;
+
+	conf_each (process, conf->root, "collectingProcess")
+		conf_each (dialer, process, "tcpDialer")
+			check_reconnect(dialer, errors);
 	conf_each (process, conf->root, "exportingProcess") {
 		conf_each (destination, process, "destination") {
 			sctp = conf_child(destination, "sctpExporter");
 			check_reconnect(conf_child(destination, "tcpExporter"),
 					errors);
 			check_reconnect(sctp, errors);
+			check_listener(conf_child(destination, "tcpListener"),
+				       errors);
 			check_streams(sctp, errors);
 		}
 	}
+}
+
+/* A collector that acknowledges: knows all that has come. */
+static void
+check_acknowledging(const struct conf_node *collector,
+		    struct conf_errors *errors, uint64_t workers)
+{
+	if (conf_bool(collector, "acknowledgement") && workers != 1)
+		conf_error(errors,
+			   conf_child(collector, "acknowledgement")->line,
+			   "cx:acknowledgement",
+			   "what several workers have is not known together, "
+			   "expected cx:workers 1");
+}
+
+static void
+check_acknowledged(const struct conf_node *exporter, struct conf_errors *errors)
+{
+	if (exporter && conf_bool(exporter, "acknowledgement") &&
+	    !conf_child(exporter, "spool"))
+		conf_error(errors,
+			   conf_child(exporter, "acknowledgement")->line,
+			   "cx:acknowledgement",
+			   "what is not acknowledged has to be kept, expected "
+			   "cx:spool beside it");
 }
 
 static void
 check_acknowledgement(const struct conf *conf, struct conf_errors *errors)
 {
 	const struct conf_node *root = conf_root(conf);
-	const struct conf_node *process, *node, *tcp;
+	uint64_t workers = conf_uint(root, "workers", 1);
+	const struct conf_node *process, *node;
 
-	conf_each (process, root, "collectingProcess")
+	conf_each (process, root, "collectingProcess") {
 		conf_each (node, process, "tcpCollector")
-			if (conf_bool(node, "acknowledgement") &&
-			    conf_uint(root, "workers", 1) != 1)
-				conf_error(errors,
-					   conf_child(node, "acknowledgement")
-						   ->line,
-					   "cx:acknowledgement",
-					   "what several workers have is not "
-					   "known together, expected "
-					   "cx:workers 1");
+			check_acknowledging(node, errors, workers);
+		conf_each (node, process, "tcpDialer")
+			check_acknowledging(node, errors, workers);
+	}
 	conf_each (process, root, "exportingProcess")
 		conf_each (node, process, "destination") {
-			tcp = conf_child(node, "tcpExporter");
-			if (tcp && conf_bool(tcp, "acknowledgement") &&
-			    !conf_child(tcp, "spool"))
-				conf_error(errors,
-					   conf_child(tcp, "acknowledgement")
-						   ->line,
-					   "cx:acknowledgement",
-					   "what is not acknowledged has to be "
-					   "kept, expected cx:spool beside "
-					   "it");
+			check_acknowledged(conf_child(node, "tcpExporter"),
+					   errors);
+			check_acknowledged(conf_child(node, "tcpListener"),
+					   errors);
 		}
 }
 
@@ -366,7 +398,7 @@ conf_check(struct conf *conf, const struct conf_options *options,
 	if (ret == 0) {
 		resolve_all(&c, conf->root);
 		conf_check_elements(conf, options->elements, errors);
-		check_exporters(conf, errors);
+		check_connections(conf, errors);
 		conf_check_tls(conf, errors);
 		check_acknowledgement(conf, errors);
 		ret = conf_check_meters(conf, errors);

@@ -99,11 +99,24 @@ find_socket(const struct graph *g, struct endpoint e)
 	return table_find(&g->sockets, endpoint_hash(&e), endpoint_equal, &e);
 }
 
-/* Item: a collector without addresses, or one of its addresses. */
+static const struct conf_node *
+owner_of(const struct conf_node *socket)
+{
+	return socket->row->type == CONF_ADDRESS ? socket->parent : socket;
+}
+
+static bool
+is_listener(const struct conf_node *node)
+{
+	return strcmp(node->name, "tcpListener") == 0;
+}
+
+/* Item: a collector (or listener) without addresses, or one of them. */
 static void
 add_socket(struct graph *g, struct conf_node *item)
 {
 	struct endpoint e = endpoint_of(item), any = e;
+	char shown[CONF_SHOWN_SIZE];
 	const struct conf_node *other;
 
 	if (e.addr.port == 0)
@@ -116,10 +129,13 @@ add_socket(struct graph *g, struct conf_node *item)
 	else if (!other)
 		other = table_find(&g->ports, port_hash(&e), port_equal, &e);
 	if (other) {
-		conf_error(g->errors, item->line, item->name,
-			   "the collector in line %u listens on this %s port "
+		conf_error(g->errors, item->line,
+			   conf_row_shown(item->row, shown),
+			   "the %s in line %u listens on this %s port "
 			   "and address already, expected another localPort or "
 			   "localIPAddress",
+			   is_listener(owner_of(other)) ? "cx:tcpListener"
+							: "collector",
 			   other->line,
 			   e.transport == 'u'	? "UDP"
 			   : e.transport == 's' ? "SCTP"
@@ -139,7 +155,7 @@ add_collector(struct graph *g, struct conf_node *collector)
 	bool any = true;
 
 	for (node = collector->first; node; node = node->next) {
-		if (node->row->type != CONF_ADDRESS)
+		if (strcmp(node->name, "localIPAddress") != 0)
 			continue;
 		any = false;
 		if (node->text)
@@ -278,7 +294,8 @@ check_process(struct graph *g, const struct conf_node *process)
 	if (!any)
 		warn(g, process,
 		     "has no source, expected udpCollector, tcpCollector, "
-		     "sctpCollector, fileReader or cx:meterReader");
+		     "sctpCollector, cx:tcpDialer, fileReader or "
+		     "cx:meterReader");
 	if (!mark_targets(g, process))
 		warn(g, process,
 		     "what it collects goes nowhere, expected "
@@ -306,7 +323,7 @@ check_point(struct graph *g, const struct conf_node *point)
 }
 
 static void
-collect_writers(struct graph *g)
+collect_destinations(struct graph *g)
 {
 	struct conf_node *ep, *dest, *kind, *leaf;
 
@@ -314,7 +331,9 @@ collect_writers(struct graph *g)
 		if (strcmp(ep->name, "exportingProcess") != 0)
 			continue;
 		for (dest = ep->first; dest; dest = dest->next)
-			for (kind = dest->first; kind; kind = kind->next)
+			for (kind = dest->first; kind; kind = kind->next) {
+				if (is_listener(kind))
+					add_collector(g, kind);
 				for (leaf = kind->first; leaf;
 				     leaf = leaf->next)
 					if (leaf->row->type == CONF_URI)
@@ -322,6 +341,7 @@ collect_writers(struct graph *g)
 					else if (strcmp(leaf->name, "spool") ==
 						 0)
 						add_spool(g, leaf);
+			}
 	}
 }
 
@@ -390,10 +410,9 @@ receiver(const struct graph *g, const struct conf_node *dest)
 		e.addr.port = (uint16_t)conf_uint(kind, "destinationPort", 0);
 		socket = find_socket(g, e);
 	}
-	if (!socket)
+	if (!socket || is_listener(owner_of(socket)))
 		return NULL;
-	return socket->row->type == CONF_ADDRESS ? socket->parent->parent
-						 : socket->parent;
+	return owner_of(socket)->parent;
 }
 
 static void visit(struct graph *g, const struct conf_node *process,
@@ -468,7 +487,7 @@ conf_check_graph(const struct conf *conf, struct conf_errors *errors)
 	};
 	const struct conf_node *n;
 
-	collect_writers(&g);
+	collect_destinations(&g);
 	if (!conf_has(conf->root, "collectingProcess") &&
 	    !conf_has(conf->root, "observationPoint"))
 		warn(&g, conf->root,

@@ -30,7 +30,10 @@ names_peer(const struct conf_node *tls)
 static void
 wrong(struct conf_errors *errors, const struct conf_node *tls, const char *text)
 {
-	conf_error(errors, tls->line, "transportLayerSecurity", "%s", text);
+	char shown[CONF_SHOWN_SIZE];
+
+	conf_error(errors, tls->line, conf_row_shown(tls->row, shown), "%s",
+		   text);
 }
 
 /* Leaves that say nothing without another one. */
@@ -60,9 +63,15 @@ check_tls(struct conf_errors *errors, const struct conf_node *tls)
 	}
 	if ((conf_has(tls, "certificateFile") || !keys) && !names_peer(tls))
 		wrong(errors, tls,
-		      "nothing says who the peer may be, expected "
-		      "remoteSubjectFQDN, cx:remoteCommonName, "
-		      "remoteSubjectDN or remoteCertificationAuthorityDN");
+		      tls->row->cx
+			      ? "nothing says who the peer may be, expected "
+				"cx:remoteSubjectFQDN, cx:remoteCommonName, "
+				"cx:remoteSubjectDN or "
+				"cx:remoteCertificationAuthorityDN"
+			      : "nothing says who the peer may be, expected "
+				"remoteSubjectFQDN, cx:remoteCommonName, "
+				"remoteSubjectDN or "
+				"remoteCertificationAuthorityDN");
 	if (conf_is(tls, "minVersion", "1.3") &&
 	    conf_is(tls, "maxVersion", "1.2"))
 		wrong(errors, tls,

@@ -120,6 +120,9 @@ extern const struct conf_row conf_rows_agent[]; /* cx:meterAgent */
 extern const struct conf_row conf_rows_mediation[];
 extern const struct conf_row conf_rows_tls_exporter[];
 extern const struct conf_row conf_rows_tls_collector[];
+extern const struct conf_row conf_rows_tls_listener[];
+extern const struct conf_row conf_rows_tls_dialer[];
+extern const struct conf_row conf_rows_reconnect[];
 extern const struct conf_row conf_rows_sctp[];
 extern const struct conf_row conf_rows_dtls_exporter[];
 extern const struct conf_row conf_rows_dtls_collector[];

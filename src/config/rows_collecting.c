@@ -17,17 +17,22 @@ static const struct conf_row common_rows[] = {
 	CONF_LAST,
 };
 
+static const struct conf_row idle_rows[] = {
+	CONF_ROW(LEAF, "idleTimeout", .cx = true, CONF_RANGE(0, 604800),
+		 .units = "seconds", .def = "0",
+		 .help = "A connection on which nothing came for this long is "
+			 "closed; 0 is never, since an exporter may rightly "
+			 "have nothing to say."),
+	CONF_LAST,
+};
+
 static const struct conf_row connection_rows[] = {
 	CONF_ROW(LEAF, "maxConnections", .cx = true, CONF_RANGE(1, 65535),
 		 .units = "connections", .def = "512",
 		 .help = "Bound of connections at a time; further ones are "
 			 "closed at once and counted. The default leaves half "
 			 "of the usual 1024 file descriptors."),
-	CONF_ROW(LEAF, "idleTimeout", .cx = true, CONF_RANGE(0, 604800),
-		 .units = "seconds", .def = "0",
-		 .help = "A connection on which nothing came for this long is "
-			 "closed; 0 is never, since an exporter may rightly "
-			 "have nothing to say."),
+	CONF_ROW(GROUP, "idle", .rows = idle_rows),
 	CONF_LAST,
 };
 
@@ -95,6 +100,18 @@ static const struct conf_row udp_rows[] = {
 	CONF_LAST,
 };
 
+static const struct conf_row acknowledging_rows[] = {
+	CONF_ROW(LEAF, "acknowledgement", .cx = true, .type = CONF_BOOL,
+		 .def = "false",
+		 .help = "An exporter that asks for it, which is a Conflux "
+			 "with acknowledgement at its tcpExporter or "
+			 "cx:tcpListener, is told on the same connection which "
+			 "of its records are safe, and what it sends again is "
+			 "left out. Others are served as ever. Needs "
+			 "cx:workers 1. See ACKNOWLEDGEMENT."),
+	CONF_LAST,
+};
+
 static const struct conf_row tcp_rows[] = {
 	CONF_KEY,
 	CONF_ROW(GROUP, "commonCollector", .rows = common_rows),
@@ -103,14 +120,32 @@ static const struct conf_row tcp_rows[] = {
 		 .help = "TLS: exporters prove who they are, and only those "
 			 "that are named here are heard."),
 	CONF_ROW(GROUP, "connection", .rows = connection_rows),
-	CONF_ROW(LEAF, "acknowledgement", .cx = true, .type = CONF_BOOL,
-		 .def = "false",
-		 .help = "An exporter that asks for it, which is a Conflux "
-			 "with acknowledgement at its tcpExporter, is told on "
-			 "the same connection which of its records are safe, "
-			 "and what it sends again is left out. Others are "
-			 "served as ever. Needs cx:workers 1. See "
-			 "ACKNOWLEDGEMENT."),
+	CONF_ROW(GROUP, "acknowledging", .rows = acknowledging_rows),
+	CONF_LAST,
+};
+
+static const struct conf_row dialer_rows[] = {
+	CONF_KEY_CX,
+	CONF_ROW(LEAF_LIST, "exporterIPAddress", .cx = true,
+		 .type = CONF_ADDRESS, .mandatory = true,
+		 .help = "Address of the exporter, repeated if it has several: "
+			 "they are tried in turn, the first one first."),
+	CONF_ROW(LEAF, "exporterPort", .cx = true, CONF_RANGE(1, 65535),
+		 .def = "4739", .def_secured = "4740",
+		 .help = "Port that the exporter listens on; the default is "
+			 "the port registered for IPFIX, 4740 with "
+			 "cx:transportLayerSecurity."),
+	CONF_ROW(LEAF, "localIPAddress", .cx = true, .type = CONF_ADDRESS,
+		 .help = "Address to connect from. When not given: as the "
+			 "routing table says."),
+	CONF_ROW(PRESENCE, "transportLayerSecurity", .cx = true,
+		 .rows = conf_rows_tls_dialer,
+		 .help = "TLS, in which we are the client: the exporter proves "
+			 "who it is, and is heard only if it is named here; so "
+			 "do we."),
+	CONF_ROW(GROUP, "reconnect", .rows = conf_rows_reconnect),
+	CONF_ROW(GROUP, "idle", .rows = idle_rows),
+	CONF_ROW(GROUP, "acknowledging", .rows = acknowledging_rows),
 	CONF_LAST,
 };
 
@@ -144,6 +179,12 @@ const struct conf_row conf_rows_collecting[] = {
 			 "datagram tells by its first octets what it is."),
 	CONF_ROW(LIST, "tcpCollector", .rows = tcp_rows,
 		 .help = "Collects IPFIX over TCP."),
+	CONF_ROW(LIST, "tcpDialer", .cx = true, .rows = dialer_rows,
+		 .help = "Collects IPFIX over TCP from an exporter that does "
+			 "not make the connection: we do, and its records "
+			 "come back on it. For an exporter outside of a "
+			 "network that lets no connection in; there it needs "
+			 "a cx:tcpListener. Of several workers one has it."),
 	CONF_ROW(LIST, "fileReader", .rows = file_rows,
 		 .help = "Reads an IPFIX file. A daemon that has no other "
 			 "source ends when all files are read and exported."),

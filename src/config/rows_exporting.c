@@ -74,6 +74,27 @@ static const struct conf_row spool_rows[] = {
 	CONF_LAST,
 };
 
+/* In the namespace of RFC 6728, or beneath elements of ours in ours. */
+#define SENDING_ROWS(ours)                                                    \
+	CONF_ROW(LEAF, "sendBufferSize", .cx = (ours), CONF_U32,              \
+		 .units = "octets",                                           \
+		 .help = "Send buffer of the socket. When not given: as the " \
+			 "system has it."),                                   \
+		CONF_ROW(LEAF, "rateLimit", .cx = (ours), CONF_U32,           \
+			 .units = "octets per second",                        \
+			 .help = "Bound of what is sent, counted in IPFIX "   \
+				 "Messages. When not given: no bound.")
+
+static const struct conf_row spool_group[] = {
+	CONF_ROW(PRESENCE, "spool", .cx = true, .rows = spool_rows,
+		 .help = "A spool on disk: records that the collector can't "
+			 "take now, because it is away or slow (queueOctets), "
+			 "wait there, and are sent when it can; but for UDP "
+			 "also those that it may not have got when the session "
+			 "broke."),
+	CONF_LAST,
+};
+
 static const struct conf_row common_rows[] = {
 	CONF_ROW(GROUP, "ipfixVersion", .rows = version_rows),
 	CONF_ROW(LEAF, "destinationPort", CONF_RANGE(1, 65535), .def = "4739",
@@ -82,24 +103,14 @@ static const struct conf_row common_rows[] = {
 			 "registered for IPFIX, 4740 with "
 			 "transportLayerSecurity."),
 	CONF_ROW(CHOICE, "indexOrName", .rows = interface_choice),
-	CONF_ROW(LEAF, "sendBufferSize", CONF_U32, .units = "octets",
-		 .help = "Send buffer of the socket. When not given: as the "
-			 "system has it."),
-	CONF_ROW(LEAF, "rateLimit", CONF_U32, .units = "octets per second",
-		 .help = "Bound of what is sent, counted in IPFIX Messages. "
-			 "When not given: no bound."),
-	CONF_ROW(PRESENCE, "spool", .cx = true, .rows = spool_rows,
-		 .help = "A spool on disk: records that the collector can't "
-			 "take now, because it is away or slow (queueOctets), "
-			 "wait there, and are sent when it can; but for UDP "
-			 "also those that it may not have got when the session "
-			 "broke."),
+	SENDING_ROWS(false),
+	CONF_ROW(GROUP, "spool", .rows = spool_group),
 	CONF_ROW(CONTAINER, "transportSession", .state = true,
 		 .rows = conf_rows_session),
 	CONF_LAST,
 };
 
-static const struct conf_row reconnect_rows[] = {
+const struct conf_row conf_rows_reconnect[] = {
 	CONF_ROW(LEAF, "reconnectMin", .cx = true, CONF_RANGE(10, 3600000),
 		 .units = "milliseconds", .def = "500",
 		 .help = "Wait before the first new try after a connection "
@@ -107,8 +118,8 @@ static const struct conf_row reconnect_rows[] = {
 			 "with some chance added."),
 	CONF_ROW(LEAF, "reconnectMax", .cx = true, CONF_RANGE(10, 86400000),
 		 .units = "milliseconds", .def = "60000",
-		 .help = "Longest such wait: a collector that comes back is "
-			 "found within a minute."),
+		 .help = "Longest such wait: a peer that comes back is found "
+			 "within a minute."),
 	CONF_LAST,
 };
 
@@ -174,7 +185,7 @@ static const struct conf_row sctp_rows[] = {
 		 .help = "Bound of an IPFIX Message. SCTP sends a larger one "
 			 "in several packets and delivers it whole, so large "
 			 "ones wait longer where packets are lost."),
-	CONF_ROW(GROUP, "reconnect", .rows = reconnect_rows),
+	CONF_ROW(GROUP, "reconnect", .rows = conf_rows_reconnect),
 	CONF_LAST,
 };
 
@@ -223,30 +234,66 @@ static const struct conf_row udp_rows[] = {
 	CONF_LAST,
 };
 
-static const struct conf_row tcp_rows[] = {
-	CONF_ROW(GROUP, "commonExporter", .rows = common_rows),
-	CONF_ROW(PRESENCE, "transportLayerSecurity",
-		 .rows = conf_rows_tls_exporter,
-		 .help = "TLS: both ends prove who they are, and nobody reads "
-			 "or "
-			 "changes what is sent."),
-	CONF_ROW(GROUP, "exporterAddresses", .rows = address_rows),
+static const struct conf_row tcp_message_rows[] = {
 	CONF_ROW(LEAF, "maxMessageSize", .cx = true, CONF_RANGE(512, 65535),
 		 .units = "octets", .def = "65535",
 		 .help = "Bound of an IPFIX Message. TCP needs none smaller "
 			 "than the protocol's; lower it for a collector with "
 			 "small buffers."),
-	CONF_ROW(GROUP, "reconnect", .rows = reconnect_rows),
+	CONF_LAST,
+};
+
+static const struct conf_row acknowledgement_rows[] = {
 	CONF_ROW(LEAF, "acknowledgement", .cx = true, .type = CONF_BOOL,
 		 .def = "false",
 		 .help = "The collector, which has to be a Conflux with "
-			 "acknowledgement at its tcpCollector, says what it "
-			 "has, so that each record comes to it once, whatever "
-			 "breaks. Needs a spool: all records go through it, "
-			 "and stay until they are acknowledged. Nothing is "
-			 "sent to a collector that does not answer within 10 "
-			 "seconds; it is tried again, as after a connection "
-			 "that broke. See ACKNOWLEDGEMENT."),
+			 "acknowledgement at its tcpCollector or cx:tcpDialer, "
+			 "says what it has, so that each record comes to it "
+			 "once, whatever breaks. Needs a spool: all records go "
+			 "through it, and stay until they are acknowledged. "
+			 "Nothing is sent to a collector that does not answer "
+			 "within 10 seconds; the connection ends then, as if "
+			 "it had broken. See ACKNOWLEDGEMENT."),
+	CONF_LAST,
+};
+
+static const struct conf_row tcp_rows[] = {
+	CONF_ROW(GROUP, "commonExporter", .rows = common_rows),
+	CONF_ROW(PRESENCE, "transportLayerSecurity",
+		 .rows = conf_rows_tls_exporter,
+		 .help = "TLS: both ends prove who they are, and nobody reads "
+			 "or changes what is sent."),
+	CONF_ROW(GROUP, "exporterAddresses", .rows = address_rows),
+	CONF_ROW(GROUP, "messages", .rows = tcp_message_rows),
+	CONF_ROW(GROUP, "reconnect", .rows = conf_rows_reconnect),
+	CONF_ROW(GROUP, "acknowledgement", .rows = acknowledgement_rows),
+	CONF_LAST,
+};
+
+static const struct conf_row listener_rows[] = {
+	CONF_ROW(LEAF, "localPort", .cx = true, CONF_RANGE(1, 65535),
+		 .def = "4739", .def_secured = "4740",
+		 .help = "Port to listen on; the default is the port "
+			 "registered for IPFIX, 4740 with "
+			 "cx:transportLayerSecurity."),
+	CONF_ROW(LEAF_LIST, "localIPAddress", .cx = true, .type = CONF_ADDRESS,
+		 .help = "Address to listen on, repeated for several. When "
+			 "not given: all addresses, IPv4 and IPv6."),
+	CONF_ROW(LEAF_LIST, "collectorIPAddress", .cx = true,
+		 .type = CONF_ADDRESS,
+		 .help = "Address of a collector that may connect, repeated "
+			 "for several. When not given: any, if it proves by "
+			 "TLS who it is; without cx:transportLayerSecurity one "
+			 "has to be given."),
+	CONF_ROW(PRESENCE, "transportLayerSecurity", .cx = true,
+		 .rows = conf_rows_tls_listener,
+		 .help = "TLS, in which we are the server: both ends prove who "
+			 "they are, and nobody reads or changes what is "
+			 "sent."),
+	SENDING_ROWS(true),
+	CONF_ROW(GROUP, "spool", .rows = spool_group),
+	CONF_ROW(GROUP, "messages", .rows = tcp_message_rows),
+	CONF_ROW(GROUP, "acknowledgement", .rows = acknowledgement_rows),
 	CONF_LAST,
 };
 
@@ -288,6 +335,13 @@ static const struct conf_row destination_choice[] = {
 		 .help = "IPFIX over UDP."),
 	CONF_ROW(CONTAINER, "tcpExporter", .rows = tcp_rows,
 		 .help = "IPFIX over TCP."),
+	CONF_ROW(CONTAINER, "tcpListener", .cx = true, .rows = listener_rows,
+		 .help = "IPFIX over TCP to a collector that makes the "
+			 "connection: its cx:tcpDialer, in a network that lets "
+			 "none in. One collector has the records; when it "
+			 "connects again, which is told by its name in TLS, or "
+			 "by its address, the new connection replaces the old "
+			 "one. Others are turned away while it is there."),
 	CONF_ROW(CONTAINER, "fileWriter", .rows = file_rows,
 		 .help = "An IPFIX file (RFC 5655)."),
 	CONF_ROW(CONTAINER, "jsonWriter", .cx = true, .rows = json_rows,

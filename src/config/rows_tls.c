@@ -15,30 +15,38 @@
 	TLS_GROUP("Parameters", parameter_rows), \
 		TLS_GROUP("Credentials", credential_rows)
 
+/* The names of RFC 6728, in its namespace or, beneath elements of ours, in ours.
+ */
+#define PARAMETER_ROWS(ours) \
+	CONF_ROW(LEAF_LIST, "localCertificationAuthorityDN", .cx = (ours), .type = CONF_STRING, \
+		 .help = "Name (RFC 4514) of an authority for our certificate; " \
+			 "if any is given, one has to be its issuer."), \
+	CONF_ROW(LEAF_LIST, "localSubjectDN", .cx = (ours), .type = CONF_STRING, \
+		 .help = "Subject (RFC 4514) of our certificate; if any is " \
+			 "given, it has to have one of them."), \
+	CONF_ROW(LEAF_LIST, "localSubjectFQDN", .cx = (ours), .type = CONF_DOMAIN, \
+		 .help = "Domain name in our certificate; if any is given, it " \
+			 "has to have one of them."), \
+	CONF_ROW(LEAF_LIST, "remoteCertificationAuthorityDN", .cx = (ours), .type = CONF_STRING, \
+		 .help = "Name (RFC 4514) of an authority that peers' " \
+			 "certificates are from. Where this is the only thing " \
+			 "said of peers, all that the authority vouches for " \
+			 "may talk to us."), \
+	CONF_ROW(LEAF_LIST, "remoteSubjectDN", .cx = (ours), .type = CONF_STRING, \
+		 .help = "Subject (RFC 4514) of the peer's certificate. If any " \
+			 "is given, it has to have one of them."), \
+	CONF_ROW(LEAF_LIST, "remoteSubjectFQDN", .cx = (ours), .type = CONF_DOMAIN, \
+		 .help = "Domain name in the peer's certificate: a dNSName, " \
+			 "in which * may stand for the first label. If any is " \
+			 "given, the certificate has to have one of them.")
+
 static const struct conf_row parameter_rows[] = {
-	CONF_ROW(LEAF_LIST, "localCertificationAuthorityDN",
-		 .type = CONF_STRING,
-		 .help = "Name (RFC 4514) of an authority for our certificate; "
-			 "if any is given, one has to be its issuer."),
-	CONF_ROW(LEAF_LIST, "localSubjectDN", .type = CONF_STRING,
-		 .help = "Subject (RFC 4514) of our certificate; if any is "
-			 "given, it has to have one of them."),
-	CONF_ROW(LEAF_LIST, "localSubjectFQDN", .type = CONF_DOMAIN,
-		 .help = "Domain name in our certificate; if any is given, it "
-			 "has to have one of them."),
-	CONF_ROW(LEAF_LIST, "remoteCertificationAuthorityDN",
-		 .type = CONF_STRING,
-		 .help = "Name (RFC 4514) of an authority that peers' "
-			 "certificates are from. Where this is the only thing "
-			 "said of peers, all that the authority vouches for "
-			 "may talk to us."),
-	CONF_ROW(LEAF_LIST, "remoteSubjectDN", .type = CONF_STRING,
-		 .help = "Subject (RFC 4514) of the peer's certificate. If any "
-			 "is given, it has to have one of them."),
-	CONF_ROW(LEAF_LIST, "remoteSubjectFQDN", .type = CONF_DOMAIN,
-		 .help = "Domain name in the peer's certificate: a dNSName, "
-			 "in which * may stand for the first label. If any is "
-			 "given, the certificate has to have one of them."),
+	PARAMETER_ROWS(false),
+	CONF_LAST,
+};
+
+static const struct conf_row our_parameter_rows[] = {
+	PARAMETER_ROWS(true),
 	CONF_LAST,
 };
 
@@ -124,6 +132,14 @@ static const struct conf_row tls_rows[] = {
 	CONF_LAST,
 };
 
+static const struct conf_row handshake_rows[] = {
+	CONF_ROW(LEAF, "maxHandshakes", .cx = true, CONF_RANGE(1, 65535),
+		 .def = "256",
+		 .help = "Bound of handshakes under way. Only who has shown "
+			 "that its address is its own can begin one."),
+	CONF_LAST,
+};
+
 const struct conf_row conf_rows_tls_exporter[] = {
 	TLS_BOTH_ENDS,
 	TLS_GROUP("Resumption", resumption_rows),
@@ -142,6 +158,28 @@ const struct conf_row conf_rows_tls_collector[] = {
 		 .help = "Give tickets in TLS 1.3, too, where they come after "
 			 "the handshake. An exporter that never reads loses "
 			 "what it sent last if it closes with one unread."),
+	CONF_LAST,
+};
+
+/* ---- TLS the other way round, beneath elements of ours -------------------- */
+
+const struct conf_row conf_rows_tls_dialer[] = {
+	TLS_GROUP("ParametersOfOurs", our_parameter_rows),
+	TLS_GROUP("Credentials", credential_rows),
+	TLS_GROUP("Resumption", resumption_rows),
+	TLS_GROUP("Versions", tls_rows),
+	TLS_GROUP("Client", client_rows),
+	CONF_LAST,
+};
+
+/* Tickets come late, to one that reads. */
+const struct conf_row conf_rows_tls_listener[] = {
+	TLS_GROUP("ParametersOfOurs", our_parameter_rows),
+	TLS_GROUP("Credentials", credential_rows),
+	TLS_GROUP("Resumption", resumption_rows),
+	TLS_GROUP("Versions", tls_rows),
+	TLS_GROUP("Server", server_rows),
+	TLS_GROUP("Handshakes", handshake_rows),
 	CONF_LAST,
 };
 
@@ -189,14 +227,6 @@ static const struct conf_row replacement_rows[] = {
 			 "where the collector has no heartbeats, so that "
 			 "nothing else would show that it is dead, never where "
 			 "it has."),
-	CONF_LAST,
-};
-
-static const struct conf_row handshake_rows[] = {
-	CONF_ROW(LEAF, "maxHandshakes", .cx = true, CONF_RANGE(1, 65535),
-		 .def = "256",
-		 .help = "Bound of handshakes under way. Only who has shown "
-			 "that its address is its own can begin one."),
 	CONF_LAST,
 };
 

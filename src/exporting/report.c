@@ -102,9 +102,12 @@ report_session(const struct sink *s, const struct net_out_stats *stats,
 			    addr_format_host(text, &stats->local));
 		report_uint(r, "sourcePort", stats->local.port);
 	}
-	report_text(r, "destinationAddress",
-		    addr_format_host(text, &s->conf->net.remote));
-	report_uint(r, "destinationPort", s->conf->net.remote.port);
+	/* Who will connect is not known before. */
+	if (stats->remote.version) {
+		report_text(r, "destinationAddress",
+			    addr_format_host(text, &stats->remote));
+		report_uint(r, "destinationPort", stats->remote.port);
+	}
 	if (stats->peer) {
 		report_text(r, "cx:peer", stats->peer);
 		report_text(r, "cx:cipherSuite", stats->suite);
@@ -137,6 +140,20 @@ report_file(const struct sink *s, const struct net_out_stats *stats,
 }
 
 static void
+report_turned_away(const struct net_out_stats *stats, struct report *r)
+{
+	static const char *const name[NET_REFUSALS] = {
+		[NET_REFUSED_FULL] = "cx:refusedSessions",
+		[NET_REFUSED_HANDSHAKE] = "cx:failedHandshakes",
+		[NET_REFUSED_PEER] = "cx:rejectedPeers",
+	};
+
+	for (int i = 0; i < NET_REFUSALS; i++)
+		if (name[i] && stats->turned_away[i])
+			report_uint(r, name[i], stats->turned_away[i]);
+}
+
+static void
 report_sink(struct sink *s, struct report *r)
 {
 	static const char *const kind[] = {
@@ -152,7 +169,8 @@ report_sink(struct sink *s, struct report *r)
 	net_out_stats(s->out, &stats);
 	report_item(r);
 	report_text(r, "name", s->conf->name);
-	report_open(r, kind[s->conf->kind]);
+	report_open(r, s->conf->net.listen.on ? "cx:tcpListener"
+					      : kind[s->conf->kind]);
 	if (s->conf->kind == EXPORTING_UDP || sink_reliable(s))
 		report_session(s, &stats, r);
 	else
@@ -160,6 +178,7 @@ report_sink(struct sink *s, struct report *r)
 	report_close(r);
 	report_text(r, "cx:state", sink_state_name(s->state));
 	report_uint(r, "cx:sessions", s->epoch);
+	report_turned_away(&stats, r);
 	if (stats.refused)
 		report_uint(r, "cx:refusals", stats.refused);
 	if (s->conf->filter.text)

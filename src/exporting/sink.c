@@ -756,6 +756,7 @@ sink_open(struct sink *s, char **error)
 			  error);
 	conf->net.secure = NULL; /* the caller's, as are these */
 	conf->net.sctp.remote = conf->net.sctp.local = NULL;
+	conf->net.listen.local = conf->net.listen.allowed = NULL;
 	return rc;
 }
 

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /*
  * Collecting Processes of the configuration. Every worker has the sockets of
- * all collectors (one SO_REUSEPORT group each); files and the endpoints of SCTP
- * are dealt out.
+ * all collectors (one SO_REUSEPORT group each); files, the endpoints of SCTP
+ * and exporters that are dialled are dealt out.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -291,6 +291,57 @@ add_socket(struct unit *unit, const struct conf_node *node,
 	return rc;
 }
 
+/* The exporter is to be connected to. */
+static int
+add_dialer(struct unit *unit, const struct conf_node *node, char **error)
+{
+	struct collecting_receiver_conf receiver = {
+		.name = conf_name(node),
+		.transport = TRANSPORT_TCP,
+		.dials = true,
+		.acknowledges = conf_bool(node, "acknowledgement"),
+	};
+	struct net_in_conf net = {
+		.transport = TRANSPORT_TCP,
+		.local = conf_addr(node, "localIPAddress"),
+		.idle_ms = conf_ms(node, "idleTimeout"),
+		.reconnect_min_ms =
+			(uint32_t)conf_uint(node, "reconnectMin", 0),
+		.reconnect_max_ms =
+			(uint32_t)conf_uint(node, "reconnectMax", 0),
+	};
+	uint16_t port = (uint16_t)conf_uint(node, "exporterPort", 0);
+	const struct conf_node *tls =
+		conf_child(node, "transportLayerSecurity");
+	char name[256], text[ADDR_TEXT_SIZE];
+	const char **names = NULL;
+	struct secure_conf secure;
+	struct addr *to;
+	int rc;
+
+	net.local_count = net.local ? 1 : 0;
+	rc = addresses_of(node, "exporterIPAddress", port, &to,
+			  &net.dial_count);
+	net.dial = to;
+	if (rc == 0 && tls) {
+		rc = secure_conf_fill(NULL, tls, false, &secure, &names);
+		net.secure = &secure;
+		snprintf(name, sizeof(name), "collecting: %s/%s",
+			 conf_name(unit->node), conf_name(node));
+		net.name = name;
+	}
+	if (rc == 0)
+		rc = add_input(unit, node, &receiver, &net, error);
+	for (unsigned i = 0; rc == 0 && i < net.dial_count; i++)
+		log_notice("collecting: %s/%s: %s %s is dialled",
+			   conf_name(unit->node), conf_name(node),
+			   transport_secure_name(TRANSPORT_TCP, tls),
+			   addr_format(text, &to[i]));
+	free(names);
+	free(to);
+	return rc;
+}
+
 static int
 add_file(struct unit *unit, const struct conf_node *node, char **error)
 {
@@ -311,6 +362,32 @@ add_file(struct unit *unit, const struct conf_node *node, char **error)
 	log_notice("collecting: %s/%s: file %s", conf_name(unit->node),
 		   conf_name(node), path);
 	return add_input(unit, node, &receiver, &net, error);
+}
+
+/* What one worker alone has. */
+static int
+add_dealt(struct unit *unit, unsigned *dealt, char **error)
+{
+	static const struct {
+		const char *name;
+		int (*add)(struct unit *unit, const struct conf_node *node,
+			   char **error);
+	} kind[] = {{"fileReader", add_file}, {"tcpDialer", add_dialer}};
+	const struct worker *worker = unit->worker;
+	const struct conf_node *node;
+	int rc;
+
+	for (int i = 0; i < 2; i++) {
+		conf_each (node, unit->node, kind[i].name) {
+			if (!deals_file(worker, worker->runtime->worker_count,
+					(*dealt)++))
+				continue;
+			rc = kind[i].add(unit, node, error);
+			if (rc < 0)
+				return rc;
+		}
+	}
+	return 0;
 }
 
 int
@@ -343,13 +420,5 @@ build_collecting(struct unit *unit, unsigned *collector, unsigned *file,
 				return rc;
 		}
 	}
-	conf_each (node, unit->node, "fileReader") {
-		if (!deals_file(unit->worker, runtime->worker_count,
-				(*file)++))
-			continue;
-		rc = add_file(unit, node, error);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
+	return add_dealt(unit, file, error);
 }

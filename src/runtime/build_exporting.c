@@ -29,7 +29,8 @@ struct destination_room {
 	char interface[IF_NAMESIZE];
 	struct secure_conf secure;
 	const char **names;	     /* of secure */
-	struct addr *remote, *local; /* of SCTP */
+	struct addr *remote, *local; /* of SCTP; of who listens, whom it waits
+				      * for, and where */
 	uint32_t *domain;	     /* that it takes */
 };
 
@@ -38,8 +39,8 @@ static const struct {
 	enum exporting_kind kind;
 } kinds[] = {
 	{"udpExporter", EXPORTING_UDP},	  {"tcpExporter", EXPORTING_TCP},
-	{"sctpExporter", EXPORTING_SCTP}, {"fileWriter", EXPORTING_FILE},
-	{"jsonWriter", EXPORTING_JSON},
+	{"tcpListener", EXPORTING_TCP},	  {"sctpExporter", EXPORTING_SCTP},
+	{"fileWriter", EXPORTING_FILE},	  {"jsonWriter", EXPORTING_JSON},
 };
 
 static const struct conf_node *
@@ -66,6 +67,13 @@ udp_message_size(const struct conf_node *node, const struct net_out_conf *net)
 	if (size < EXPORTING_MESSAGE_MIN + headers)
 		return EXPORTING_MESSAGE_MIN;
 	return size - headers;
+}
+
+/* The collector makes the connection. */
+static bool
+is_listener(const struct conf_node *kind)
+{
+	return strcmp(kind->name, "tcpListener") == 0;
 }
 
 static enum transport
@@ -122,7 +130,8 @@ fill_socket(struct exporting_destination *d, const struct conf_node *node,
 {
 	const struct addr *addr = conf_addr(node, "destinationIPAddress");
 
-	d->net.remote = *addr;
+	if (addr)
+		d->net.remote = *addr;
 	d->net.remote.port = (uint16_t)conf_uint(node, "destinationPort", 0);
 	addr = conf_addr(node, "sourceIPAddress");
 	if (addr)
@@ -220,6 +229,31 @@ fill_sctp(struct exporting_destination *d, const struct conf_node *node,
 	return rc;
 }
 
+static int
+fill_listener(struct exporting_destination *d, const struct conf_node *node,
+	      struct destination_room *room)
+{
+	const struct conf_node *tls =
+		conf_child(node, "transportLayerSecurity");
+	struct net_listen_conf *listen = &d->net.listen;
+	int rc;
+
+	listen->on = true;
+	listen->port = (uint16_t)conf_uint(node, "localPort", 0);
+	rc = addresses_of(node, "localIPAddress", listen->port, &room->local,
+			  &listen->local_count);
+	if (rc == 0)
+		rc = addresses_of(node, "collectorIPAddress", 0, &room->remote,
+				  &listen->allowed_count);
+	listen->local = room->local;
+	listen->allowed = room->remote;
+	listen->max_handshakes =
+		tls ? (unsigned)conf_uint(tls, "maxHandshakes", 0) : 0;
+	d->net.handshake_ms =
+		tls ? (uint32_t)conf_uint(tls, "handshakeTimeout", 0) : 0;
+	return rc;
+}
+
 static void
 fill_file(struct exporting_destination *d, const struct conf_node *node)
 {
@@ -232,20 +266,28 @@ fill_file(struct exporting_destination *d, const struct conf_node *node)
 
 static int
 fill_secure(struct exporting_destination *d, const struct conf_node *kind,
-	    struct destination_room *room)
+	    const struct runtime *runtime, struct destination_room *room)
 {
 	const struct conf_node *tls =
 		conf_child(kind, "transportLayerSecurity");
+	int rc;
 
 	if (!tls)
 		return 0;
 	d->net.secure = &room->secure;
-	return secure_conf_fill(NULL, tls, false, &room->secure, &room->names);
+	if (!is_listener(kind))
+		return secure_conf_fill(NULL, tls, false, &room->secure,
+					&room->names);
+	rc = secure_conf_fill(runtime, tls, true, &room->secure, &room->names);
+	/* Who collects reads, so it gets them in time. */
+	room->secure.late_tickets = true;
+	return rc;
 }
 
 static int
 fill_destination(struct exporting_destination *d, const struct conf_node *node,
-		 struct destination_room *room, char **error)
+		 const struct runtime *runtime, struct destination_room *room,
+		 char **error)
 {
 	const struct conf_node *kind = kind_node(node, &d->kind);
 	int rc = 0;
@@ -259,7 +301,7 @@ fill_destination(struct exporting_destination *d, const struct conf_node *node,
 	if (rc < 0)
 		return build_error(error, rc, node,
 				   "there is no interface with this index");
-	rc = fill_secure(d, kind, room);
+	rc = fill_secure(d, kind, runtime, room);
 	if (rc < 0)
 		return rc;
 	d->max_message = (uint32_t)conf_uint(kind, "maxMessageSize", 0);
@@ -267,7 +309,9 @@ fill_destination(struct exporting_destination *d, const struct conf_node *node,
 		fill_udp(d, kind);
 	if (d->kind == EXPORTING_UDP && d->net.secure)
 		fill_dtls(d, kind, conf_child(kind, "transportLayerSecurity"));
-	if (d->kind == EXPORTING_TCP || d->kind == EXPORTING_SCTP)
+	if (is_listener(kind))
+		rc = fill_listener(d, kind, room);
+	else if (d->kind == EXPORTING_TCP || d->kind == EXPORTING_SCTP)
 		fill_reconnect(d, kind);
 	if (d->kind == EXPORTING_TCP)
 		d->acknowledged = conf_bool(kind, "acknowledgement");
@@ -335,7 +379,7 @@ fill(struct exporting_conf *conf, struct unit *unit,
 	conf_each (child, node, "destination") {
 		rc = fill_destination(
 			&conf->destination[conf->destination_count], child,
-			&room[conf->destination_count], error);
+			unit->worker->runtime, &room[conf->destination_count], error);
 		if (rc == 0)
 			rc = fill_selection(
 				&conf->destination[conf->destination_count],
@@ -351,6 +395,26 @@ fill(struct exporting_conf *conf, struct unit *unit,
 }
 
 static void
+log_listening(const struct conf_node *node,
+	      const struct exporting_destination *d)
+{
+	const struct net_listen_conf *listen = &d->net.listen;
+	const char *transport =
+		transport_secure_name(TRANSPORT_TCP, d->net.secure);
+	char text[ADDR_TEXT_SIZE];
+
+	for (unsigned i = 0; i < listen->local_count; i++)
+		log_notice("exporting: %s/%s: %s %s, where the collector "
+			   "connects",
+			   conf_name(node), d->name, transport,
+			   addr_format(text, &listen->local[i]));
+	if (listen->local_count == 0)
+		log_notice("exporting: %s/%s: %s port %u, all addresses, where "
+			   "the collector connects",
+			   conf_name(node), d->name, transport, listen->port);
+}
+
+static void
 log_destinations(const struct conf_node *node,
 		 const struct exporting_conf *conf)
 {
@@ -359,7 +423,9 @@ log_destinations(const struct conf_node *node,
 	for (unsigned i = 0; i < conf->destination_count; i++) {
 		const struct exporting_destination *d = &conf->destination[i];
 
-		if (has_socket(d))
+		if (d->net.listen.on)
+			log_listening(node, d);
+		else if (has_socket(d))
 			log_notice("exporting: %s/%s: %s %s", conf_name(node),
 				   d->name,
 				   transport_secure_name(transport_of(d),

@@ -22,11 +22,13 @@
 static bool
 is_acknowledged(const struct conf_node *process)
 {
+	static const char *const list[] = {"tcpCollector", "tcpDialer"};
 	const struct conf_node *node;
 
-	conf_each (node, process, "tcpCollector")
-		if (conf_bool(node, "acknowledgement"))
-			return true;
+	for (int i = 0; i < 2; i++)
+		conf_each (node, process, list[i])
+			if (conf_bool(node, "acknowledgement"))
+				return true;
 	return false;
 }
 

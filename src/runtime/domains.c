@@ -155,6 +155,7 @@ collects_files(const struct conf_node *process)
 	if (conf_has(process, "udpCollector") ||
 	    conf_has(process, "tcpCollector") ||
 	    conf_has(process, "sctpCollector") ||
+	    conf_has(process, "tcpDialer") ||
 	    conf_has(process, "meterReader"))
 		return false;
 	conf_each (file, process, "fileReader")

@@ -209,6 +209,21 @@ test_resumes(void)
 	pair_close(&p);
 }
 
+/* The way back is there, too. */
+static void
+test_answers(void)
+{
+	struct pair p;
+
+	for (int i = 0; i < 2; i++) {
+		pair_open(&p, i ? &with_certificate.exporter : NULL,
+			  i ? &with_certificate.collector : NULL, 1, 200);
+		RUN_UNTIL(p.base, p.receiver.messages == 1);
+		check_answers(p.base, &p.sender, &p.receiver);
+		pair_close(&p);
+	}
+}
+
 /* Who dials a list tries the next one. */
 static void
 test_next_address(void)
@@ -377,6 +392,7 @@ static const struct unit_test tests[] = {
 	{"all comes", test_all_comes},
 	{"each end comes back", test_comes_back},
 	{"a session goes on", test_resumes},
+	{"answers", test_answers},
 	{"the next address", test_next_address},
 	{"the same peer again", test_replaces},
 	{"another peer", test_another},
