@@ -349,7 +349,7 @@ saved_restore(struct domain *domain, const struct message_header *header)
 	struct reader r;
 	uint8_t rule, started;
 	uint32_t next, count;
-	uint64_t init_ms, wall_ms = clock_wall_ms();
+	uint64_t init_ms, wall_ms;
 
 	if (!c->saved || domain->messages || net->peer ||
 	    net->transport != TRANSPORT_UDP)
@@ -377,6 +377,7 @@ saved_restore(struct domain *domain, const struct message_header *header)
 		domain->scope->has_init = true;
 	}
 	count = reader_u32(&r);
+	wall_ms = clock_wall_ms();
 	while (count-- && !r.failed)
 		restore_template(domain, &r, wall_ms);
 }

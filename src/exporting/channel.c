@@ -480,8 +480,14 @@ channel_fits(const struct channel *c, const struct batch *batch)
 static void
 taken_set(struct taken *taken, uint32_t first, uint32_t count)
 {
-	for (; count; first++, count--)
-		taken->bits[first / 64] |= UINT64_C(1) << (first % 64);
+	while (count) {
+		uint32_t bit = first % 64;
+		uint32_t n = count < 64 - bit ? count : 64 - bit;
+
+		taken->bits[first / 64] |= UINT64_MAX >> (64 - n) << bit;
+		first += n;
+		count -= n;
+	}
 }
 
 static void

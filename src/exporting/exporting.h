@@ -358,6 +358,7 @@ struct sink {
 	 * overtake each other, and where sessions replace others. */
 	bool templates_first;
 	struct ledger ledger;
+	enum loss last_loss; /* why a record was lost last */
 	struct queue queue;
 	struct forward *forward; /* NULL: there is no spool */
 	/* Channels by domain->index, and those with an open message. */

@@ -36,6 +36,7 @@ sink_lose(struct sink *s, uint64_t records, enum loss loss)
 	if (!records)
 		return;
 	s->ledger.lost[loss] += records;
+	s->last_loss = loss;
 	s->lost_records += records;
 	s->lost_last_ms = clock_wall_ms();
 	if (!s->lost_first_ms)

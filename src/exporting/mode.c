@@ -137,7 +137,8 @@ taken_count(const struct taken *set)
 	uint32_t n = 0;
 
 	for (unsigned i = 0; i < BATCH_MAX / 64; i++)
-		n += (uint32_t)__builtin_popcountll(set->bits[i]);
+		if (set->bits[i])
+			n += (uint32_t)__builtin_popcountll(set->bits[i]);
 	return n;
 }
 

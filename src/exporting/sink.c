@@ -558,11 +558,9 @@ enum loss
 sink_put(struct sink *s, struct domain *domain, const struct batch *batch,
 	 struct taken *taken)
 {
-	uint64_t lost[LOSS_COUNT];
-	enum loss reason = LOSS_COUNT;
 	struct channel *c;
 
-	memcpy(lost, s->ledger.lost, sizeof(lost));
+	s->last_loss = LOSS_COUNT;
 	s->ledger.in += batch->count;
 	if (s->conf->kind == EXPORTING_JSON) {
 		json_put(s, batch, taken);
@@ -574,10 +572,7 @@ sink_put(struct sink *s, struct domain *domain, const struct batch *batch,
 			sink_lose_batch(s, batch, 0, batch->count,
 					LOSS_NO_MEMORY);
 	}
-	for (int i = 0; i < LOSS_COUNT; i++)
-		if (s->ledger.lost[i] != lost[i])
-			reason = i;
-	return reason;
+	return s->last_loss;
 }
 
 void
