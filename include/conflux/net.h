@@ -290,6 +290,12 @@ struct net_out_ops {
 	 * the session broke ("down" follows). May be NULL.
 	 */
 	void (*undelivered)(void *arg, uint64_t number, int error);
+	/*
+	 * A message that was lent (net_delivery) is no longer needed: at the end
+	 * of the loop's round at the latest, perhaps within net_out_send_as. May
+	 * be NULL if none is.
+	 */
+	void (*returned)(void *arg, const uint8_t *message);
 	/* DTLS: path_octets has changed. May be NULL. */
 	void (*path)(void *arg);
 	/*
@@ -347,8 +353,8 @@ void net_out_warn_expiry(const struct net_out *out, int64_t now);
 int net_out_send(struct net_out *out, const uint8_t *message, size_t length);
 
 /*
- * How a message goes over SCTP. All zero: as net_out_send does it, in order on
- * stream 0 until it is delivered. Other transports have one way only.
+ * How a message goes. All zero: as net_out_send does it, over SCTP in order on
+ * stream 0 until it is delivered, where other transports have one way only.
  */
 struct net_delivery {
 	uint16_t stream; /* < stats.streams */
@@ -358,7 +364,11 @@ struct net_delivery {
 	 */
 	bool unordered;
 	uint32_t lifetime_ms; /* then it is given up (RFC 3758), 0: never */
+	/* Any transport may use the octets of the message where they are, until
+	 * "returned", instead of a copy. */
+	bool lent;
 };
+/* As net_out_send; 1: it was taken, and "returned" is or was called. */
 int net_out_send_as(struct net_out *out, const uint8_t *message, size_t length,
 		    const struct net_delivery *delivery);
 

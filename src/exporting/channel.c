@@ -445,7 +445,8 @@ channel_finish(struct channel *c)
 	if (entry.records) {
 		s->open_records -= entry.records;
 		c->finished++;
-		sink_message(s, &entry, buffer);
+		if (sink_message(s, &entry, buffer))
+			return; /* it is in use, and comes back */
 	}
 	sink_buffer_give(s, buffer);
 }

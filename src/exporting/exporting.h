@@ -436,12 +436,15 @@ sink_reliable(const struct sink *sink)
 	return sink->conf->kind == EXPORTING_TCP ||
 	       sink->conf->kind == EXPORTING_SCTP;
 }
-/* A finished message, sent at once or queued. */
-void sink_message(struct sink *sink, const struct queue_entry *entry,
+/*
+ * A finished message, sent at once or queued. True: it is in a buffer of the
+ * sink's that is still needed, and that the sink takes back (sink_buffer_give).
+ */
+bool sink_message(struct sink *sink, const struct queue_entry *entry,
 		  uint8_t *message);
 /*
  * Gives one message to net_out. 0: it is done with (sent, or lost and counted);
- * *sent tells which. -EAGAIN: later.
+ * *sent tells which. 1: sent, and it was lent (net_delivery). -EAGAIN: later.
  */
 int sink_send(struct sink *sink, const struct queue_entry *entry,
 	      const uint8_t *message, bool *sent);

@@ -226,6 +226,12 @@ on_undelivered(void *arg, uint64_t number, int error)
 }
 
 static void
+on_returned(void *arg, const uint8_t *message)
+{
+	sink_buffer_give(arg, (uint8_t *)message);
+}
+
+static void
 on_path(void *arg)
 {
 	fit_path(arg);
@@ -257,6 +263,7 @@ static const struct net_out_ops out_ops = {
 	.writable = on_writable,
 	.discarded = on_discarded,
 	.undelivered = on_undelivered,
+	.returned = on_returned,
 	.path = on_path,
 	.asked = on_asked,
 	.answered = on_answered,
@@ -299,14 +306,14 @@ sink_send(struct sink *s, const struct queue_entry *entry,
 	if (r)
 		return r;
 	r = net_out_send_as(s->out, message, entry->length, &entry->delivery);
-	if (r == 0) {
+	if (r >= 0) {
 		/* If the session broke meanwhile, on_down has been here. */
 		flight_add(s, entry);
 		forward_sent(s->forward, entry, message);
 		s->messages++;
 		s->octets += entry->length;
 		*sent = true;
-		return 0;
+		return r;
 	}
 	if (r == -EAGAIN || r == -ENOTCONN) {
 		s->ready = false;
@@ -337,7 +344,7 @@ not_sent(struct sink *s, const struct queue_entry *entry,
 				  entry->records, loss);
 }
 
-/* 0: the message is done with; -EAGAIN: it has to wait. */
+/* 0: the message is done with; 1: and was lent; -EAGAIN: it has to wait. */
 static int
 transmit(struct sink *s, const struct queue_entry *queued, uint8_t *message)
 {
@@ -358,7 +365,7 @@ transmit(struct sink *s, const struct queue_entry *queued, uint8_t *message)
 		message_set_sequence(message, *channel_sequence(c, stream));
 	}
 	r = sink_send(s, &entry, message, &sent);
-	if (r)
+	if (r < 0)
 		return r;
 	if (c && !(sent && forward_window(s->forward)))
 		c->gone++;
@@ -375,7 +382,7 @@ transmit(struct sink *s, const struct queue_entry *queued, uint8_t *message)
 		c->messages++;
 		c->octets += entry.length;
 	}
-	return 0;
+	return r;
 }
 
 /*
@@ -403,7 +410,7 @@ wait_for_turn(struct sink *s, const struct queue_entry *entry, uint8_t *message,
 	return queue_push(&s->queue, entry, message);
 }
 
-void
+bool
 sink_message(struct sink *s, const struct queue_entry *entry, uint8_t *message)
 {
 	struct channel *c = entry->channel;
@@ -411,17 +418,23 @@ sink_message(struct sink *s, const struct queue_entry *entry, uint8_t *message)
 
 	if (s->ready && !s->opening && !s->pumping && !s->queue.messages &&
 	    !forward_acknowledged(s->forward)) {
+		struct queue_entry at_once = *entry;
+		int r;
+
+		/* What may have to go to disk is read again, below. */
+		at_once.delivery.lent = c && !s->forward;
 		s->pumping = true;
-		int r = transmit(s, entry, message);
+		r = transmit(s, &at_once, message);
 		s->pumping = false;
-		if (r == 0)
-			return;
+		if (r >= 0)
+			return r;
 	}
 	if (wait_for_turn(s, entry, message, &loss) == 0)
-		return;
+		return false;
 	if (c)
 		c->gone++;
 	sink_lose_message(s, c, message, entry->length, entry->records, loss);
+	return false;
 }
 
 /*

@@ -423,7 +423,7 @@ net_out_send_as(struct net_out *out, const uint8_t *message, size_t length,
 	rc = out->type->send_as
 		     ? out->type->send_as(out, message, length, delivery)
 		     : out->type->send(out, message, length);
-	if (rc == 0 && out->conf.rate_octets)
+	if (rc >= 0 && out->conf.rate_octets)
 		out->tokens -= (int64_t)length * 1000;
 	else if (rc == -EAGAIN)
 		out->blocked = true;

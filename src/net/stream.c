@@ -151,16 +151,20 @@ stream_holds(const struct stream *stream)
 }
 
 ssize_t
-stream_write(struct stream *stream, const void *data, size_t length)
+stream_writev(struct stream *stream, const struct iovec *iov, int count)
 {
+	const struct msghdr header = {
+		.msg_iov = (struct iovec *)iov,
+		.msg_iovlen = (size_t)count,
+	};
 	int n;
 
 	if (!stream->ssl)
-		return send(stream->fd, data, length,
-			    MSG_NOSIGNAL | MSG_DONTWAIT);
+		return sendmsg(stream->fd, &header,
+			       MSG_NOSIGNAL | MSG_DONTWAIT);
 	ERR_clear_error();
 	errno = 0;
-	n = SSL_write(stream->ssl, data, (int)length);
+	n = SSL_write(stream->ssl, iov->iov_base, (int)iov->iov_len);
 	if (n > 0)
 		return n;
 	if (ssl_result(stream, n) == 0)

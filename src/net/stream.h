@@ -46,7 +46,9 @@ ssize_t stream_readv(struct stream *stream, const struct iovec *iov, int count);
 /* Would a read give something that the socket no longer tells of? */
 bool stream_holds(const struct stream *stream);
 
-ssize_t stream_write(struct stream *stream, const void *data, size_t length);
+/* Writes what it can of the parts. */
+ssize_t stream_writev(struct stream *stream, const struct iovec *iov,
+		      int count);
 
 bool stream_wants_write(const struct stream *stream);
 

@@ -7,7 +7,8 @@
  *
  * A read goes into one buffer that all connections share; only the beginning
  * of a message whose rest has not come yet is kept with its connection. So a
- * thousand idle connections cost nothing but their sockets.
+ * thousand idle connections cost nothing but their sockets. If the receiver is
+ * not ready for all of a read, none reads until it has had the rest.
  */
 #include "tcp_in.h"
 
@@ -23,7 +24,8 @@
 #include "timer.h"
 
 enum {
-	LAST_READS = 64,    /* of each connection, at the close */
+	PORTION = 65536, /* then the receiver is asked whether it is ready */
+	LAST_READS = 16, /* of each connection, at the close */
 	SWEEP_MS = 1000,
 };
 
@@ -59,9 +61,14 @@ static void
 session_end(struct tcp_session *s, const char *reason)
 {
 	struct tcp_in *in = s->in;
+	size_t lost = s->have;
 
+	if (in->behind == s) {
+		in->behind = NULL;
+		lost += in->end - in->at;
+	}
 	if (s->open)
-		in->in.ops->closed(in->in.arg, &s->session, reason, s->have);
+		in->in.ops->closed(in->in.arg, &s->session, reason, lost);
 	session_remove(s);
 }
 
@@ -93,17 +100,30 @@ part_keep(struct tcp_session *s, const uint8_t *p, size_t have, size_t need)
 	return 0;
 }
 
-/* Takes n octets from scratch. Returns why the session must end, or NULL. */
+/*
+ * Hands out what is left in scratch, as long as the receiver is ready. Returns
+ * why the session must end, or NULL.
+ */
 static const char *
-take(struct tcp_session *s, size_t n)
+take(struct tcp_session *s)
 {
 	struct tcp_in *in = s->in;
 	const char *reason = NULL;
-	size_t need, used;
+	size_t need, portion;
+	bool last;
 
-	used = net_in_split(&in->in, &s->session, in->scratch, n, &need,
-			    &reason);
-	if (part_keep(s, in->scratch + used, n - used, need) < 0)
+	s->have = 0; /* it is in scratch, too */
+	do {
+		last = in->end - in->at <= PORTION;
+		portion = last ? in->end - in->at : PORTION;
+		in->at += net_in_split(&in->in, &s->session,
+				       in->scratch + in->at, portion, &need,
+				       &reason);
+		in->behind = last || reason ? NULL : s;
+	} while (in->behind && net_in_ready(&in->in));
+	if (in->behind)
+		return NULL;
+	if (part_keep(s, in->scratch + in->at, in->end - in->at, need) < 0)
 		return "out of memory";
 	if (!reason && s->have > NET_MESSAGE_MAX)
 		return "what came is no message";
@@ -125,7 +145,17 @@ take_with_part(struct tcp_session *s, size_t n)
 	s->have = s->need = 0;
 	if (rc != 0)
 		return "a message was not understood";
-	return take(s, n - want);
+	s->in->end = n - want;
+	return take(s);
+}
+
+/* After "fill" has given n octets. */
+static const char *
+take_read(struct tcp_session *s, size_t n)
+{
+	s->in->at = 0;
+	s->in->end = s->have + n;
+	return s->need ? take_with_part(s, n) : take(s);
 }
 
 static ssize_t
@@ -167,8 +197,15 @@ static void
 on_retry(evutil_socket_t fd, short what, void *arg)
 {
 	struct tcp_in *in = arg;
+	struct tcp_session *s = in->behind;
+	const char *reason;
 
-	if (!net_in_ready(&in->in)) {
+	if (s && net_in_ready(&in->in)) {
+		reason = take(s);
+		if (reason)
+			session_end(s, reason);
+	}
+	if (in->behind || !net_in_ready(&in->in)) {
 		stop_reading(in);
 		return;
 	}
@@ -205,10 +242,7 @@ read_once(struct tcp_session *s)
 	}
 	s->seen_ms = clock_mono_ms();
 	s->session.last_ms = clock_wall_ms();
-	if (s->need)
-		reason = take_with_part(s, (size_t)n);
-	else
-		reason = take(s, s->have + (size_t)n);
+	reason = take_read(s, (size_t)n);
 	if (reason)
 		session_end(s, reason);
 	return !reason;
@@ -223,7 +257,9 @@ write_reply(struct tcp_session *s)
 	ssize_t n;
 
 	while (s->reply_length) {
-		n = stream_write(&s->stream, s->reply, s->reply_length);
+		n = stream_writev(&s->stream,
+				  &(struct iovec){s->reply, s->reply_length},
+				  1);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
@@ -337,7 +373,7 @@ settle_read(struct tcp_session *s)
 	}
 	if (!session_open(s))
 		return;
-	reason = take(s, (size_t)n);
+	reason = take_read(s, (size_t)n);
 	if (reason)
 		session_end(s, reason);
 	else
@@ -375,17 +411,20 @@ static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct tcp_session *s = arg;
+	struct tcp_in *in = s->in;
 
-	if (s->in->stopped)
+	if (in->stopped)
 		return;
 	if (!s->open && !s->settled)
 		shake_hands(s);
-	else if (!net_in_ready(&s->in->in))
-		stop_reading(s->in);
+	else if (!net_in_ready(&in->in))
+		stop_reading(in);
 	else if (!s->open)
 		settle_read(s);
 	else if (read_once(s))
 		read_on(s);
+	if (in->behind)
+		stop_reading(in);
 }
 
 /* ---- new ones --------------------------------------------------------- */
@@ -546,10 +585,12 @@ tcp_in_close(struct net_in *net)
 
 	in->ended = NULL;
 	/* What has arrived already is taken. */
+	if (in->behind && net_in_ready(net))
+		take(in->behind);
 	for (uint32_t i = in->session_count; i-- > 0;)
 		for (int turn = 0; turn < LAST_READS; turn++)
-			if (!in->session[i]->open || !net_in_ready(net) ||
-			    !read_once(in->session[i]))
+			if (in->behind || !in->session[i]->open ||
+			    !net_in_ready(net) || !read_once(in->session[i]))
 				break;
 	while (in->session_count)
 		session_end(in->session[in->session_count - 1], NULL);

@@ -13,7 +13,7 @@
 #include "in.h"
 #include "stream.h"
 
-enum { TCP_READ_SIZE = 65536 };
+enum { TCP_READ_SIZE = 256 * 1024 };
 
 struct tcp_session {
 	struct net_session session;
@@ -46,7 +46,9 @@ struct tcp_in {
 	struct event *sweep;
 	struct event *retry;     /* asks "ready" again */
 	bool stopped;            /* not reading: the receiver isn't ready */
-	/* A part whose length is not known, then READ_SIZE octets. */
+	struct tcp_session *behind; /* the receiver has not had all of its */
+	size_t at, end;		    /* what is left in scratch */
+	/* A part whose length is not known, then TCP_READ_SIZE octets. */
 	uint8_t scratch[NET_MESSAGE_MAX + TCP_READ_SIZE];
 };
 

@@ -285,7 +285,7 @@ tcp_listen_port(const struct net_out *net)
 const struct net_out_type net_tcp_listen = {
 	.size = sizeof(struct tcp_listen),
 	.open = tcp_listen_open,
-	.send = tcp_out_send,
+	.send_as = tcp_out_send_as,
 	.drained = tcp_out_drained,
 	.close = tcp_listen_close,
 	.port = tcp_listen_port,

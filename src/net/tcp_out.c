@@ -4,8 +4,9 @@
  * Messages out over a connection that is made again and again (RFC 7011
  * section 10.4), plain or under TLS (section 11.1). What was taken waits in an
  * outbuf and is written at the end of the loop's round, or earlier when there
- * is much. When the connection goes down, what is left in the outbuf is told to
- * the owner as unsent.
+ * is much; only then what is lent and not yet written is copied. When the
+ * connection goes down, what is left in the outbuf is told to the owner as
+ * unsent.
  */
 #include "tcp_out.h"
 
@@ -26,8 +27,9 @@
 #include "timer.h"
 
 enum {
-	BUFFER = 256 * 1024,
-	WRITE_AT = 65536, /* octets that are worth a call at once */
+	BUFFER = 320 * 1024,
+	WRITE_AT = 256 * 1024, /* octets that are worth a call at once */
+	WORTH_LENDING = 8192,  /* a message */
 };
 
 static void
@@ -44,13 +46,28 @@ close_fd(struct tcp_out *out)
 	out->broken = NULL;
 }
 
+/* Messages that were lent need not stay any longer. */
+static void
+give_back(struct tcp_out *out, void (*end)(struct outbuf *b))
+{
+	struct outbuf *b = &out->buffer;
+	const uint8_t *lent[OUTBUF_LENT];
+	unsigned count = b->lent_count;
+
+	for (unsigned i = 0; i < count; i++)
+		lent[i] = b->lent[i].iov_base;
+	end(b);
+	for (unsigned i = 0; i < count; i++)
+		out->out.ops->returned(out->out.arg, lent[i]);
+}
+
 void
 tcp_out_down(struct tcp_out *out, const char *reason)
 {
 	size_t unsent = out->buffer.count;
 	bool was_up = out->out.stats.up;
 
-	outbuf_clear(&out->buffer);
+	give_back(out, outbuf_clear);
 	out->out.stats.up = false;
 	out->out.stats.start_ms = 0;
 	out->out.stats.peer = out->out.stats.suite = NULL;
@@ -74,25 +91,23 @@ static void
 flush(struct tcp_out *out)
 {
 	struct outbuf *b = &out->buffer;
+	struct iovec part[OUTBUF_PARTS];
 	ssize_t n;
 
 	while (outbuf_octets(b) && !out->error) {
-		n = stream_write(&out->stream, b->data + b->start,
-				 outbuf_octets(b));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
+		n = stream_writev(&out->stream, part, outbuf_parts(b, part));
+		if (n > 0) {
+			out->out.stats.octets += (uint64_t)n;
+			out->out.stats.messages += outbuf_wrote(b, (size_t)n);
+		} else if (errno == EAGAIN || errno == ENOBUFS) {
 			event_add(out->writable, NULL);
-			return;
-		}
-		if (n < 0) {
+			break;
+		} else if (errno != EINTR) {
 			out->error = errno;
 			event_active(out->turn, EV_TIMEOUT, 0);
-			return;
 		}
-		out->out.stats.octets += (uint64_t)n;
-		out->out.stats.messages += outbuf_wrote(b, (size_t)n);
 	}
+	give_back(out, outbuf_keep);
 }
 
 static void
@@ -332,8 +347,22 @@ tcp_out_adopt(struct tcp_out *out, struct stream *stream)
 	return 0;
 }
 
+/* 1: it was lent. */
+static int
+add(struct tcp_out *out, const uint8_t *message, size_t length, bool lend)
+{
+	struct outbuf *b = &out->buffer;
+
+	if (lend && outbuf_lend(b, message, length) == 0)
+		return 1;
+	if (b->lent_count)
+		flush(out);
+	return outbuf_add(b, message, length);
+}
+
 int
-tcp_out_send(struct net_out *net, const uint8_t *message, size_t length)
+tcp_out_send_as(struct net_out *net, const uint8_t *message, size_t length,
+		const struct net_delivery *delivery)
 {
 	struct tcp_out *out = (struct tcp_out *)net;
 	struct outbuf *b = &out->buffer;
@@ -341,19 +370,16 @@ tcp_out_send(struct net_out *net, const uint8_t *message, size_t length)
 
 	if (out->error || out->broken)
 		return -EAGAIN; /* "down" comes with the next turn */
-	rc = outbuf_add(b, message, length);
-	if (rc < 0) {
-		if (!event_pending(out->writable, EV_WRITE, NULL))
-			event_active(out->turn, EV_TIMEOUT, 0);
-		return rc;
-	}
+	rc = add(out, message, length,
+		 delivery->lent && length >= WORTH_LENDING &&
+			 !event_pending(out->writable, EV_WRITE, NULL));
 	if (event_pending(out->writable, EV_WRITE, NULL))
-		return 0;
+		return rc;
 	if (outbuf_octets(b) >= WRITE_AT)
 		flush(out);
-	else if (b->count == 1)
+	else if (b->count == 1 || rc < 0)
 		event_active(out->turn, EV_TIMEOUT, 0);
-	return 0;
+	return rc;
 }
 
 int
@@ -436,6 +462,7 @@ tcp_out_close(struct net_out *net, unsigned linger_ms)
 	if (net->stats.up)
 		close_in_order(out, linger_ms);
 	unsent = out->buffer.count;
+	give_back(out, outbuf_clear);
 	close_fd(out);
 	event_free(out->turn);
 	if (out->retry)
@@ -486,7 +513,7 @@ tcp_out_reloaded(struct net_out *net)
 const struct net_out_type net_tcp_out = {
 	.size = sizeof(struct tcp_out),
 	.open = tcp_out_open,
-	.send = tcp_out_send,
+	.send_as = tcp_out_send_as,
 	.drained = tcp_out_drained,
 	.close = tcp_out_close,
 	.unacknowledged = tcp_out_unacknowledged,

@@ -51,7 +51,8 @@ int tcp_out_adopt(struct tcp_out *out, struct stream *stream);
 void tcp_out_down(struct tcp_out *out, const char *reason);
 
 /* Of a net_out_type; struct tcp_out comes first in what is given. */
-int tcp_out_send(struct net_out *net, const uint8_t *message, size_t length);
+int tcp_out_send_as(struct net_out *net, const uint8_t *message, size_t length,
+		    const struct net_delivery *delivery);
 bool tcp_out_drained(const struct net_out *net);
 size_t tcp_out_close(struct net_out *net, unsigned linger_ms);
 uint64_t tcp_out_unacknowledged(const struct net_out *net);

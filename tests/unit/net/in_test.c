@@ -480,6 +480,46 @@ test_tcp_back_pressure(void)
 	event_base_free(base);
 }
 
+/* A receiver that is no longer ready in the middle of what was read. */
+static void
+test_tcp_behind(void)
+{
+	struct event_base *base = event_base_new();
+	struct receiver r = {.busy_at = 10};
+	struct net_in *in = open_listening(base, TRANSPORT_TCP, 4, &r);
+	int fd[2] = {test_connect(SOCK_STREAM, 4, net_in_port(in)),
+		     test_connect(SOCK_STREAM, 4, net_in_port(in))};
+
+	RUN_UNTIL(base, r.opened == 2);
+	send_messages(fd[0], 0, 200, 1000);
+	RUN_UNTIL(base, r.busy);
+	run_for(base, 20);
+	CU_ASSERT(r.messages < 100); /* 64 KiB at a time */
+	/* What is left of it comes before anything of others. */
+	send_messages(fd[1], 200, 210, 1000);
+	CU_ASSERT_EQUAL(write(fd[0], "M", 1), 1);
+	close(fd[0]);
+	r.busy_at = 150;
+	r.busy = false;
+	RUN_UNTIL(base, r.busy);
+	run_for(base, 20);
+	CU_ASSERT(r.messages < 200);
+	r.busy = false;
+	RUN_UNTIL(base, r.messages == 210 && r.closed == 1);
+	CU_ASSERT_EQUAL(r.out_of_order, 0);
+	CU_ASSERT_EQUAL(r.lost_octets, 1);
+	/* It never becomes ready: what is left is told. */
+	r.busy_at = 220;
+	send_messages(fd[1], 210, 410, 1000);
+	RUN_UNTIL(base, r.busy);
+	CU_ASSERT(r.messages < 350);
+	net_in_close(in);
+	CU_ASSERT_EQUAL(r.closed, 2);
+	CU_ASSERT(r.lost_octets > 10000);
+	close(fd[1]);
+	event_base_free(base);
+}
+
 /* ---- files ------------------------------------------------------------- */
 
 static void
@@ -678,6 +718,7 @@ static const struct unit_test tests[] = {
 	{"TCP: garbage costs only itself", test_tcp_garbage},
 	{"TCP: limit of sessions, silence ends them", test_tcp_limits},
 	{"TCP: back-pressure", test_tcp_back_pressure},
+	{"TCP: back-pressure within a read", test_tcp_behind},
 	{"files in a row, one cut off", test_files},
 	{"file that is none, and one that is missing", test_file_broken},
 	{"file with messages of all lengths, and back-pressure",

@@ -9,7 +9,8 @@
 #include "sender.h"
 
 static void
-through(enum transport transport, int version, uint32_t count, size_t length)
+through(enum transport transport, int version, uint32_t count, size_t length,
+	bool lend)
 {
 	struct event_base *base = event_base_new();
 	struct net_out_conf conf = {.transport = transport,
@@ -20,6 +21,7 @@ through(enum transport transport, int version, uint32_t count, size_t length)
 	struct net_out_stats stats;
 	struct net_in *in;
 
+	s.lend = lend ? calloc(SENDER_LENT, sizeof(*s.lend)) : NULL;
 	loopback(&conf.remote, version, 0);
 	in = open_receiver(base, transport, &conf.remote, &r);
 	open_out(base, &conf, &s);
@@ -40,24 +42,36 @@ through(enum transport transport, int version, uint32_t count, size_t length)
 	net_in_close(in);
 	net_out_close(s.out, 100);
 	CU_ASSERT_EQUAL(s.unsent, 0);
+	CU_ASSERT_EQUAL(s.lent, 0);
+	free(s.lend);
 	event_base_free(base);
 }
 
 static void
 test_udp(void)
 {
-	through(TRANSPORT_UDP, 4, 300, 100);
+	through(TRANSPORT_UDP, 4, 300, 100, false);
 	if (have_ipv6())
-		through(TRANSPORT_UDP, 6, 100, 1000);
+		through(TRANSPORT_UDP, 6, 100, 1000, false);
 }
 
 static void
 test_tcp(void)
 {
-	through(TRANSPORT_TCP, 4, 20000, 1400);
-	through(TRANSPORT_TCP, 4, 20000, 20);
+	through(TRANSPORT_TCP, 4, 20000, 1400, false);
+	through(TRANSPORT_TCP, 4, 20000, 20, false);
 	if (have_ipv6())
-		through(TRANSPORT_TCP, 6, 300, 65535);
+		through(TRANSPORT_TCP, 6, 300, 65535, false);
+}
+
+/* Those that lend keep what they lent, and get all of it back. */
+static void
+test_lent(void)
+{
+	through(TRANSPORT_UDP, 4, 300, 100, true);
+	through(TRANSPORT_TCP, 4, 500, 20, true);
+	through(TRANSPORT_TCP, 4, 1000, 10000, true);
+	through(TRANSPORT_TCP, 4, 1000, 65535, true);
 }
 
 /* Nobody listens: ICMP errors, but no datagram is taken for lost. */
@@ -232,14 +246,14 @@ test_tcp_backs_off(void)
 
 /* A peer that does not read: bounded, nothing lost from view. */
 static void
-test_tcp_stalled(void)
+stalled(size_t length, bool lend)
 {
 	struct event_base *base = event_base_new();
 	struct net_out_conf conf = {.transport = TRANSPORT_TCP,
 				    .reconnect_min_ms = 10000,
 				    .reconnect_max_ms = 10000,
 				    .send_buffer = 8192};
-	struct sender s = {.stop = 1000000, .length = 1000};
+	struct sender s = {.stop = 1000000, .length = length};
 	struct net_out_stats stats;
 	uint16_t port = 0;
 	int fd = test_listen(SOCK_STREAM, 4, &port), peer;
@@ -247,11 +261,13 @@ test_tcp_stalled(void)
 	char octets[65536];
 	ssize_t n;
 
+	s.lend = lend ? calloc(SENDER_LENT, sizeof(*s.lend)) : NULL;
 	loopback(&conf.remote, 4, port);
 	open_out(base, &conf, &s);
 	RUN_UNTIL(base, s.error == -EAGAIN);
 	run_for(base, 200);
-	CU_ASSERT(s.next < 20000);
+	CU_ASSERT(s.next * length < 20000000);
+	CU_ASSERT_EQUAL(s.lent, 0);
 	peer = accept(fd, NULL, NULL);
 	s.stop = s.next + 10;
 	/* It reads a little, then dies with a reset. */
@@ -269,10 +285,19 @@ test_tcp_stalled(void)
 	net_out_stats(s.out, &stats);
 	CU_ASSERT_EQUAL(stats.messages + s.unsent, s.next);
 	CU_ASSERT_EQUAL(stats.discarded, s.unsent);
-	CU_ASSERT(s.unsent > 0 && s.unsent < 300);
+	CU_ASSERT(s.unsent > 0 && s.unsent * length < 400000);
+	CU_ASSERT_EQUAL(s.lent, 0);
 	net_out_close(s.out, 100);
 	close(fd);
+	free(s.lend);
 	event_base_free(base);
+}
+
+static void
+test_tcp_stalled(void)
+{
+	stalled(1000, false);
+	stalled(10000, true);
 }
 
 /* The close waits until a slow peer has taken all. */
@@ -429,6 +454,7 @@ test_fifo(void)
 static const struct unit_test tests[] = {
 	{"UDP, IPv4 and IPv6", test_udp},
 	{"TCP, IPv4 and IPv6", test_tcp},
+	{"messages that are lent", test_lent},
 	{"UDP: nobody listens", test_udp_refused},
 	{"rate limit", test_rate},
 	{"TCP: answers", test_tcp_answers},

@@ -49,6 +49,7 @@ struct receiver {
 	const char *reason;   /* of the last close */
 	size_t lost_octets;
 	bool refuse, not_understood, busy;
+	unsigned busy_at; /* becomes busy when it has had so many messages */
 	unsigned asked;
 	bool answers; /* sends the first 7 octets of each message back */
 	unsigned not_answered;
@@ -73,6 +74,7 @@ receiver_message(void *arg, struct net_session *session, const uint8_t *p,
 	uint32_t number = 0;
 
 	r->messages++;
+	r->busy |= r->messages == r->busy_at;
 	r->octets += length;
 	if (length >= 7)
 		memcpy(&number, p + 3, sizeof(number));
