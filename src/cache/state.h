@@ -33,6 +33,8 @@
 #include "conflux/template.h"
 #include "internal.h"
 
+#define STATE_SUM_SEED UINT64_C(0x7374617465202d31)
+
 enum {
 	/* The last Set of a message: its header, the scope, the sum. */
 	STATE_SUM = SET_HEADER + 9,

@@ -10,8 +10,6 @@
 #include "conflux/hash.h"
 #include "state.h"
 
-#define SUM_SEED UINT64_C(0x7374617465202d31)
-
 enum {
 	TEMPLATES_MAX = 65536,
 	UNKNOWN_MAX = 4096,
@@ -165,7 +163,7 @@ state_out_flush(struct state_out *out)
 	memset(p + 1, 0, 8);
 	message_end(&out->w, (uint32_t)(clock_wall_ms() / 1000));
 	message_set_sequence(out->buffer, out->sequence);
-	sum = hash_bytes(out->buffer, out->w.length, SUM_SEED);
+	sum = hash_bytes(out->buffer, out->w.length, STATE_SUM_SEED);
 	wire_put64(p + 1, sum);
 	if (!out->error)
 		out->error =
@@ -246,7 +244,7 @@ read_message(struct state_in *in)
 		return 0;
 	sum = wire_get64(p + length - 8);
 	memset(p + length - 8, 0, 8);
-	return hash_bytes(p, length, SUM_SEED) == sum ? length : -EBADMSG;
+	return hash_bytes(p, length, STATE_SUM_SEED) == sum ? length : -EBADMSG;
 }
 
 static uint32_t

@@ -662,14 +662,22 @@ count_missing(struct state *state, const struct load *load)
 	ledger->lost[LOSS_MALFORMED] += missing;
 }
 
-static void
-log_loaded(const struct state *state, const struct load *load)
+/* Flows that are still to be exported. */
+static uint64_t
+count_rest(const struct load *load)
 {
-	const char *name = state->cache->stage.name;
 	uint64_t rest = 0;
 
 	for (uint64_t i = 0; i < load->seen; i++)
 		rest += !is_done(load, i);
+	return rest;
+}
+
+static void
+log_loaded(const struct state *state, const struct load *load, uint64_t rest)
+{
+	const char *name = state->cache->stage.name;
+
 	log_notice("cache %s: %s: %" PRIu64 " flows go on", name, state->path,
 		   state->restored);
 	if (rest)
@@ -687,11 +695,13 @@ log_loaded(const struct state *state, const struct load *load)
 			    state->missing);
 }
 
+/* More than 0: there are flows that state_load_step exports. */
 static int
 load_flows(struct state *state, struct load *load)
 {
 	struct cache *cache = state->cache;
 	int rc = read_all(load, scan_set);
+	uint64_t rest;
 
 	if (rc < 0)
 		return rc;
@@ -710,9 +720,10 @@ load_flows(struct state *state, struct load *load)
 	state->number = load->number;
 	count_missing(state, load);
 	open_again(state, load);
-	log_loaded(state, load);
-	/* Then the rest. */
-	return read_all(load, NULL);
+	rest = count_rest(load);
+	log_loaded(state, load, rest);
+	rc = rest ? read_all(load, NULL) : 0;
+	return rc == 0 && rest ? 1 : rc;
 }
 
 int
@@ -728,10 +739,9 @@ state_load(struct state *state)
 	rc = load->file ? load_flows(state, load) : 0;
 	if (!load->file && errno != ENOENT)
 		rc = -errno;
-	if (rc < 0 || !load->head) {
+	if (rc > 0)
+		state->load = load;
+	else
 		state_load_free(load);
-		return rc;
-	}
-	state->load = load;
-	return 0;
+	return rc < 0 ? rc : 0;
 }
