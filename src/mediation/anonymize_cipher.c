@@ -13,9 +13,9 @@
  * first 32 bits of a block, IPv6 addresses all of it.
  *
  * The first 16 bits of any address are turned as a table says, which costs
- * 65535 blocks once; results are kept in a table of fixed size, where a new one
- * takes the place of an older one. What is left is encrypted for many addresses
- * in one call.
+ * 65535 blocks once; results are kept in a table of fixed size, in sets where a
+ * new one takes the place of the oldest. What is left is encrypted for many
+ * addresses in one call.
  *
  * Permutation: a balanced Feistel network of 10 rounds with AES as its round
  * function, as format-preserving encryption has it, so no two values become
@@ -37,6 +37,7 @@ enum {
 	TOP_BITS = 16,
 	KEPT_4 = 65536, /* results for IPv4, 512 KiB: a power of 2 */
 	KEPT_6 = 16384, /* and for IPv6, as many octets */
+	SET = 4,	/* places that one address may have */
 	BLOCK = 16,
 	BLOCKS = 1024, /* in one call: stays in the first cache */
 	ROUNDS = 10,
@@ -200,10 +201,33 @@ turn(struct anon_cipher *c, word128 *address, uint32_t count, unsigned bits)
 	}
 }
 
+/* The places that the result for an address may have, the latest first. */
 static struct kept4 *
-kept4(struct anon_cipher *c, uint32_t address)
+set4(struct anon_cipher *c, uint32_t address)
 {
-	return &c->kept4[hash_u64(address, 0) % KEPT_4];
+	return &c->kept4[hash_u64(address, 0) % (KEPT_4 / SET) * SET];
+}
+
+static inline const struct kept4 *
+find4(const struct kept4 *kept, uint32_t address)
+{
+	unsigned found = 0;
+
+	/* Where it is, nobody can foresee: no branch for each. */
+	for (unsigned i = 0; i < SET; i++)
+		found |= (unsigned)(kept[i].from == address) << i;
+	return found ? &kept[__builtin_ctz(found)] : NULL;
+}
+
+static void
+keep4(struct anon_cipher *c, uint32_t from, uint32_t to)
+{
+	struct kept4 *kept = set4(c, from);
+
+	if (find4(kept, from))
+		return; /* twice in one batch */
+	memmove(kept + 1, kept, (SET - 1) * sizeof(*kept));
+	*kept = (struct kept4){from, to};
 }
 
 /* What is not kept yet. Afterwards it is, if no other one took its place. */
@@ -213,13 +237,18 @@ anon_prefix4(struct anon_cipher *c, uint8_t *const *at, uint32_t count,
 {
 	uint32_t low = (uint32_t)((UINT64_C(1) << unchanged) - 1);
 	uint32_t missing[BATCH_MAX], missed = 0;
+	const struct kept4 *set[BATCH_MAX];
 	word128 address[BATCH_MAX];
 
 	for (uint32_t i = 0; i < count; i++) {
+		set[i] = set4(c, wire_get32(at[i]));
+		__builtin_prefetch(set[i]);
+	}
+	for (uint32_t i = 0; i < count; i++) {
 		uint32_t from = wire_get32(at[i]);
-		const struct kept4 *kept = kept4(c, from);
+		const struct kept4 *kept = find4(set[i], from);
 
-		if (kept->from == from) {
+		if (kept) {
 			wire_put32(at[i], (kept->to & ~low) | (from & low));
 			continue;
 		}
@@ -231,15 +260,38 @@ anon_prefix4(struct anon_cipher *c, uint8_t *const *at, uint32_t count,
 		uint32_t from = wire_get32(at[missing[i]]);
 		uint32_t to = (uint32_t)(address[i] >> 96);
 
-		*kept4(c, from) = (struct kept4){from, to};
+		keep4(c, from, to);
 		wire_put32(at[missing[i]], (to & ~low) | (from & low));
 	}
 }
 
 static struct kept6 *
-kept6(struct anon_cipher *c, const uint8_t *address)
+set6(struct anon_cipher *c, const uint8_t *address)
 {
-	return &c->kept6[hash_words(address, 16, 0) % KEPT_6];
+	return &c->kept6[hash_words(address, 16, 0) % (KEPT_6 / SET) * SET];
+}
+
+static const struct kept6 *
+find6(struct anon_cipher *c, const uint8_t *address)
+{
+	const struct kept6 *kept = set6(c, address);
+
+	for (unsigned i = 0; i < SET; i++)
+		if (memcmp(kept[i].from, address, 16) == 0)
+			return &kept[i];
+	return NULL;
+}
+
+static void
+keep6(struct anon_cipher *c, const uint8_t *from, word128 to)
+{
+	struct kept6 *kept = set6(c, from);
+
+	if (find6(c, from))
+		return;
+	memmove(kept + 1, kept, (SET - 1) * sizeof(*kept));
+	memcpy(kept->from, from, 16);
+	word_put(kept->to, to);
 }
 
 void
@@ -252,9 +304,9 @@ anon_prefix6(struct anon_cipher *c, uint8_t *const *at, uint32_t count,
 
 	for (uint32_t i = 0; i < count; i++) {
 		word128 from = word_get(at[i]);
-		const struct kept6 *kept = kept6(c, at[i]);
+		const struct kept6 *kept = find6(c, at[i]);
 
-		if (memcmp(kept->from, at[i], 16) == 0) {
+		if (kept) {
 			word_put(at[i],
 				 (word_get(kept->to) & ~low) | (from & low));
 			continue;
@@ -265,31 +317,28 @@ anon_prefix6(struct anon_cipher *c, uint8_t *const *at, uint32_t count,
 	turn(c, address, missed, 128);
 	for (uint32_t i = 0; i < missed; i++) {
 		uint8_t *p = at[missing[i]];
-		struct kept6 *kept = kept6(c, p);
 		word128 from = word_get(p);
 
-		memcpy(kept->from, p, 16);
-		word_put(kept->to, address[i]);
+		keep6(c, p, address[i]);
 		word_put(p, (address[i] & ~low) | (from & low));
 	}
 }
 
 /*
  * The zero address is kept in its place, so that places without a result, which
- * are all zeros, stand for nothing.
+ * are all zeros, stand for nothing: they are behind it, and go before it.
  */
 static void
 keep_zeros(struct anon_cipher *c)
 {
 	static const uint8_t zeros[16];
-	struct kept6 *kept = kept6(c, zeros);
 	word128 address = 0;
 
 	turn(c, &address, 1, 32);
-	kept4(c, 0)->to = (uint32_t)(address >> 96);
+	set4(c, 0)->to = (uint32_t)(address >> 96);
 	address = 0;
 	turn(c, &address, 1, 128);
-	word_put(kept->to, address);
+	word_put(set6(c, zeros)->to, address);
 }
 
 /* ---- permutations -------------------------------------------------------- */
