@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "columns.h"
 #include "conflux/ntp.h"
 #include "conflux/wire.h"
 #include "conversion.h"
@@ -114,25 +115,25 @@ put_fixed(const struct conv_op *op, uint8_t *to, const uint8_t *from,
 
 INLINE bool
 put_value(enum conv_code code, const struct conv_op *op, uint8_t *to,
-	  const uint8_t *from, uint32_t in)
+	  const uint8_t *from, uint32_t in, uint32_t length)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 	uint64_t v;
 
 	switch (code) {
 	case CONV_UINT:
-		return put_uint(to, wire_get_uint(from, in), op->length);
+		return put_uint(to, wire_get_uint(from, in), length);
 	case CONV_SINT:
-		return put_sint(to, wire_get_uint(from, in), in, op->length);
+		return put_sint(to, wire_get_uint(from, in), in, length);
 	case CONV_FLAGS:
 		/* Of flags, those that there is room for are the nearest. */
 		v = wire_get_uint(from, in);
-		wire_put_uint(to, v, op->length);
-		return v <= most_of(op->length);
+		wire_put_uint(to, v, length);
+		return v <= most_of(length);
 	case CONV_REAL:
 		return put_real(to, from, in);
 	case CONV_FROM_BOOL:
-		return put_uint(to, *from == 1, op->length);
+		return put_uint(to, *from == 1, length);
 	case CONV_TO_BOOL:
 		*to = wire_get_uint(from, in) ? 1 : 2;
 		return true;
@@ -230,38 +231,6 @@ misfit(struct run *r, uint32_t i)
 	r->s->saturated++;
 }
 
-/* Two overlapping copies of a constant size beat one of any size. */
-#define COPY_EACH(size)                                                       \
-	for (uint32_t i = 0; i < r->count;                                    \
-	     i++, to += stride, from += r->batch->stride) {                   \
-		memcpy(to, from, (size));                                     \
-		memcpy(to + length - (size), from + length - (size), (size)); \
-	}
-
-static void
-copy_column(struct run *r, const struct conv_op *op, const uint8_t *from,
-	    uint8_t *to, uint32_t stride)
-{
-	uint32_t length = op->length;
-
-	if (length > 64)
-		for (uint32_t i = 0; i < r->count;
-		     i++, to += stride, from += r->batch->stride)
-			memcpy(to, from, length);
-	else if (length >= 32)
-		COPY_EACH(32)
-	else if (length >= 16)
-		COPY_EACH(16)
-	else if (length >= 8)
-		COPY_EACH(8)
-	else if (length >= 4)
-		COPY_EACH(4)
-	else if (length >= 2)
-		COPY_EACH(2)
-	else if (length)
-		COPY_EACH(1)
-}
-
 static void
 set_column(struct run *r, const struct conv_op *op, const uint8_t *octets,
 	   uint8_t *to, uint32_t stride)
@@ -272,12 +241,27 @@ set_column(struct run *r, const struct conv_op *op, const uint8_t *octets,
 
 INLINE void
 value_column(enum conv_code code, struct run *r, const struct conv_op *op,
-	     const uint8_t *from, uint8_t *to, uint32_t stride)
+	     const uint8_t *from, uint8_t *to, uint32_t stride, uint32_t in,
+	     uint32_t length)
 {
 	for (uint32_t i = 0; i < r->count;
 	     i++, to += stride, from += r->batch->stride)
-		if (!put_value(code, op, to, from, op->in))
+		if (!put_value(code, op, to, from, in, length))
 			misfit(r, i);
+}
+
+/* The usual lengths are constants of their own loops. */
+static void
+uint_column(struct run *r, const struct conv_op *op, const uint8_t *from,
+	    uint8_t *to, uint32_t stride)
+{
+	if (op->in == 8 && op->length == 4)
+		value_column(CONV_UINT, r, op, from, to, stride, 8, 4);
+	else if (op->in == 4 && op->length == 8)
+		value_column(CONV_UINT, r, op, from, to, stride, 4, 8);
+	else
+		value_column(CONV_UINT, r, op, from, to, stride, op->in,
+			     op->length);
 }
 
 INLINE uint64_t
@@ -342,7 +326,8 @@ run_column(struct run *r, const struct conv_op *op, uint8_t *to,
 
 	switch (op->code) {
 	case CONV_COPY:
-		copy_column(r, op, from, to, stride);
+		column_copy(to, stride, from, r->batch->stride, op->length,
+			    r->count);
 		break;
 	case CONV_SET:
 		set_column(r, op, op->octets, to, stride);
@@ -354,11 +339,14 @@ run_column(struct run *r, const struct conv_op *op, uint8_t *to,
 	case CONV_TIME:
 		time_column(r, op, from, to, stride);
 		break;
-#define VALUE(code)                                          \
-	case code:                                           \
-		value_column(code, r, op, from, to, stride); \
+	case CONV_UINT:
+		uint_column(r, op, from, to, stride);
+		break;
+#define VALUE(code)                                                 \
+	case code:                                                  \
+		value_column(code, r, op, from, to, stride, op->in, \
+			     op->length);                           \
 		break
-		VALUE(CONV_UINT);
 		VALUE(CONV_SINT);
 		VALUE(CONV_FLAGS);
 		VALUE(CONV_REAL);
@@ -472,7 +460,7 @@ make_field(struct run *r, const struct conv_op *op, const uint8_t *record,
 		return to + op->length;
 	default:
 		from = open_field(op, from, &in);
-		*misfits += !put_value(op->code, op, to, from, in);
+		*misfits += !put_value(op->code, op, to, from, in, op->length);
 		return to + op->length;
 	}
 }

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "columns.h"
 #include "conflux/clock.h"
 #include "conflux/log.h"
 #include "conflux/projection.h"
@@ -304,8 +305,13 @@ static const uint8_t *
 field_at(const struct batch *batch, int field, uint32_t i)
 {
 	uint32_t size, length;
-	const uint8_t *record = batch_record(batch, i, &size);
+	const uint8_t *record;
 
+	if (field < 0)
+		return NULL;
+	record = batch_record(batch, i, &size);
+	if (batch->shape->field[field].offset != FIELD_NO_OFFSET)
+		return record + batch->shape->field[field].offset;
 	return shape_field(batch->shape, field, record, size, &length);
 }
 
@@ -468,6 +474,55 @@ make_records(struct lookup_stage *s, const struct lookup_plan *plan,
 	out->count = n;
 }
 
+/* One value into a field of all records, which have a constant length. */
+static void
+fill_column(const struct lookup_stage *s, const struct lookup_plan *plan,
+	    const struct fill *fill, uint32_t first, uint32_t count,
+	    uint32_t stride)
+{
+	const struct lookup_value *value = &s->conf.value[fill->value];
+	const struct field *field = &plan->made.shape->field[fill->field];
+	const uint32_t *result = s->result[value->address] + first;
+	const struct results *results = results_of(s);
+	uint8_t *to = s->buffer + field->offset;
+	uint32_t length;
+	const uint8_t *p;
+
+	for (uint32_t i = 0; i < count; i++, to += stride) {
+		if (result[i] == RESULT_NONE ||
+		    (s->conf.existing == LOOKUP_FILL &&
+		     !is_zero(to, field->length)))
+			continue;
+		p = result_value(results, result[i], fill->value, &length);
+		if (length == field->length && length == 4 &&
+		    value->ie->length == 4)
+			memcpy(to, p, 4);
+		else
+			fill_field(to, field->length, value->ie, p, length);
+	}
+}
+
+/* The same of records that have and get a constant length. */
+static void
+make_columns(struct lookup_stage *s, const struct lookup_plan *plan,
+	     const struct batch *batch, uint32_t *next, struct batch *out)
+{
+	uint32_t count = batch->count - *next;
+
+	if (count > BUFFER / out->stride)
+		count = BUFFER / out->stride;
+	column_copy(s->buffer, out->stride,
+		    batch->base + (size_t)*next * batch->stride, batch->stride,
+		    batch->stride, count);
+	for (unsigned n = 0; n < plan->fill_count; n++)
+		fill_column(s, plan, &plan->fill[n], *next, count, out->stride);
+	for (uint32_t i = 0; i < count && plan->append_count; i++)
+		put_tail(s, plan, *next + i,
+			 s->buffer + (size_t)i * out->stride + batch->stride);
+	*next += count;
+	out->count = count;
+}
+
 static void
 pass_with_more(struct lookup_stage *s, const struct lookup_plan *plan,
 	       const struct batch *batch)
@@ -482,7 +537,11 @@ pass_with_more(struct lookup_stage *s, const struct lookup_plan *plan,
 			     ? batch->stride + plan->more
 			     : 0;
 	while (next < batch->count) {
-		make_records(s, plan, batch, &next, &out);
+		if (out.stride && out.stride <= SHAPE_RECORD_MAX &&
+		    !batch->shape->variable)
+			make_columns(s, plan, batch, &next, &out);
+		else
+			make_records(s, plan, batch, &next, &out);
 		s->stage.ledger.exported += out.count;
 		if (out.count)
 			stage_forward(&s->stage, &out);

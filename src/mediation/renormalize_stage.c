@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "columns.h"
 #include "conflux/mediation.h"
 #include "conflux/sampling.h"
 #include "conflux/wire.h"
@@ -31,7 +32,7 @@ enum piece_kind {
 	PIECE_TELL,    /* samplingInterval */
 };
 
-/* Fields of the record that become fields of what passes. */
+/* Fields of the record that become fields of what passes, at the same place. */
 struct piece {
 	enum piece_kind kind;
 	uint16_t first, end;
@@ -49,6 +50,7 @@ struct renormalize_plan {
 	bool counters;
 	bool own;    /* the record has sampling parameters */
 	int name[3]; /* Selection Sequence, selector, sampler: field or -1 */
+	bool alike;  /* all records of a batch have the same rate */
 	unsigned piece_count, parameter_count;
 	struct piece *piece;
 	struct parameter *parameter;
@@ -59,6 +61,7 @@ struct renormalize_stage {
 	struct renormalize_conf conf;
 	struct sampling sampling;
 	struct shape_map plans;
+	double rate[BATCH_MAX]; /* of the records of the batch; 0: unknown */
 	uint8_t *buffer;
 	uint32_t offset[BATCH_MAX + 1];
 	uint32_t
@@ -239,6 +242,8 @@ make_plan(struct renormalize_stage *s, const struct shape *shape,
 			free_plan(&plan->made);
 		return rc;
 	}
+	plan->alike = !plan->own && plan->name[0] < 0 && plan->name[1] < 0 &&
+		      plan->name[2] < 0;
 	*out = plan;
 	return shape_map_add(&s->plans, shape, 0, &plan->made);
 }
@@ -302,28 +307,46 @@ rate_by(struct renormalize_stage *s, enum renormalize_origin origin,
 	}
 }
 
-/* The first that is known; 0: none. */
+/* The first that is known, for so many records; 0: none. */
 static double
 find_rate(struct renormalize_stage *s, const struct renormalize_plan *plan,
-	  const struct batch *batch, const uint8_t *record, uint32_t size)
+	  const struct batch *batch, uint32_t first, uint32_t count)
 {
+	uint32_t size;
+	const uint8_t *record = batch_record(batch, first, &size);
+
 	for (unsigned i = 0; i < s->conf.order_count; i++) {
 		enum renormalize_origin origin = s->conf.order[i];
 		double rate = rate_by(s, origin, plan, batch, record, size);
 
 		if (rate > 0) {
-			s->by[origin]++;
+			s->by[origin] += count;
 			return rate;
 		}
 	}
-	s->unknown++;
+	s->unknown += count;
 	return 0;
+}
+
+static void
+find_rates(struct renormalize_stage *s, const struct renormalize_plan *plan,
+	   const struct batch *batch)
+{
+	bool options = batch->shape->scope_count > 0;
+	double rate = 1; /* what options tell from now on */
+
+	if (!options && plan->alike)
+		rate = find_rate(s, plan, batch, 0, batch->count);
+	for (uint32_t i = 0; i < batch->count; i++)
+		s->rate[i] = options || plan->alike
+				     ? rate
+				     : find_rate(s, plan, batch, i, 1);
 }
 
 /* ---- records ----------------------------------------------------------- */
 
 /* Rounded; rates are mostly whole numbers, and these are exact. */
-static uint64_t
+static inline uint64_t
 scale(struct renormalize_stage *s, uint64_t count, double rate)
 {
 	uint64_t whole = (uint64_t)rate, product;
@@ -365,6 +388,14 @@ put_one(const struct shape *shape, uint8_t *record, uint32_t size,
 	}
 }
 
+static void
+put_parameters(const struct renormalize_plan *plan, uint8_t *record,
+	       uint32_t size, double rate)
+{
+	for (unsigned i = 0; rate > 0 && i < plan->parameter_count; i++)
+		put_one(plan->to, record, size, &plan->parameter[i]);
+}
+
 /* The record as it goes out; its length. */
 static uint32_t
 make_record(struct renormalize_stage *s, const struct renormalize_plan *plan,
@@ -396,10 +427,7 @@ make_record(struct renormalize_stage *s, const struct renormalize_plan *plan,
 			break;
 		}
 	}
-	if (rate > 0)
-		for (unsigned i = 0; i < plan->parameter_count; i++)
-			put_one(plan->to, out, (uint32_t)(to - out),
-				&plan->parameter[i]);
+	put_parameters(plan, out, (uint32_t)(to - out), rate);
 	return (uint32_t)(to - out);
 }
 
@@ -414,7 +442,6 @@ static void
 make_records(struct renormalize_stage *s, const struct renormalize_plan *plan,
 	     const struct batch *batch, uint32_t *next, struct batch *out)
 {
-	bool options = batch->shape->scope_count > 0;
 	uint32_t used = 0, n = 0, size, length;
 
 	for (; *next < batch->count; ++*next) {
@@ -422,12 +449,9 @@ make_records(struct renormalize_stage *s, const struct renormalize_plan *plan,
 
 		if (n && BUFFER - used < most_of(plan, size))
 			break;
-		if (batch->shape->variable || *next == 0 || n == 0)
-			shape_offsets(batch->shape, record, s->at);
-		length = make_record(
-			s, plan, record,
-			options ? 1 : find_rate(s, plan, batch, record, size),
-			s->buffer + used);
+		shape_offsets(batch->shape, record, s->at);
+		length = make_record(s, plan, record, s->rate[*next],
+				     s->buffer + used);
 		if (length > SHAPE_RECORD_MAX) {
 			s->stage.ledger.lost[LOSS_TOO_LONG]++;
 			continue;
@@ -437,6 +461,53 @@ make_records(struct renormalize_stage *s, const struct renormalize_plan *plan,
 	}
 	s->offset[n] = used;
 	out->count = n;
+}
+
+/* The fields of a piece in all records, of which rate has the rates. */
+static void
+make_column(struct renormalize_stage *s, const struct renormalize_plan *plan,
+	    const struct piece *piece, const struct batch *batch,
+	    const uint8_t *from, const double *rate, uint32_t count)
+{
+	const struct shape *in = batch->shape, *out = plan->to;
+	uint8_t *to = s->buffer + out->field[piece->first].offset;
+	uint32_t length = 0;
+
+	for (unsigned i = piece->first; i < piece->end && i < in->count; i++)
+		length += in->field[i].length;
+	if (piece->kind != PIECE_TELL)
+		from += in->field[piece->first].offset;
+	if (piece->kind == PIECE_COPY)
+		column_copy(to, out->min_length, from, batch->stride, length,
+			    count);
+	for (uint32_t i = 0; piece->kind != PIECE_COPY && i < count;
+	     i++, to += out->min_length, from += batch->stride) {
+		if (piece->kind == PIECE_TELL)
+			wire_put32(to, rate[i] > 0);
+		else
+			wire_put64(to, scale(s, wire_get_uint(from, length),
+					     rate[i]));
+	}
+}
+
+/* Of records that have a constant length. */
+static void
+make_columns(struct renormalize_stage *s, const struct renormalize_plan *plan,
+	     const struct batch *batch, uint32_t *next, struct batch *out)
+{
+	const uint8_t *from = batch->base + (size_t)*next * batch->stride;
+	const double *rate = s->rate + *next;
+	uint32_t count = batch->count - *next, stride = plan->to->min_length;
+
+	if (count > BUFFER / stride)
+		count = BUFFER / stride;
+	for (unsigned i = 0; i < plan->piece_count; i++)
+		make_column(s, plan, &plan->piece[i], batch, from, rate, count);
+	for (uint32_t i = 0; i < count && plan->parameter_count; i++)
+		put_parameters(plan, s->buffer + (size_t)i * stride, stride,
+			       rate[i]);
+	*next += count;
+	out->count = count;
 }
 
 static void
@@ -465,8 +536,12 @@ renormalize_stage_run(struct stage *stage, const struct batch *batch)
 	out.base = s->buffer;
 	out.stride = plan->to->variable ? 0 : plan->to->min_length;
 	out.offset = s->offset;
+	find_rates(s, plan, batch);
 	while (next < batch->count) {
-		make_records(s, plan, batch, &next, &out);
+		if (batch->stride && !batch->shape->variable)
+			make_columns(s, plan, batch, &next, &out);
+		else
+			make_records(s, plan, batch, &next, &out);
 		stage->ledger.exported += out.count;
 		if (out.count)
 			stage_forward(stage, &out);

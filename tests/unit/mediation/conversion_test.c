@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "columns.h"
 #include "conflux/conversion.h"
 #include "conflux/ntp.h"
 #include "conflux/wire.h"
@@ -503,6 +504,24 @@ test_unfit(void)
 	shape_release(batch.shape);
 }
 
+/* Of each length, and not an octet beside it. */
+static void
+test_columns(void)
+{
+	static uint8_t from[3 * 300], to[3 * 310], wanted[3 * 310];
+
+	for (size_t i = 0; i < sizeof(from); i++)
+		from[i] = (uint8_t)(i * 7 + 1);
+	for (uint32_t length = 0; length <= 300; length++) {
+		memset(to, 0, sizeof(to));
+		memset(wanted, 0, sizeof(wanted));
+		column_copy(to + 5, 310, from, 300, length, 3);
+		for (uint32_t i = 0; i < 3; i++)
+			memcpy(wanted + 310 * i + 5, from + 300 * i, length);
+		CU_ASSERT(memcmp(to, wanted, sizeof(to)) == 0);
+	}
+}
+
 /* ---- times --------------------------------------------------------------- */
 
 static const uint16_t start_of[] = {
@@ -949,6 +968,7 @@ main(void)
 		{"other elements", test_rename},
 		{"other lengths", test_length},
 		{"what does not fit", test_unfit},
+		{"columns", test_columns},
 		{"formats of time", test_times},
 		{"times that count from somewhere", test_uptime},
 		{"constants", test_constant},

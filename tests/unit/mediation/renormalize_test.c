@@ -259,6 +259,41 @@ test_configuration(void)
 	stage_free(stage);
 }
 
+/* Records of one batch, each with a rate of its own. */
+static void
+test_batch(void)
+{
+	const struct field field[] = {
+		{ie_find(registry, 0, IE_packetDeltaCount), 4, 0},
+		{ie_find(registry, 0, IE_samplingInterval), 4, 0},
+		{ie_find(registry, 0, IE_protocolIdentifier), 1, 0},
+	};
+	struct renormalize_conf conf = conf_of();
+	struct stage *stage = stage_of(&conf);
+	uint8_t records[9 * 5];
+	struct batch batch = {
+		.scope = &scope, .base = records, .count = 5, .stride = 9};
+
+	CU_ASSERT_EQUAL_FATAL(shape_get(shapes, field, 3, 0, &batch.shape), 0);
+	for (uint32_t i = 0; i < 5; i++) {
+		wire_put32(records + 9 * i, 100 + i);
+		wire_put32(records + 9 * i + 4, i);
+		records[9 * i + 8] = 17;
+	}
+	for (; batch.count; batch.count--) {
+		uint32_t i = batch.count - 1;
+
+		stage_run(stage, &batch);
+		CU_ASSERT_EQUAL(seen_uint(0, IE_packetDeltaCount),
+				(100 + i) * (i ? i : 1));
+		CU_ASSERT_EQUAL(seen_uint(0, IE_samplingInterval), i ? 1 : 0);
+		CU_ASSERT_EQUAL(seen_uint(0, IE_protocolIdentifier), 17);
+	}
+	CU_ASSERT_EQUAL(stage->ledger.exported, 15);
+	stage_free(stage);
+	shape_release(batch.shape);
+}
+
 /* What no 64 bits can hold, and what has nothing to count. */
 static void
 test_limits(void)
@@ -348,6 +383,7 @@ main(void)
 		{"told by the record", test_record},
 		{"told by options", test_options},
 		{"told by the configuration", test_configuration},
+		{"a batch", test_batch},
 		{"limits", test_limits},
 		{"memory", test_memory},
 	};
