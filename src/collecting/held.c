@@ -12,19 +12,29 @@
  *
  * How many records a set without template has is not known. The sequence number
  * of the next message tells how many its message had; that number is shared out
- * by length, and at least one record is counted for each set.
+ * by length, and at least one record is counted for each set. If messages are
+ * missing in between, it is too large by their records: what turns out to be
+ * too much is passed on to the other sets of the message, is taken off when
+ * such a message comes late, and is lost when the last of the sets is read.
+ * What a late message holds is known, and missing no longer, when it is read.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "process.h"
 
+enum { LATE_SETS = 256 };
+
 struct held {
 	TAILQ_ENTRY(held) link;
 	struct stream *stream; /* that it came on */
 	uint64_t message;      /* number in its domain */
-	uint64_t since_ms; /* monotonic */
+	uint64_t since_ms;     /* monotonic */
 	struct arrival arrival;
+	bool late;	  /* in a message that is */
+	uint32_t start;	  /* where the unknown records of the message begin */
+	uint32_t range;	  /* so many were derived for its sets together */
+	uint32_t span;	  /* with those that are lost behind them */
 	uint32_t derived; /* records by the sequence number, 0: not known */
 	uint32_t length;
 	uint16_t id;
@@ -60,6 +70,116 @@ unknown_of(struct domain *domain, const struct held *held)
 	return NULL;
 }
 
+/* Another set of the same message, which are in a row, or NULL. */
+static struct held *
+neighbour(struct held *held)
+{
+	struct held *other = TAILQ_NEXT(held, link);
+
+	if (!other || other->message != held->message)
+		other = TAILQ_PREV(held, held_list, link);
+	return other && other->message == held->message ? other : NULL;
+}
+
+static uint32_t
+take_off(struct held *held, uint32_t records)
+{
+	uint32_t n = held->derived < records ? held->derived : records;
+
+	held->derived -= n;
+	return n;
+}
+
+/* Of the stream's account, to those of all. */
+static void
+account_gap(struct domain *domain, struct sequence *sequence, uint64_t before)
+{
+	uint64_t more = sequence->account.lost - before;
+
+	domain->ledger.lost[LOSS_SEQUENCE_GAP] += more;
+	domain->session->process->stage.ledger.lost[LOSS_SEQUENCE_GAP] += more;
+}
+
+/* Those of a late message that no gap lacked; returns what is left. */
+static uint32_t
+take_off_derived(struct domain *domain, const struct stream *stream,
+		 uint32_t start, uint32_t records, uint32_t *behind)
+{
+	struct held *held = TAILQ_LAST(&domain->held, held_list);
+
+	/* It is one of the newest. */
+	for (int i = 0; i < LATE_SETS && held && records; i++) {
+		if (held->stream == stream && !held->late &&
+		    start - held->start < held->span) {
+			records -= take_off(held, records);
+			*behind = held->start + held->range;
+		}
+		held = TAILQ_PREV(held, held_list, link);
+	}
+	return records;
+}
+
+void
+held_came_late(struct domain *domain, struct stream *stream, uint32_t start,
+	       uint32_t records)
+{
+	uint64_t before = stream->sequence.account.lost;
+	uint32_t near = start;
+
+	records = take_off_derived(domain, stream, start, records, &near);
+	/* More cannot have been derived than there were octets: the others
+	 * were taken for lost, behind them. */
+	if (records && near != start) {
+		sequence_late(&stream->sequence, near, records,
+			      domain->session->process->now_ms, true);
+		account_gap(domain, &stream->sequence, before);
+	}
+}
+
+/* Records of a set in a late message: they are not missing. */
+static void
+settle_late(struct domain *domain, struct held *held, uint32_t records)
+{
+	struct sequence *sequence = &held->stream->sequence;
+	uint64_t before = sequence->account.lost;
+	uint32_t near = held->start;
+
+	records = sequence_late(sequence, held->start, records, held->since_ms,
+				false);
+	records = take_off_derived(domain, held->stream, held->start, records,
+				   &near);
+	sequence_late(sequence, near, records, held->since_ms, true);
+	account_gap(domain, sequence, before);
+}
+
+/*
+ * A set had so many records, of those that were derived for all of its message.
+ * The rest is that of the other sets, or of messages that did not come.
+ */
+static void
+settle_derived(struct domain *domain, struct held *held, uint32_t records)
+{
+	struct sequence *sequence = &held->stream->sequence;
+	uint64_t before = sequence->account.lost;
+	struct held *other = neighbour(held);
+
+	records -= take_off(held, records);
+	if (other) {
+		records -= take_off(other, records);
+		other->derived += held->derived;
+	} else if (held->derived) {
+		sequence_lost(sequence,
+			      held->start + held->range - held->derived,
+			      held->derived, domain->session->process->now_ms);
+	}
+	/* More than there was room for: those of a message that came late were
+	 * taken off here, and not off the gap behind. */
+	if (records)
+		sequence_late(sequence, held->start + held->range, records,
+			      held->since_ms, true);
+	account_gap(domain, sequence, before);
+}
+
 /* Its template did not come in time, or there is no room. */
 static void
 give_up(struct domain *domain, struct held *held)
@@ -71,6 +191,8 @@ give_up(struct domain *domain, struct held *held)
 		unknown->held -= held->length;
 		unknown->octets[UNKNOWN_TEMPLATE] += held->length;
 		unknown->counted[UNKNOWN_TEMPLATE] += records;
+	} else if (held->late) {
+		settle_late(domain, held, records);
 	}
 	account_lost(domain, LOSS_NO_TEMPLATE, records);
 	complain(domain->session, COMPLAINT_NO_TEMPLATE,
@@ -103,7 +225,8 @@ held_add(struct domain *domain, const struct set *set,
 	held->message = domain->now.message;
 	held->since_ms = c->now_ms;
 	held->arrival = *arrival;
-	held->derived = 0;
+	held->late = false;
+	held->start = held->range = held->span = held->derived = 0;
 	held->length = set->length;
 	held->id = set->id;
 	memcpy(held->content, set->content, set->length);
@@ -118,28 +241,28 @@ held_add(struct domain *domain, const struct set *set,
 
 /* The set was read: what the sequence number said of it is put right. */
 static void
-settle(struct domain *domain, const struct held *held, uint32_t records,
-       bool options, uint32_t bad)
+settle(struct domain *domain, struct held *held, uint32_t records, bool options,
+       uint32_t bad)
 {
 	struct unknown *unknown = unknown_of(domain, held);
 	struct sequence *sequence = &held->stream->sequence;
-	uint32_t more, read = records + !!bad;
+	uint32_t counted = options && sequence->rule == RULE_DATA ? 0 : records;
 
-	if (!unknown) {
-		if (held->derived <= read)
-			return;
-		more = held->derived - read;
-		if (bad) {
-			account_lost(domain, LOSS_MALFORMED, more);
-			return;
-		}
-		/* Fewer than derived: the rest never arrived. */
-		sequence->account.lost += more;
-		domain->ledger.lost[LOSS_SEQUENCE_GAP] += more;
-		domain->session->process->stage.ledger
-			.lost[LOSS_SEQUENCE_GAP] += more;
+	if (!unknown && held->late) {
+		settle_late(domain, held, counted);
 		return;
 	}
+	if (!unknown && bad && held->derived > records + 1) {
+		account_lost(domain, LOSS_MALFORMED,
+			     held->derived - records - 1);
+		return;
+	}
+	if (!unknown && held->range) {
+		settle_derived(domain, held, counted + !!bad);
+		return;
+	}
+	if (!unknown)
+		return;
 	unknown->held -= held->length;
 	unknown->octets[UNKNOWN_MALFORMED] += bad;
 	unknown->counted[UNKNOWN_MALFORMED] += !!bad;
@@ -148,9 +271,7 @@ settle(struct domain *domain, const struct held *held, uint32_t records,
 		domain->options += options ? records : 0;
 		return;
 	}
-	if (options && sequence->rule == RULE_DATA)
-		records = 0;
-	sequence_learnt(sequence, held->length - bad, records);
+	sequence_learnt(sequence, held->length - bad, counted);
 }
 
 void
@@ -207,13 +328,29 @@ held_drop(struct domain *domain)
 }
 
 void
-held_derived(struct domain *domain, uint32_t records)
+held_late(struct domain *domain, uint32_t from)
+{
+	struct held *held;
+
+	TAILQ_FOREACH_REVERSE(held, &domain->held, held_list, link)
+	{
+		if (held->message != domain->now.message)
+			return;
+		held->late = true;
+		held->start = from;
+	}
+}
+
+void
+held_derived(struct domain *domain, uint32_t from, uint32_t records,
+	     uint32_t gap)
 {
 	static const enum loss reason[2] = {LOSS_NO_TEMPLATE, LOSS_MALFORMED};
 	struct unknown *u = &domain->stream->unknown;
 	uint64_t total = (uint64_t)u->octets[0] + u->octets[1] + u->held;
 	uint64_t octets = 0, given = 0;
 	struct held *held;
+	uint32_t before;
 
 	if (!records || !total)
 		return;
@@ -226,7 +363,9 @@ held_derived(struct domain *domain, uint32_t records)
 		if (share > u->counted[i])
 			account_lost(domain, reason[i], share - u->counted[i]);
 	}
-	TAILQ_FOREACH_REVERSE(held, &domain->held, held_list, link) {
+	before = (uint32_t)given;
+	TAILQ_FOREACH_REVERSE(held, &domain->held, held_list, link)
+	{
 		if (held->message > u->message)
 			continue; /* of the message that was just read */
 		if (held->message < u->message)
@@ -234,5 +373,8 @@ held_derived(struct domain *domain, uint32_t records)
 		octets += held->length;
 		held->derived = (uint32_t)(records * octets / total - given);
 		given += held->derived;
+		held->start = from + before;
+		held->range = records - before;
+		held->span = held->range + gap;
 	}
 }

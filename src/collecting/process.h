@@ -362,9 +362,18 @@ void held_drop(struct domain *domain);
 
 /*
  * The sequence number tells that the unknown parts of the last message had so
- * many records: the ones that are lost are counted.
+ * many records, from this number on: the ones that are lost are counted. So
+ * many behind them are missing.
  */
-void held_derived(struct domain *domain, uint32_t records);
+void held_derived(struct domain *domain, uint32_t from, uint32_t records,
+		  uint32_t gap);
+
+/* The message that was just read is late; what is unknown in it begins so. */
+void held_late(struct domain *domain, uint32_t from);
+
+/* Records of a late message may be among those that were derived. */
+void held_came_late(struct domain *domain, struct stream *stream,
+		    uint32_t start, uint32_t records);
 
 /* ---- options.c --------------------------------------------------------- */
 

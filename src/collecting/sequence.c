@@ -143,20 +143,23 @@ gap_open(struct sequence *s, uint32_t start, uint32_t length, uint64_t now_ms,
 
 /*
  * Takes the records from start on out of the open gap that they are in.
- * Returns false if there is none.
+ * Returns false if there is none; *left is set to those that were not in it.
  */
 static bool
-gap_fill(struct sequence *s, uint32_t start, uint32_t records, uint64_t now_ms)
+gap_fill(struct sequence *s, uint32_t start, uint32_t records, uint64_t now_ms,
+	 uint32_t *left)
 {
+	*left = records;
 	for (unsigned i = 0; i < SEQUENCE_GAPS; i++) {
 		struct sequence_gap gap = s->gap[i];
 		uint32_t before = start - gap.start;
 
 		if (before >= gap.length ||
-		    (!s->patient && now_ms - gap.since_ms > SEQUENCE_GAP_MS))
+		    (!s->patient && now_ms > gap.since_ms + SEQUENCE_GAP_MS))
 			continue;
 		if (records > gap.length - before)
 			records = gap.length - before;
+		*left -= records;
 		if (gap.lost)
 			s->account.lost -= records;
 		s->gap[i].length = before;
@@ -273,9 +276,9 @@ window_check(struct sequence *s, bool restart)
 
 static enum sequence_verdict
 backward(struct sequence *s, const struct sequence_message *m, uint32_t start,
-	 uint32_t records, uint64_t now_ms)
+	 uint32_t records, uint64_t now_ms, uint32_t *late)
 {
-	if (gap_fill(s, start, records, now_ms))
+	if (gap_fill(s, start, records, now_ms, late))
 		return SEQUENCE_LATE;
 	if (m->sequence == 0 || s->next - start > LATE_MAX ||
 	    (int32_t)(m->export_time - s->export_time) > 0)
@@ -355,6 +358,7 @@ step(struct sequence *s, const struct sequence_message *m, uint64_t now_ms,
 	if (ahead && s->unknown && s->rule != RULE_MESSAGES &&
 	    ahead < GAP_MAX) {
 		result->derived = ahead < s->unknown ? ahead : s->unknown;
+		result->from = s->next;
 		ahead -= result->derived;
 	}
 	if (!ahead) {
@@ -363,8 +367,9 @@ step(struct sequence *s, const struct sequence_message *m, uint64_t now_ms,
 	}
 	if ((int32_t)ahead < 0) {
 		enum sequence_verdict v =
-			backward(s, m, start, records, now_ms);
+			backward(s, m, start, records, now_ms, &result->late);
 
+		result->from = start + records;
 		if (v == SEQUENCE_RESTART)
 			s->next = start + records;
 		return v;
@@ -383,7 +388,7 @@ sequence_end(struct sequence *s, const struct sequence_message *m,
 	     uint64_t now_ms)
 {
 	struct sequence_account before = s->account;
-	struct sequence_result result = {SEQUENCE_IGNORED, 0, 0, false};
+	struct sequence_result result = {.verdict = SEQUENCE_IGNORED};
 	bool first = !s->started;
 	uint32_t from = s->next;
 
@@ -437,4 +442,60 @@ sequence_learnt(struct sequence *s, uint32_t octets, uint32_t records)
 	if (!includes_message(s->rule) && s->rule != RULE_MESSAGES)
 		s->next += records;
 	s->unknown -= octets < s->unknown ? octets : s->unknown;
+}
+
+void
+sequence_lost(struct sequence *s, uint32_t start, uint32_t records,
+	      uint64_t now_ms)
+{
+	s->account.lost += records;
+	gap_open(s, start, records, now_ms, true);
+}
+
+/*
+ * Of the gap that is nearest to a number, within LATE_MAX, the part of at most
+ * records that is nearest begins at *at. False: there is none.
+ */
+static bool
+nearest_missing(const struct sequence *s, uint32_t number, uint32_t records,
+		uint32_t *at)
+{
+	uint32_t nearest = LATE_MAX + 1;
+
+	for (unsigned i = 0; i < SEQUENCE_GAPS; i++) {
+		const struct sequence_gap *gap = &s->gap[i];
+		uint32_t length = records < gap->length ? records : gap->length;
+		uint32_t end = gap->start + gap->length;
+
+		if (!gap->length)
+			continue;
+		if (number - gap->start < gap->length) {
+			*at = number;
+			return true;
+		}
+		if (gap->start - number < nearest) {
+			nearest = gap->start - number;
+			*at = gap->start;
+		} else if (number - end < nearest) {
+			nearest = number - end;
+			*at = end - length;
+		}
+	}
+	return nearest <= LATE_MAX;
+}
+
+uint32_t
+sequence_late(struct sequence *s, uint32_t start, uint32_t records,
+	      uint64_t now_ms, bool near)
+{
+	uint32_t at = start;
+
+	if (!near) {
+		gap_fill(s, start, records, now_ms, &records);
+		return records;
+	}
+	while (records && nearest_missing(s, start, records, &at) &&
+	       gap_fill(s, at, records, now_ms, &records))
+		;
+	return records;
 }

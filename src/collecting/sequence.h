@@ -149,7 +149,11 @@ struct sequence_result {
 	enum sequence_verdict verdict;
 	uint32_t gap;     /* records, of SEQUENCE_GAP */
 	uint32_t derived; /* records that the unknown octets of the message
-			   * before must have held */
+			   * before must have held, or of others after it that
+			   * did not come */
+	uint32_t from;    /* number of the first of them; of SEQUENCE_LATE: of
+			   * the first record that may be unknown */
+	uint32_t late;    /* records, of SEQUENCE_LATE, that no gap lacked */
 	bool rule_changed;
 };
 
@@ -161,6 +165,18 @@ struct sequence_result sequence_end(struct sequence *s,
 /* Octets that were unknown in the last message in order turned out to be
  * records after all. */
 void sequence_learnt(struct sequence *s, uint32_t octets, uint32_t records);
+
+/* Records that had been derived were those of messages that did not come. */
+void sequence_lost(struct sequence *s, uint32_t start, uint32_t records,
+		   uint64_t now_ms);
+
+/*
+ * Records that came late are known only now: they are taken off the gap that
+ * start is in, or (near), as that may be known only about, off the nearest
+ * ones. Returns how many no gap lacked.
+ */
+uint32_t sequence_late(struct sequence *s, uint32_t start, uint32_t records,
+		       uint64_t now_ms, bool near);
 
 /* "records without options", for people. */
 const char *sequence_rule_name(unsigned rule);

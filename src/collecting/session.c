@@ -354,8 +354,13 @@ domain_end(struct domain *domain, const struct message_header *header)
 	    !stream->unknown.message && sequence->account.late == before.late)
 		return; /* as it should be */
 	account_sequence(domain, &before);
-	held_derived(domain, result.derived);
-	if (result.verdict != SEQUENCE_LATE) {
+	if (result.verdict == SEQUENCE_LATE) {
+		held_came_late(domain, stream, result.from - result.late,
+			       result.late);
+		held_late(domain, result.from);
+	} else {
+		held_derived(domain, result.from, result.derived,
+			     result.gap);
 		stream->unknown = domain->now;
 		if (!message.unknown)
 			stream->unknown.message = 0;
