@@ -84,15 +84,26 @@ void maxmind_close(struct maxmind *maxmind);
 const char *maxmind_type(const struct maxmind *maxmind);
 uint64_t maxmind_build_s(const struct maxmind *maxmind);
 
-enum { MAXMIND_SLOTS = 1 << 16, MAXMIND_RESULTS_MAX = 1 << 17 };
+enum {
+	MAXMIND_SLOTS = 1 << 16,
+	MAXMIND_SLOTS6 = 1 << 14,
+	MAXMIND_RESULTS_MAX = 1 << 17,
+};
 
 /* Results of one thread that were read from a database, and the latest of them
- * by where in the database they are. */
+ * by where in the database they are, and by address. */
 struct maxmind_results {
 	struct results results;
 	struct {
 		uint32_t offset, result;
 	} slot[MAXMIND_SLOTS];
+	struct {
+		uint32_t address, result; /* UINT32_MAX: none */
+	} latest4[MAXMIND_SLOTS];
+	struct {
+		uint8_t address[16];
+		uint32_t result;
+	} latest6[MAXMIND_SLOTS6];
 	uint64_t mismatched; /* values of another type than the element's */
 };
 

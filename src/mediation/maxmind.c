@@ -6,7 +6,9 @@
  * place by renaming, not by writing into it.
  *
  * Decoding an entry costs more than finding it, and many addresses have one
- * entry: what was read of the latest entries is kept.
+ * entry: what was read of the latest entries is kept. Finding it is a step in
+ * the file for each bit of an address: what was found of the latest addresses
+ * is kept, too.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -17,6 +19,7 @@
 #include <sys/socket.h>
 #include <netinet/in.h>
 
+#include "conflux/hash.h"
 #include "lookup.h"
 
 enum { STEPS_MAX = 8 };
@@ -163,10 +166,18 @@ read_entry(const struct maxmind *m, const struct lookup_conf *conf,
 	return result_end(&r->results);
 }
 
+static void
+forget_latest(struct maxmind_results *r)
+{
+	memset(r->slot, 0xff, sizeof(r->slot));
+	memset(r->latest4, 0xff, sizeof(r->latest4));
+	memset(r->latest6, 0xff, sizeof(r->latest6));
+}
+
 int
 maxmind_results_init(struct maxmind_results *r, const struct lookup_conf *conf)
 {
-	memset(r->slot, 0xff, sizeof(r->slot));
+	forget_latest(r);
 	return results_init(&r->results, conf);
 }
 
@@ -179,7 +190,7 @@ maxmind_results_fini(struct maxmind_results *r)
 void
 maxmind_results_reset(struct maxmind_results *r, const struct lookup_conf *conf)
 {
-	memset(r->slot, 0xff, sizeof(r->slot));
+	forget_latest(r);
 	results_reset(&r->results, conf);
 }
 
@@ -203,23 +214,69 @@ search(const struct maxmind *m, const uint8_t *bytes, unsigned length)
 	return MMDB_lookup_sockaddr(&m->db, &address.any, &error);
 }
 
-int64_t
-maxmind_find(const struct maxmind *m, const struct lookup_conf *conf,
+/* For MAXMIND_SLOTS. */
+static uint32_t
+slot_of(uint32_t number)
+{
+	return number * 2654435761u >> 16;
+}
+
+static int64_t
+find_in_file(const struct maxmind *m, const struct lookup_conf *conf,
 	     struct maxmind_results *r, const uint8_t *bytes, unsigned length)
 {
 	MMDB_lookup_result_s found = search(m, bytes, length);
-	uint32_t offset = found.entry.offset, at;
+	uint32_t offset = found.entry.offset, at = slot_of(offset);
 	int64_t result;
 
 	if (!found.found_entry)
 		return RESULT_NONE;
-	at = offset * 2654435761u >> 16; /* for MAXMIND_SLOTS */
 	if (r->slot[at].offset == offset)
 		return r->slot[at].result;
 	result = read_entry(m, conf, r, &found.entry);
 	if (result >= 0) {
 		r->slot[at].offset = offset;
 		r->slot[at].result = (uint32_t)result;
+	}
+	return result;
+}
+
+static int64_t
+find6(const struct maxmind *m, const struct lookup_conf *conf,
+      struct maxmind_results *r, const uint8_t *bytes)
+{
+	uint32_t at = hash_bytes(bytes, 16, 0) % MAXMIND_SLOTS6;
+	int64_t result;
+
+	if (r->latest6[at].result != UINT32_MAX &&
+	    memcmp(r->latest6[at].address, bytes, 16) == 0)
+		return r->latest6[at].result;
+	result = find_in_file(m, conf, r, bytes, 16);
+	if (result >= 0) {
+		memcpy(r->latest6[at].address, bytes, 16);
+		r->latest6[at].result = (uint32_t)result;
+	}
+	return result;
+}
+
+int64_t
+maxmind_find(const struct maxmind *m, const struct lookup_conf *conf,
+	     struct maxmind_results *r, const uint8_t *bytes, unsigned length)
+{
+	uint32_t address, at;
+	int64_t result;
+
+	if (length != 4)
+		return find6(m, conf, r, bytes);
+	memcpy(&address, bytes, 4);
+	at = slot_of(address);
+	if (r->latest4[at].address == address &&
+	    r->latest4[at].result != UINT32_MAX)
+		return r->latest4[at].result;
+	result = find_in_file(m, conf, r, bytes, length);
+	if (result >= 0) {
+		r->latest4[at].address = address;
+		r->latest4[at].result = (uint32_t)result;
 	}
 	return result;
 }

@@ -457,6 +457,27 @@ biflow_file()
 	rm -f "$work/bi.pcap"
 }
 
+# 150000 networks, and those of ipfixgen among them, as a file of networks and
+# as a database
+lookup_files()
+{
+	make -s -C "$BUILD" tests/tools/mkmmdb || return
+	awk 'BEGIN {
+		for (i = 0; i < 256; i++)
+			for (k = 0; k < 256; k += 16) {
+				print "10." i "." k ".0/20", 64512 + i
+				if (i >= 64 && i < 128)
+					print "100." i "." k ".0/20", 64768 + i
+			}
+		for (i = 0; i < 145000; i++)
+			printf "%d.%d.%d.0/22 %d\n", 11 + i / 2048, \
+				i / 8 % 256, i % 8 * 32, i % 60000 + 1
+	}' >"$work/prefixes"
+	(echo prefix as && cat "$work/prefixes") >"$work/networks.txt"
+	sed 's/ / autonomous_system_number=/' "$work/prefixes" |
+		"$BUILD/tests/tools/mkmmdb" "$work/networks.mmdb" AS
+}
+
 # mediated FILE WHAT TEXT
 mediated()
 {
@@ -473,6 +494,14 @@ bench_mediation()
 		for what in --owner --again; do
 			mediated "$work/${size#*:}.ipfix" $what \
 				"de-duplication, ${size%:*} flows, ${what#--}"
+		done
+	done
+	lookup_files
+	for size in 10000:k4 1000000:k6; do
+		for what in txt mmdb; do
+			mediated "$work/${size#*:}.ipfix" \
+				"--lookup=$work/networks.$what" \
+				"two lookups, ${size%:*} flows, networks.$what"
 		done
 	done
 	for what in drop seconds nanoseconds narrow constant string all; do

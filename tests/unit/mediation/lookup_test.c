@@ -651,6 +651,76 @@ test_database(void)
 	stage_free(stage);
 }
 
+/*
+ * So many addresses that those that were found last give way to others: each
+ * second network of 10.0.0.0/8 or 2001:db8::/32 has its number.
+ */
+static void
+many_addresses(struct stage *stage, uint16_t id, const uint8_t *prefix,
+	       uint16_t octets)
+{
+	uint8_t data[RECORDS * 16];
+	struct field field = {.ie = ie_find(registry, 0, id),
+			      .length = octets};
+	struct batch batch = {.scope = &scope,
+			      .base = data,
+			      .count = RECORDS,
+			      .stride = octets};
+	uint8_t *network;
+	uint32_t n;
+
+	srand(3);
+	CU_ASSERT_EQUAL_FATAL(shape_get(shapes, &field, 1, 0, &batch.shape), 0);
+	for (int turn = 0; turn < 50000; turn++) {
+		for (unsigned i = 0; i < RECORDS; i++) {
+			/* Some come again at once, most later. */
+			n = (uint32_t)rand() % (turn % 2 ? 100 : 200000);
+			memcpy(data + i * octets, prefix, octets);
+			network = data + i * octets + (octets == 4 ? 1 : 4);
+			network[0] = (uint8_t)n;
+			data[(i + 1) * octets - 2] = (uint8_t)(n >> 16);
+			data[(i + 1) * octets - 1] = (uint8_t)(n >> 8);
+		}
+		seen.records = 0;
+		stage_run(stage, &batch);
+		for (unsigned i = 0; i < RECORDS; i++) {
+			network = data + i * octets + (octets == 4 ? 1 : 4);
+			CU_ASSERT_EQUAL(seen_uint(i, 0, IE_bgpSourceAsNumber),
+					network[0] % 2 ? network[0] : 0u);
+		}
+	}
+	shape_release(batch.shape);
+}
+
+static void
+test_many_addresses(void)
+{
+	static const uint8_t ten[4] = {10};
+	static const uint8_t documentation[16] = {0x20, 0x01, 0x0d, 0xb8};
+	char path[128], prefix[32], number[32];
+	struct mmdb_writer writer = {0};
+	struct lookup_conf conf = conf_of(NULL);
+	struct stage *stage;
+
+	for (unsigned i = 1; i < 256; i += 2) {
+		snprintf(number, sizeof(number), "as.number=%u", i);
+		snprintf(prefix, sizeof(prefix), "10.%u.0.0", i);
+		add_pairs(&writer, prefix, 16, number, "a=1", "b=1");
+		snprintf(prefix, sizeof(prefix), "2001:db8:%x00::", i);
+		add_pairs(&writer, prefix, 40, number, "a=1", "b=1");
+	}
+	CU_ASSERT_EQUAL_FATAL(mmdb_write(&writer, in_folder(path, "db.mmdb"),
+					 "Test"),
+			      0);
+	conf.maxmind_path = path;
+	conf.value_count = 1;
+	conf.value[0].key = "as.number";
+	stage = stage_of(&conf);
+	many_addresses(stage, IE_sourceIPv4Address, ten, 4);
+	many_addresses(stage, IE_sourceIPv6Address, documentation, 16);
+	stage_free(stage);
+}
+
 static void
 expect_refused(struct lookup_conf *conf, const char *expected)
 {
@@ -772,6 +842,7 @@ main(void)
 		{"a file read again", test_reload},
 		{"no file", test_no_file},
 		{"database", test_database},
+		{"more addresses than are kept", test_many_addresses},
 		{"bad database", test_bad_database},
 		{"no memory", test_nomem},
 		{"warm", test_warm},
