@@ -202,6 +202,8 @@ make(struct exporting *e, uint32_t number)
 	d->users = 0;
 	d->shared = d->pinned = false;
 	d->identity = (struct identity){0};
+	TAILQ_INIT(&d->kept);
+	d->kept_octets = 0;
 	TAILQ_INSERT_TAIL(&ds->idle, d, idle);
 	if (table_add(&ds->by_number, hash_of(number), d)) {
 		/*

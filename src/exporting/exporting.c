@@ -119,7 +119,7 @@ put(struct exporting *e, struct domain *domain, const struct batch *batch)
 	enum loss loss = mode_run(e, domain, batch, &taken, &filtered);
 
 	if (batch->shape->scope_count)
-		kept_batch(e, batch, mode_put(e));
+		kept_batch(e, domain, batch, mode_put(e));
 	count = taken_count(&taken);
 	ledger->exported += count;
 	ledger->filtered += filtered;

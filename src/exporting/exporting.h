@@ -48,6 +48,8 @@ struct identity {
 	uint8_t record[4 + 16 + 4 + 6 + 4 * (SCOPE_PATH_MAX + 1)];
 };
 
+TAILQ_HEAD(kept_list, kept);
+
 struct domain {
 	uint32_t number;    /* Observation Domain ID on the wire */
 	uint32_t index;     /* in sink->channel[] */
@@ -58,6 +60,9 @@ struct domain {
 	bool shared;        /* of scopes of the process itself */
 	bool pinned;        /* for our own options: never given to another */
 	unsigned turn;      /* load balancing by turns: whose it is */
+	struct kept_list kept; /* what has to be told again in it */
+	uint32_t kept_octets;
+	uint32_t kept_version; /* counted on with each change */
 	TAILQ_ENTRY(domain) idle;
 };
 
@@ -113,6 +118,9 @@ void identity_fini(struct exporting *e);
 /* Brings up to date what is told of a domain. */
 void identity_take(struct exporting *e, struct domain *domain,
 		   const struct scope *scope);
+/* What an earlier run told of it, unless it is known. */
+void identity_restore(const struct exporting *e, struct domain *domain,
+		      uint8_t shape, const uint8_t *record, uint32_t length);
 /* Is an Options Data Record of this shape told by ours? */
 bool identity_replaces(const struct exporting *e, const struct shape *shape);
 /* Tells it in the session, if it was not told. 0 or -EAGAIN. */
@@ -188,6 +196,9 @@ struct channel {
 	/* Data Records in this segment of the spool. */
 	uint64_t spooled;
 	uint32_t spool_sequence;
+	/* The segment that has the options of the domain, of this version. */
+	uint64_t options_segment;
+	uint32_t options_version;
 	/* The message that is being filled; writer.length 0: none. */
 	struct message_writer writer;
 	uint8_t *buffer;
@@ -645,6 +656,12 @@ enum {
 };
 uint32_t options_type_record(const struct ie *ie,
 			     uint8_t record[OPTIONS_TYPE_OCTETS]);
+/* What is told of a Template, of one of its fields; return the length. */
+enum { OPTIONS_RECORD_OCTETS = 14 };
+uint32_t options_keys_record(const struct out_template *t,
+			     uint8_t record[OPTIONS_RECORD_OCTETS]);
+uint32_t options_mark_record(const struct out_template *t, uint16_t field,
+			     uint8_t record[OPTIONS_RECORD_OCTETS]);
 /* Periodic ones. */
 int options_run(struct sink *sink, uint64_t now_ms);
 
@@ -653,8 +670,8 @@ int options_run(struct sink *sink, uint64_t now_ms);
 /* Does the configuration ask for options of that kind? */
 bool kept_wanted(const struct exporting *e, const struct batch *batch);
 /* Remembers them; put tells which destinations have got them, NULL: all. */
-void kept_batch(struct exporting *e, const struct batch *batch,
-		const bool *put);
+void kept_batch(struct exporting *e, struct domain *domain,
+		const struct batch *batch, const bool *put);
 /* Is this very record the one that is kept? */
 bool kept_has(const struct exporting *e, const struct batch *batch, uint32_t i);
 /* What waited for this destination is gone: it gets them anew. */
@@ -663,6 +680,23 @@ void kept_renew(struct exporting *e, const struct sink *sink);
 void kept_tick(struct exporting *e);
 /* Adds to the control message what is new to the session. 0 or -EAGAIN. */
 int kept_open(struct sink *sink);
+/*
+ * Those of the channel's domain, all or what a segment of its spool lacks. about
+ * is the Template whose id is in the record, or NULL. put returns 0 if it is
+ * done with.
+ */
+typedef int (*kept_put)(void *arg, const struct shape *shape,
+			const uint8_t *record, uint32_t length,
+			struct out_template *about);
+int kept_store(struct sink *sink, struct channel *channel, uint64_t segment,
+	       bool all, kept_put put, void *arg);
+/*
+ * One that was stored, about the Template of a shape or NULL, is told now; or
+ * what is kept of the same, if that was not. 0 or -EAGAIN.
+ */
+int kept_tell_stored(struct sink *sink, struct channel *channel,
+		     const struct shape *shape, const struct shape *about,
+		     const uint8_t *record, uint32_t length);
 /* UDP: tells again what others have told too long ago. 0 or -EAGAIN. */
 int kept_refresh(struct sink *sink, uint64_t now_ms);
 /* Forgets what is about the Template of this shape. */

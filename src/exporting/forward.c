@@ -4,10 +4,10 @@
  * Store and forward: between a sink and its spool.
  *
  * What is stored are finished messages as they would be sent, each behind the
- * Templates that the segment does not have yet, so each segment is an IPFIX
- * file that can be read by itself; with the types of enterprise-specific
- * elements (RFC 5610). Its sequence numbers are those of a session (RFC 5655
- * section 5). An id whose Template is freed is withdrawn in the segment.
+ * Templates and options (forward_options.c) that the segment does not have yet,
+ * so each segment is an IPFIX file that can be read by itself. Its sequence
+ * numbers are those of a session (RFC 5655 section 5). An id whose Template is
+ * freed is withdrawn in the segment.
  *
  * What is replayed is said in forward_replay.c, and what is sent again because
  * the peer may not have it, in forward_window.c.
@@ -45,60 +45,38 @@ count_on(struct forward *f, struct channel *c, uint32_t records)
 	return sequence;
 }
 
-/* What was made for the segment itself; it has nothing to be replayed. */
-static int
-append_own(struct forward *f, struct channel *c, struct message_writer *w,
-	   enum loss *loss)
+int
+forward_append(struct forward *f, struct channel *c, struct message_writer *w,
+	       enum loss *loss)
 {
 	uint32_t length = message_end(w, (uint32_t)(clock_wall_ms() / 1000));
 
-	message_set_sequence(f->buffer, count_on(f, c, w->records));
-	return spool_append(f->spool, f->buffer, length, 0, 0, loss);
+	message_set_sequence(w->buffer, count_on(f, c, w->records));
+	return spool_append(f->spool, w->buffer, length, 0, 0, loss);
 }
 
-static void
-add_types(struct forward *f, struct out_template *t, struct message_writer *w)
+int
+forward_store_template(struct forward *f, struct out_template *t,
+		       enum loss *loss)
 {
-	struct exporting *e = f->sink->exporting;
-	uint8_t record[OPTIONS_TYPE_OCTETS];
-	struct out_template *type = channel_template_own(
-		t->channel, e->option_shape[OPTION_SHAPE_TYPE]);
-
-	if (!type || message_add_template(w, type->id, type->shape))
-		return;
-	for (uint16_t i = 0; i < t->shape->count; i++) {
-		const struct ie *ie = t->shape->field[i].ie;
-		uint32_t length;
-
-		if (!options_describable(ie))
-			continue;
-		length = options_type_record(ie, record);
-		if (message_room(w, type->id) < length)
-			return;
-		memcpy(message_add_data(w, type->id, length, 1), record,
-		       length);
-	}
-}
-
-static int
-store_template(struct forward *f, struct out_template *t, enum loss *loss)
-{
+	uint64_t segment = spool_segment(f->spool);
 	struct message_writer w;
 	int rc;
 
+	if (t->spooled == segment)
+		return 0;
 	message_begin(&w, f->buffer, MESSAGE_MAX, t->channel->number);
 	message_add_template(&w, t->id, t->shape);
-	if (t->enterprise)
-		add_types(f, t, &w);
-	rc = append_own(f, t->channel, &w, loss);
+	forward_add_options(f, t, &w);
+	rc = forward_append(f, t->channel, &w, loss);
 	if (rc == 0)
-		t->spooled = spool_segment(f->spool);
+		t->spooled = segment;
 	return rc;
 }
 
 static int
 store_needed(struct forward *f, struct channel *c, const uint8_t *message,
-	     uint32_t length, uint64_t segment, enum loss *loss)
+	     uint32_t length, enum loss *loss)
 {
 	const uint8_t *p = message + MESSAGE_HEADER, *end = message + length;
 	int rc = 0;
@@ -108,11 +86,26 @@ store_needed(struct forward *f, struct channel *c, const uint8_t *message,
 			channel_template_by_id(c, wire_get16(p));
 
 		for (uint16_t i = 0; rc == 0 && i < t->uses_count; i++)
-			if (t->uses[i]->spooled != segment)
-				rc = store_template(f, t->uses[i], loss);
-		if (rc == 0 && t->spooled != segment)
-			rc = store_template(f, t, loss);
+			rc = forward_store_template(f, t->uses[i], loss);
+		if (rc == 0)
+			rc = forward_store_template(f, t, loss);
 	}
+	return rc;
+}
+
+/* Room for a message and for the options that are to be before it. */
+static int
+prepare(struct forward *f, const struct channel *c, uint32_t length,
+	uint64_t *segment, enum loss *loss)
+{
+	uint32_t more = 0, needed = 0;
+	int rc;
+
+	do {
+		more = needed;
+		rc = spool_prepare(f->spool, length + more, segment, loss);
+		needed = rc ? 0 : forward_options_octets(f, c, *segment);
+	} while (needed > more);
 	return rc;
 }
 
@@ -122,10 +115,12 @@ store(struct forward *f, const struct queue_entry *entry, uint8_t *message,
 {
 	struct channel *c = entry->channel;
 	uint64_t segment;
-	int rc = spool_prepare(f->spool, entry->length, &segment, loss);
+	int rc = prepare(f, c, entry->length, &segment, loss);
 
 	if (rc == 0)
-		rc = store_needed(f, c, message, entry->length, segment, loss);
+		rc = forward_store_options(f, c, segment, loss);
+	if (rc == 0)
+		rc = store_needed(f, c, message, entry->length, loss);
 	if (rc)
 		return rc;
 	message_set_sequence(message, count_on(f, c, entry->records));
@@ -179,7 +174,7 @@ forward_template_gone(struct forward *f, const struct out_template *t)
 	message_begin(&w, f->buffer, MESSAGE_MAX, t->channel->number);
 	message_add_withdrawal(
 		&w, t->options ? SET_OPTIONS_TEMPLATE : SET_TEMPLATE, t->id);
-	if (append_own(f, t->channel, &w, &loss))
+	if (forward_append(f, t->channel, &w, &loss))
 		spool_cut(f->spool);
 }
 
@@ -377,8 +372,10 @@ forward_open(struct sink *s, char **error)
 	f->original = malloc(MESSAGE_MAX);
 	f->message = malloc(MESSAGE_MAX);
 	f->part = malloc(MESSAGE_MAX);
+	f->options = malloc(MESSAGE_MAX);
 	f->turn = evtimer_new(s->exporting->base, on_turn, f);
-	if (!f->buffer || !f->original || !f->message || !f->part || !f->turn)
+	if (!f->buffer || !f->original || !f->message || !f->part ||
+	    !f->options || !f->turn)
 		return -ENOMEM;
 	if (forward_window(f) && !forward_keeps(f)) {
 		f->place = calloc(FLIGHT_MAX, sizeof(*f->place));
@@ -409,5 +406,6 @@ forward_close(struct forward *f)
 	free(f->original);
 	free(f->message);
 	free(f->part);
+	free(f->options);
 	free(f);
 }

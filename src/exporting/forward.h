@@ -35,6 +35,10 @@ struct forward {
 	uint32_t flows, run;
 	uint64_t position;
 	bool pending; /* it is not staged yet */
+	/* The message with options that was read last, and is not all told:
+	 * so many of its records are. */
+	uint8_t *options;
+	uint32_t options_length, options_done;
 	/* Sent, and perhaps not received. */
 	struct queue window;
 	/* Octets of the session before its first; messages where the peer
@@ -75,6 +79,35 @@ struct forward {
 	uint64_t acked, acked_messages;
 	uint64_t had; /* records that it turned out to have */
 };
+
+/* ---- forward.c ---------------------------------------------------------- */
+
+/* What was made for the segment itself; it has nothing to be replayed. */
+int forward_append(struct forward *f, struct channel *c,
+		   struct message_writer *w, enum loss *loss);
+/* A Template, if the segment does not have it. */
+int forward_store_template(struct forward *f, struct out_template *t,
+			   enum loss *loss);
+
+/* ---- forward_options.c -------------------------------------------------- */
+
+/* What is told of a Template goes behind it. */
+void forward_add_options(const struct forward *f, const struct out_template *t,
+			 struct message_writer *w);
+/* Octets of the options that the segment needs before data of the channel. */
+uint32_t forward_options_octets(const struct forward *f,
+				const struct channel *c, uint64_t segment);
+/* They go into the segment, as far as it does not have them. */
+int forward_store_options(struct forward *f, struct channel *c,
+			  uint64_t segment, enum loss *loss);
+/* Such a message was read: its Templates are known. */
+void forward_take_options(struct forward *f, const uint8_t *message,
+			  uint32_t length);
+/* Its options become known, or are told. 0, or -EAGAIN: not all of them. */
+int forward_tell_options(struct forward *f);
+/* What is known of the Template that has this id in the segment. */
+void forward_use_options(struct forward *f, uint16_t id,
+			 struct out_template *t);
 
 /* ---- forward_window.c --------------------------------------------------- */
 

@@ -35,11 +35,6 @@ shape_in_segment(const struct scope *scope, uint16_t id)
 	return t ? t->shape : NULL;
 }
 
-static void
-ignore_event(void *arg, const struct template_event *event)
-{
-}
-
 /* The Templates of another segment. */
 static bool
 enter_segment(struct forward *f, uint64_t segment)
@@ -95,6 +90,7 @@ rewrite(struct forward *f, struct channel *c, struct message_reader *reader)
 			return LOSS_TOO_LONG;
 		if (t->lists && !rewrite_lists(f, t, &set))
 			return LOSS_MALFORMED;
+		forward_use_options(f, set.id, t);
 		wire_put16((uint8_t *)set.content - SET_HEADER, t->id);
 		t->accessed_ms = f->sink->exporting->wall_ms;
 	}
@@ -235,8 +231,8 @@ room_comes(const struct channel *c)
 	if (c->finished != c->gone || c->writer.length)
 		return true;
 	STAILQ_FOREACH(t, &c->sink->ending, ending)
-		if (t->channel == c)
-			return true;
+	if (t->channel == c)
+		return true;
 	return false;
 }
 
@@ -281,21 +277,6 @@ stage_message(struct forward *f)
 }
 
 static void
-learn(struct forward *f, const struct spool_message *m)
-{
-	struct message_reader reader;
-	struct set set;
-
-	if (message_open(&reader, m->octets, m->length))
-		return;
-	while (message_next_set(&reader, &set))
-		if (set.id < SET_DATA_MIN)
-			template_store_read(f->store, reader.header.domain,
-					    set.id, set.content, set.length, 0,
-					    0, ignore_event, NULL);
-}
-
-static void
 take(struct forward *f, const struct spool_message *m)
 {
 	if (!enter_segment(f, m->segment)) {
@@ -304,7 +285,7 @@ take(struct forward *f, const struct spool_message *m)
 		return;
 	}
 	if (!m->records) {
-		learn(f, m);
+		forward_take_options(f, m->octets, m->length);
 		return;
 	}
 	memcpy(f->original, m->octets, m->length);
@@ -327,7 +308,8 @@ forward_fill(struct forward *f)
 		return;
 	if (f->pending)
 		stage_message(f);
-	while (!f->staged.messages && !f->pending && spool_next(f->spool, &m))
+	while (!f->staged.messages && !f->pending && !forward_tell_options(f) &&
+	       spool_next(f->spool, &m))
 		take(f, &m);
 	/* They were exported when they were sent, but not known to be. */
 	had = spool_take_had(f->spool);
@@ -375,8 +357,8 @@ waits_for_peer(const struct forward *f)
 	if (!f->sink->ready)
 		return false;
 	if (forward_acknowledged(f))
-		return f->pending;
-	return !spool_may_read(f->spool) || f->pending ||
+		return f->pending || f->options_length;
+	return !spool_may_read(f->spool) || f->pending || f->options_length ||
 	       (forward_window(f) && forward_is_full(f)) ||
 	       (f->stopped && !forward_drained(f));
 }
@@ -412,4 +394,5 @@ forward_unstage(struct forward *f)
 	f->sink->ledger.split += spool_rewind(f->spool);
 	f->segment = 0;
 	f->pending = false;
+	f->options_length = 0;
 }

@@ -125,6 +125,23 @@ identity_take(struct exporting *e, struct domain *d, const struct scope *scope)
 		make(e, d, scope);
 }
 
+void
+identity_restore(const struct exporting *e, struct domain *d, uint8_t shape,
+		 const uint8_t *record, uint32_t length)
+{
+	struct identity *id = &d->identity;
+
+	if (e->conf.origin == EXPORTING_ORIGIN_NONE || id->length ||
+	    length > sizeof(id->record))
+		return;
+	/* Made anew with the first record, whoever that is from. */
+	id->serial = UINT32_MAX;
+	id->shape = shape;
+	memcpy(id->record, record, length);
+	id->length = length;
+	id->version++;
+}
+
 bool
 identity_replaces(const struct exporting *e, const struct shape *shape)
 {

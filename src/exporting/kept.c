@@ -38,10 +38,14 @@ enum {
 /* When a destination was told. */
 struct told_at {
 	uint32_t epoch;
-	uint64_t ms; /* monotonic */
+	uint64_t ms;	  /* monotonic */
+	uint64_t segment; /* of its spool that has it, 0: none */
+	bool queued;	  /* it waits, and so may not have been told yet */
 };
 
 struct kept {
+	TAILQ_ENTRY(kept) next; /* in its domain */
+	struct domain *in;
 	uint64_t serial; /* of its scope */
 	uint32_t domain; /* of that */
 	enum options_kind kind;
@@ -156,6 +160,8 @@ forget(struct exporting *e, struct kept *k)
 	e->kept_octets -= cost(e, k->room);
 	e->kept_own -= k->kind != OPTIONS_OTHER;
 	e->kept_about -= k->about != NULL;
+	TAILQ_REMOVE(&k->in->kept, k, next);
+	k->in->kept_octets -= k->room;
 	kept_free(k);
 }
 
@@ -175,8 +181,8 @@ about(const struct batch *batch, const uint8_t *record, uint32_t length)
 }
 
 static struct kept *
-add(struct exporting *e, const struct batch *batch, const uint8_t *record,
-    uint32_t length)
+add(struct exporting *e, struct domain *domain, const struct batch *batch,
+    const uint8_t *record, uint32_t length)
 {
 	const struct shape *template = about(batch, record, length);
 	struct kept *k;
@@ -209,18 +215,27 @@ add(struct exporting *e, const struct batch *batch, const uint8_t *record,
 	e->kept_octets += cost(e, length);
 	e->kept_own += k->kind != OPTIONS_OTHER;
 	e->kept_about += k->about != NULL;
+	k->in = domain;
+	TAILQ_INSERT_TAIL(&domain->kept, k, next);
+	domain->kept_octets += length;
+	domain->kept_version++;
 	return k;
 }
 
 /* Its scope fields are the same; false: it must be kept anew. */
 static bool
-renew(struct kept *k, const struct batch *batch, const uint8_t *record,
-      uint32_t length)
+renew(const struct exporting *e, struct kept *k, const struct batch *batch,
+      const uint8_t *record, uint32_t length)
 {
 	if (length > k->room || k->about != about(batch, record, length))
 		return false;
+	if (length == k->length && memcmp(k->record, record, length) == 0)
+		return true;
 	memcpy(k->record, record, length);
 	k->length = length;
+	k->in->kept_version++;
+	for (unsigned i = 0; i < e->conf.destination_count; i++)
+		k->at[i].segment = 0;
 	return true;
 }
 
@@ -234,6 +249,7 @@ note_put(struct exporting *e, struct kept *k, const bool *put)
 
 		k->at[i].epoch = had ? e->sink[i].epoch + !e->sink[i].up : 0;
 		k->at[i].ms = e->now_ms;
+		k->at[i].queued = had && !e->sink[i].up;
 	}
 }
 
@@ -245,7 +261,8 @@ can_keep(const struct shape *shape)
 }
 
 void
-kept_batch(struct exporting *e, const struct batch *batch, const bool *put)
+kept_batch(struct exporting *e, struct domain *domain,
+	   const struct batch *batch, const bool *put)
 {
 	uint32_t length;
 
@@ -255,12 +272,12 @@ kept_batch(struct exporting *e, const struct batch *batch, const bool *put)
 		const uint8_t *record = batch_record(batch, i, &length);
 		struct kept *k = find(e, batch, record, length);
 
-		if (k && !renew(k, batch, record, length)) {
+		if (k && !renew(e, k, batch, record, length)) {
 			forget(e, k);
 			k = NULL;
 		}
 		if (!k)
-			k = add(e, batch, record, length);
+			k = add(e, domain, batch, record, length);
 		/* Beyond the bound it is sent once, and not again. */
 		if (k)
 			note_put(e, k, put);
@@ -303,51 +320,127 @@ count_again(struct exporting *e)
 	e->stage.ledger.exported++;
 }
 
-/* The id of the Template, which has been told before. 0 or -EAGAIN. */
-static int
-put_about(struct sink *s, struct channel *c, const struct kept *k,
-	  uint8_t *record)
+/* The Template of this shape, whose id the record gets; NULL: there is none. */
+static struct out_template *
+put_about(struct channel *c, const struct shape *shape,
+	  const struct shape *about, uint8_t *record, uint32_t length)
 {
-	const struct shape *wider =
-		identity_shape(s->exporting, c->domain, k->about);
-	struct out_template *t =
-		channel_template_own(c, wider ? wider : k->about);
+	struct out_template *t = channel_template_own(c, about);
 	uint32_t octets;
-	const uint8_t *at =
-		shape_field(k->shape, lists_template_id(k->shape, 0), record,
-			    k->length, &octets);
+	const uint8_t *at = shape_field(shape, lists_template_id(shape, 0),
+					record, length, &octets);
 
+	if (t && t->too_long)
+		t = NULL;
 	if (at)
-		wire_put16(record + (at - record),
-			   t && !t->too_long ? t->id : ID_UNKNOWN);
-	return t && !t->too_long && control_is_due(s, t)
-		       ? control_add_template(s, t)
-		       : 0;
+		wire_put16(record + (at - record), t ? t->id : ID_UNKNOWN);
+	return t;
 }
 
-/* To one destination, in a control message. 0 or -EAGAIN. */
+/* That of our records, which may tell who exported them. */
+static const struct shape *
+about_shape(struct exporting *e, const struct kept *k)
+{
+	const struct shape *wider = identity_shape(e, k->in, k->about);
+
+	return wider ? wider : k->about;
+}
+
+/* In a control message, behind the Template that it is about. 0 or -EAGAIN. */
+static int
+tell_record(struct sink *s, struct channel *c, const struct shape *shape,
+	    const struct shape *about, const uint8_t *record, uint32_t length)
+{
+	uint8_t copy[RECORD_MAX];
+	struct out_template *t;
+	int r = 0;
+
+	if (length > sizeof(copy))
+		return 0;
+	memcpy(copy, record, length);
+	t = about ? put_about(c, shape, about, copy, length) : NULL;
+	if (t && control_is_due(s, t))
+		r = control_add_template(s, t);
+	if (r == 0)
+		r = control_add_kept(s, c, shape, copy, length);
+	if (r)
+		return r;
+	count_again(s->exporting);
+	return 0;
+}
+
+/* To one destination. 0 or -EAGAIN. */
 static int
 tell(struct sink *s, struct kept *k)
 {
-	const struct scope scope = {.serial = k->serial};
 	struct exporting *e = s->exporting;
-	struct domain *domain = domain_find(e, &scope);
-	struct channel *c = domain ? channel_get(s, domain) : NULL;
-	uint8_t record[RECORD_MAX];
-	int r = 0;
+	struct channel *c = channel_get(s, k->in);
+	int r = c ? tell_record(s, c, k->shape,
+				k->about ? about_shape(e, k) : NULL, k->record,
+				k->length)
+		  : 0;
 
-	if (c) {
+	if (r)
+		return r;
+	k->at[s->index].epoch = s->epoch;
+	k->at[s->index].ms = e->now_ms;
+	k->at[s->index].queued = false;
+	return 0;
+}
+
+int
+kept_store(struct sink *s, struct channel *c, uint64_t segment, bool all,
+	   kept_put put, void *arg)
+{
+	struct kept *k;
+	uint8_t record[RECORD_MAX];
+
+	TAILQ_FOREACH(k, &c->domain->kept, next)
+	{
+		struct told_at *at = &k->at[s->index];
+		struct out_template *t = NULL;
+		int r;
+
+		if (!all && at->segment == segment)
+			continue;
 		memcpy(record, k->record, k->length);
 		if (k->about)
-			r = put_about(s, c, k, record);
-		if (r == 0)
-			r = control_add_kept(s, c, k->shape, record, k->length);
+			t = put_about(c, k->shape, about_shape(s->exporting, k),
+				      record, k->length);
+		r = put(arg, k->shape, record, k->length, t);
 		if (r)
 			return r;
-		count_again(e);
+		at->segment = segment;
 	}
-	k->at[s->index] = (struct told_at){s->epoch, e->now_ms};
 	return 0;
+}
+
+/* Is it about what this record is about? Ids of Templates may be others. */
+static bool
+same_scope(const struct kept *k, const struct shape *shape,
+	   const struct shape *about, const uint8_t *record, uint32_t length)
+{
+	uint32_t key;
+
+	if (k->shape != shape)
+		return false;
+	if (about)
+		return k->about == about;
+	key = key_length(shape, record, length);
+	return k->key_length == key && memcmp(k->record, record, key) == 0;
+}
+
+int
+kept_tell_stored(struct sink *s, struct channel *c, const struct shape *shape,
+		 const struct shape *about, const uint8_t *record,
+		 uint32_t length)
+{
+	struct kept *k;
+
+	TAILQ_FOREACH(k, &c->domain->kept, next)
+	if (same_scope(k, shape, about, record, length))
+		return k->at[s->index].queued ? tell(s, k) : 0;
+	return tell_record(s, c, shape, about, record, length);
 }
 
 /* Of our own stages, to all. */

@@ -300,17 +300,24 @@ round_types(struct sink *s, struct channel *c, uint64_t start_ms)
 
 /* ---- flow keys ------------------------------------------------------------ */
 
+uint32_t
+options_keys_record(const struct out_template *t,
+		    uint8_t record[OPTIONS_RECORD_OCTETS])
+{
+	wire_put16(record, t->id);
+	wire_put64(record + 2, t->flow_keys);
+	return 10;
+}
+
 static int
 tell_keys(struct sink *s, struct out_template *t)
 {
-	uint8_t record[10];
-	int r;
+	uint8_t record[OPTIONS_RECORD_OCTETS];
+	uint32_t length = options_keys_record(t, record);
+	int r = control_add_record(
+		s, t->channel, s->exporting->option_shape[OPTION_SHAPE_KEYS],
+		record, length);
 
-	wire_put16(record, t->id);
-	wire_put64(record + 2, t->flow_keys);
-	r = control_add_record(s, t->channel,
-			       s->exporting->option_shape[OPTION_SHAPE_KEYS],
-			       record, sizeof(record));
 	if (r)
 		return r;
 	t->keys_epoch = s->epoch;
@@ -355,12 +362,12 @@ instance_of(const struct shape *shape, uint16_t field)
 	return n;
 }
 
-static int
-tell_mark(struct sink *s, struct out_template *t, uint16_t field)
+uint32_t
+options_mark_record(const struct out_template *t, uint16_t field,
+		    uint8_t record[OPTIONS_RECORD_OCTETS])
 {
 	const struct ie *ie = t->shape->field[field].ie;
 	const struct field_mark *mark = &t->shape->mark[field];
-	uint8_t record[14];
 
 	wire_put16(record, t->id);
 	wire_put16(record + 2, ie->id);
@@ -368,10 +375,19 @@ tell_mark(struct sink *s, struct out_template *t, uint16_t field)
 	wire_put16(record + 8, instance_of(t->shape, field));
 	wire_put16(record + 10, mark->flags);
 	wire_put16(record + 12, mark->technique);
+	return 14;
+}
+
+static int
+tell_mark(struct sink *s, struct out_template *t, uint16_t field)
+{
+	uint8_t record[OPTIONS_RECORD_OCTETS];
+	uint32_t length = options_mark_record(t, field, record);
+
 	return control_add_record(
 		s, t->channel,
 		s->exporting->option_shape[OPTION_SHAPE_ANONYMIZATION], record,
-		sizeof(record));
+		length);
 }
 
 int
