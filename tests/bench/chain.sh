@@ -32,16 +32,24 @@ chain_of()
 	process p3 "$3" "<cx:cache>c</cx:cache>"
 }
 
-# chain_config NAME FILE
-chain_config()
+# chain_run NAME: the three of that name, or none (bare), on $file
+chain_run()
 {
-	document "<collectingProcess><name>in</name>$(reader r "$2")<cx:intermediateProcess>p1</cx:intermediateProcess></collectingProcess>$(chain_of "$1")" \
-		"$(writer "$work/out.ipfix")" 1800 900
+	if [ "$1" = bare ]; then
+		config "$(reader r "$file")" "$(writer "$work/out.ipfix")"
+	else
+		document "<collectingProcess><name>in</name>$(reader r "$file")<cx:intermediateProcess>p1</cx:intermediateProcess></collectingProcess>$(chain_of "$1")" \
+			"$(writer "$work/out.ipfix")" 1800 900
+	fi >"$work/chain.xml"
+	cost "$1-$size" "$confluxd" -c "$work/chain.xml" || return
+	grep -q "cache c: in $RECORDS," "$work/$1-$size.err" && return
+	say "chain: not all records came to the cache"
+	grep "ledger: " "$work/$1-$size.err"
+	return 1
 }
 
 bench_chain()
 {
-	generate k4 10000
 	(umask 077 && head -c 32 /dev/urandom | od -An -v -tx1 |
 		tr -d ' \n' >"$work/key")
 	awk 'BEGIN { print "prefix as"
@@ -49,32 +57,26 @@ bench_chain()
 			for (k = 0; k < 256; k++)
 				print "10." i "." k ".0/24", 64512 + i
 	}' >"$work/networks"
-	config "$(reader r "$work/k4.ipfix")" "$(writer "$work/out.ipfix")" \
-		>"$work/bare.xml"
 	chains="filter-anonymise-convert renormalise-lookup-convert"
-	for chain in $chains; do
-		chain_config "$chain" "$work/k4.ipfix" >"$work/$chain.xml"
-	done
-	i=0
-	while [ $i -lt "$RUNS" ]; do
-		for chain in bare $chains; do
-			cost "$chain" "$confluxd" -c "$work/$chain.xml" ||
-				return
-			grep -q "cache c: in $RECORDS," "$work/$chain.err" || {
-				say "chain: not all records came to the cache"
-				grep "ledger: " "$work/$chain.err"
-				return
-			}
+	for size in 10000:k4 1000000:m6; do
+		flows=${size%:*} size=${size#*:}
+		generate "$size" "$flows"
+		file=$work/$size.ipfix
+		i=0
+		while [ $i -lt "$RUNS" ]; do
+			for chain in bare $chains; do
+				chain_run "$chain" || return
+			done
+			i=$((i + 1))
 		done
-		i=$((i + 1))
-	done
-	bare=$(median bare 1)
-	say "chain: file, cache, file:" \
-		"$(calc '%.1f' "$bare * 1e9 / $RECORDS") ns a record"
-	for chain in $chains; do
-		all=$(median "$chain" 1)
-		say "chain: $chain before the cache:" \
-			"$(calc '%.1f' "$all * 1e9 / $RECORDS") ns," \
-			"$(calc '%.2f' "$all / $bare") times as much"
+		bare=$(median "bare-$size" 1)
+		say "chain: $flows flows: file, cache, file:" \
+			"$(calc '%.1f' "$bare * 1e9 / $RECORDS") ns a record"
+		for chain in $chains; do
+			all=$(median "$chain-$size" 1)
+			say "chain: $flows flows: $chain before the cache:" \
+				"$(calc '%.1f' "$all * 1e9 / $RECORDS") ns," \
+				"$(calc '%.2f' "$all / $bare") times as much"
+		done
 	done
 }
