@@ -3,6 +3,7 @@
 /* transportLayerSecurity of the configuration. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime.h"
 
@@ -52,6 +53,18 @@ fill_files(struct secure_conf *conf, const struct conf_node *tls)
 	conf->certificate = given ? given : CONF_CERTIFICATE;
 	conf->key = path(tls, "keyFile", given ? given : CONF_KEY_FILE);
 	conf->authorities = path(tls, "authoritiesFile", CONF_AUTHORITIES);
+}
+
+bool
+is_tls_server(const struct conf_node *node)
+{
+	static const char *const names[] = {"udpCollector", "tcpCollector",
+					    "sctpCollector", "tcpListener"};
+
+	for (int i = 0; i < 4; i++)
+		if (strcmp(node->name, names[i]) == 0)
+			return true;
+	return false;
 }
 
 int

@@ -318,7 +318,7 @@ check_fields(struct check *check, const struct conf *conf,
  * daemon runs: a warning.
  */
 static void
-check_secure(struct check *check, const struct conf_node *node, bool server)
+check_secure(struct check *check, const struct conf_node *node)
 {
 	const struct conf_node *tls;
 	const char **names = NULL;
@@ -331,7 +331,8 @@ check_secure(struct check *check, const struct conf_node *node, bool server)
 		tls = conf_child(node, "transportLayerSecurity");
 		if (!tls)
 			continue;
-		if (secure_conf_fill(NULL, tls, server, &conf, &names) == 0 &&
+		if (secure_conf_fill(NULL, tls, is_tls_server(node), &conf,
+				     &names) == 0 &&
 		    secure_new(&conf, node->name, &secure, &error) < 0 &&
 		    error) {
 			snprintf(text, sizeof(text), "%s", error);
@@ -422,13 +423,13 @@ check_conf(const struct conf *conf, struct conf_errors *errors)
 	conf_each (node, root, "observationPoint")
 		check_point(&check, node);
 	conf_each (node, root, "collectingProcess") {
-		check_secure(&check, node->first, true);
+		check_secure(&check, node->first);
 		check_own_file(&check, node, "templateFile");
 	}
 	conf_each (process, root, "exportingProcess") {
 		check_own_file(&check, process, "observationDomainFile");
 		conf_each (node, process, "destination")
-			check_secure(&check, node->first, false);
+			check_secure(&check, node->first);
 	}
 	conf_each (node, root, "meterAgent")
 		check_agent(&check, node);

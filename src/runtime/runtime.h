@@ -342,6 +342,10 @@ deals_file(const struct worker *worker, unsigned workers, unsigned file)
 	return file % workers == worker->index;
 }
 
+/* Do peers come to what has this transportLayerSecurity? Else it goes to them.
+ */
+bool is_tls_server(const struct conf_node *node);
+
 /*
  * What a transportLayerSecurity says; *names is to be freed. The runtime gives
  * the secret of the tickets of a server, NULL for a client.
