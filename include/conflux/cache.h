@@ -31,7 +31,8 @@ enum merge {
 	 * Delta and total counters, deltaFlowCount and sums of squares are
 	 * added (totals after having been turned into differences); flowStart*
 	 * and minimum* keep the least, flowEnd* and maximum* the greatest
-	 * value; flags are or'ed; anything else keeps the first value seen.
+	 * value; flags are or'ed; lists of experiments in options of TCP and UDP
+	 * become their union; anything else keeps the first value seen.
 	 */
 	MERGE_AUTO,
 	MERGE_SUM,
@@ -40,6 +41,7 @@ enum merge {
 	MERGE_OR,
 	MERGE_FIRST,
 	MERGE_LAST,
+	MERGE_UNION, /* of basicLists: each element once, up to 2048 octets */
 };
 
 /* RFC 7015 section 5.1.1: in which interval the counters of a flow go. */

@@ -267,6 +267,7 @@ cache_report(struct stage *stage, struct report *report)
 	report_close(report);
 	report_uint(report, "cx:evictedFlows", stats.evicted);
 	report_uint(report, "cx:octets", stats.octets);
+	report_uint(report, "cx:listsCut", cache->lists_cut);
 	if (cache->distribution != DISTRIBUTION_NONE)
 		report_uint(report, "cx:intervalOverflow",
 			    cache->interval_overflow);

@@ -11,6 +11,7 @@
  *	emit.c       encoding flows that leave
  *	interval.c   RFC 7015 distribution of a flow over intervals
  *	totals.c     total counters turned into differences
+ *	union.c      lists that have what any record had
  *	biflow.c     the other direction of a flow
  *	closing.c    flows that TCP has ended, for a moment
  *	retired.c    flows that were cut off
@@ -195,6 +196,7 @@ struct cache {
 	uint64_t start_wall_ms;
 	uint64_t evicted, interval_overflow;
 	uint64_t overflow_lost;
+	uint64_t lists_cut; /* times that elements were left out */
 	uint8_t *wire;        /* ENCODER_BUFFER octets */
 	uint32_t offset[BATCH_MAX + 1];
 };
@@ -277,6 +279,12 @@ void update_rows(struct cache *cache, struct plan *plan, uint8_t *rows,
 /* var_hold or var_release for all strings of a row. */
 void row_strings(struct layout *layout, const uint8_t *row, uint64_t present,
 		 void (*what)(struct var_store *strings, uint32_t handle));
+
+/*
+ * union.c: the basicList that has the elements of both. Of the two handles one
+ * hold each is taken, and one of the result is given.
+ */
+uint32_t list_union(struct cache *cache, uint32_t kept, uint32_t more);
 
 /* emit.c */
 void emit_row(struct layout *layout, uint32_t number, enum end_reason reason,

@@ -30,6 +30,16 @@ starts_with(const char *name, const char *prefix)
 	return strncmp(name, prefix, strlen(prefix)) == 0;
 }
 
+/* Lists of what any packet of a Flow had (RFC 9740, RFC 9870). */
+static bool
+is_observed_set(const struct ie *ie)
+{
+	return ie->pen == 0 && (ie->id == IE_tcpSharedOptionExID16List ||
+				ie->id == IE_tcpSharedOptionExID32List ||
+				ie->id == IE_udpSafeExIDList ||
+				ie->id == IE_udpUnsafeExIDList);
+}
+
 /* MERGE_AUTO made definite, see conflux/cache.h. */
 static enum merge
 merge_of(const struct ie *ie)
@@ -41,6 +51,8 @@ merge_of(const struct ie *ie)
 
 	if (base->semantics == IE_FLAGS && base->type == IE_UNSIGNED256)
 		return MERGE_OR;
+	if (is_observed_set(base))
+		return MERGE_UNION;
 	if (!number)
 		return MERGE_FIRST;
 	if (base->semantics == IE_DELTA_COUNTER ||
@@ -120,6 +132,11 @@ column_init(struct cache *cache, const struct cache_field *field,
 	if (!field->key && column->merge == MERGE_OR &&
 	    column->kind != SLOT_BYTES) {
 		*error = "flags can't be merged into a field of this type";
+		return -EINVAL;
+	}
+	if (!field->key && column->merge == MERGE_UNION &&
+	    ie->type != IE_BASIC_LIST) {
+		*error = "only a basicList can become the union of several";
 		return -EINVAL;
 	}
 	if (column->kind == SLOT_TIME && !calculated && !field->key &&

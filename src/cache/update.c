@@ -91,6 +91,25 @@ merge_kept(const struct merge_run *run, const struct update *u)
 }
 
 static void
+merge_union(const struct merge_run *run, const struct update *u)
+{
+	struct cache *cache = run->layout->cache;
+
+	for (uint32_t i = 0; i < run->count; i++) {
+		uint8_t *d = run->flow[i];
+		uint32_t kept, handle;
+
+		memcpy(&handle, run->row[i] + u->offset, 4);
+		if (has_value(d, u->bit)) {
+			memcpy(&kept, d + u->offset, 4);
+			handle = list_union(cache, kept, handle);
+		}
+		memcpy(d + u->offset, &handle, 4);
+		((struct row *)(void *)d)->flags |= u->bit;
+	}
+}
+
+static void
 merge_values(const struct merge_run *run, const struct update *update,
 	     unsigned count)
 {
@@ -109,6 +128,9 @@ merge_values(const struct merge_run *run, const struct update *update,
 			break;
 		case MERGE_OR:
 			merge_or(run, u);
+			break;
+		case MERGE_UNION:
+			merge_union(run, u);
 			break;
 		default:
 			merge_kept(run, u);

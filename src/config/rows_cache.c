@@ -55,13 +55,17 @@ static const struct conf_row flow_field[] = {
 			 "Flows."),
 	CONF_ROW(LEAF, "merge", .cx = true, .type = CONF_ENUM, .def = "auto",
 		 CONF_VALUES("auto", "sum", "min", "max", "or", "first",
-			     "last"),
+			     "last", "union"),
 		 .help = "How values of one Flow are merged if the field is no "
 			 "Flow Key. auto follows the semantics of the element: "
 			 "counters are added, start times are the earliest and "
 			 "end times the latest, minimum... and maximum... "
 			 "elements do what they say, flags are or'ed, of "
-			 "others the first value is kept."),
+			 "lists of experiments in options of TCP and UDP "
+			 "there is the union, of others the first value is "
+			 "kept. union is for any basicList: each of its "
+			 "elements once, in 2048 octets at most (what does not "
+			 "fit is counted as cx:listsCut)."),
 	CONF_LAST,
 };
 

@@ -78,6 +78,12 @@
 		.id = IE_##name, .how = EXTRACT_FUNCTION, .width = (octets),   \
 		.needs = (has), .extra = (what), .function = (f),              \
 	}
+/* a way for packets of which another element, if wanted, tells the rest */
+#define BESIDE(name, has, what, f)                                             \
+	{                                                                      \
+		.id = IE_##name, .how = EXTRACT_BITS, .width = 32,             \
+		.needs = (has), .beside = (what), .bits = (f),                 \
+	}
 #define BITS(name, has, f)                                                     \
 	{                                                                      \
 		.id = IE_##name, .how = EXTRACT_BITS, .width = 32,             \
@@ -96,6 +102,11 @@
 	{                                                             \
 		.id = IE_##name, .how = EXTRACT_LIST, .needs = (has), \
 		.list = (f),                                          \
+	}
+#define EXTRA_LIST(name, has, what, f)                                         \
+	{                                                                      \
+		.id = IE_##name, .how = EXTRACT_LIST, .needs = (has),          \
+		.extra = (what), .list = (f),                                  \
 	}
 #define MPLS_ENTRY(name, n)                                                    \
 	{                                                                      \
@@ -223,12 +234,30 @@ static const struct element elements[] = {
 	COPY(tcpUrgentPointer, 2, HAS_TCP, transport, 18),
 	FUNCTION(tcpHeaderLength, 1, HAS_TCP, value_tcp_header_length),
 	FUNCTION(tcpOptions, 8, HAS_TCP, value_tcp_options),
+	BESIDE(tcpOptionsFull, HAS_TCP, EXTRA_TCP_16, bits_tcp_unlisted),
+	BESIDE(tcpOptionsFull, HAS_TCP, EXTRA_TCP_32, bits_tcp_unlisted),
 	BITS(tcpOptionsFull, HAS_TCP, bits_tcp_options),
+	EXTRA_LIST(tcpSharedOptionExID16List, HAS_TCP, EXTRA_TCP_16,
+		   list_tcp_16),
+	EXTRA_LIST(tcpSharedOptionExID32List, HAS_TCP, EXTRA_TCP_32,
+		   list_tcp_32),
 	EXTRA(tcpWindowScale, 2, HAS_TCP, EXTRA_WINDOW_SCALE,
 	      value_window_scale),
 	COPY(transportChecksum, 2, HAS_TCP, transport, 16),
 	COPY(transportChecksum, 2, HAS_UDP, transport, 6),
 	FUNCTION(udpMessageLength, 2, HAS_UDP, value_udp_length),
+	BESIDE(udpSafeOptions, HAS_UDP, EXTRA_UDP_SAFE, bits_udp_safe_unlisted),
+	BITS(udpSafeOptions, HAS_UDP, bits_udp_safe),
+	{.id = IE_udpUnsafeOptions,
+	 .how = EXTRACT_FUNCTION,
+	 .width = 8,
+	 .needs = HAS_UDP,
+	 .beside = EXTRA_UDP_UNSAFE,
+	 .function = value_udp_unsafe_unlisted},
+	FUNCTION(udpUnsafeOptions, 8, HAS_UDP, value_udp_unsafe),
+	EXTRA_LIST(udpSafeExIDList, HAS_UDP, EXTRA_UDP_SAFE, list_udp_safe),
+	EXTRA_LIST(udpUnsafeExIDList, HAS_UDP, EXTRA_UDP_UNSAFE,
+		   list_udp_unsafe),
 	COPY(icmpTypeCodeIPv4, 2, HAS_ICMP, transport, 0),
 	COPY(icmpTypeIPv4, 1, HAS_ICMP, transport, 0),
 	COPY(icmpCodeIPv4, 1, HAS_ICMP, transport, 1),

@@ -44,6 +44,13 @@ enum element_extra {
 	EXTRA_GTPU_SEQUENCE = 1 << 1, /* a sequence number of GTP-U */
 	EXTRA_GTPU_SESSION = 1 << 2,  /* a PDU Session Container */
 	EXTRA_STATION = 1 << 3, /* 802.11: from or to an access point */
+	/* Numbers of experiments in options of TCP, of UDP. */
+	EXTRA_TCP_16 = 1 << 4,
+	EXTRA_TCP_32 = 1 << 5,
+	EXTRA_UDP_SAFE = 1 << 6,
+	EXTRA_UDP_UNSAFE = 1 << 7,
+	EXTRA_OPTIONS = EXTRA_WINDOW_SCALE | EXTRA_TCP_16 | EXTRA_TCP_32 |
+			EXTRA_UDP_SAFE | EXTRA_UDP_UNSAFE,
 };
 
 /* Elements that IANA lacks, of the number for documentation (RFC 5612). */
@@ -61,6 +68,8 @@ struct element {
 	uint32_t needs;    /* enum packet_has, all of them */
 	uint8_t labels;    /* of MPLS that there must be */
 	uint8_t extra;     /* enum element_extra, all of them */
+	uint8_t beside;    /* the same, if others ask for it; so this way is
+			    * for packets of which another element tells it */
 	uint16_t base;     /* COPY, PACKET, FRAME: offset of the member */
 	uint16_t offset;   /* COPY: behind the pointer */
 	uint8_t size;      /* PACKET, FRAME: of the member */

@@ -178,9 +178,8 @@ value_ipv4_options(const struct packet *p)
 	return set;
 }
 
-/* Bit 0 is the least significant, so it is in the last octet. */
-static void
-set_bit(uint8_t *out, unsigned bit)
+void
+bits_set(uint8_t *out, unsigned bit)
 {
 	out[31 - bit / 8] |= (uint8_t)(1 << bit % 8);
 }
@@ -190,7 +189,7 @@ bits_extensions(const struct packet *p, uint8_t *out)
 {
 	for (unsigned bit = 0; bit < 32; bit++)
 		if (p->extensions >> bit & 1)
-			set_bit(out, bit);
+			bits_set(out, bit);
 }
 
 /* boolean: true if all extension headers could be looked at. */
@@ -245,80 +244,6 @@ uint64_t
 value_tcp_header_length(const struct packet *p)
 {
 	return (p->transport[12] >> 4) * 4u;
-}
-
-/*
- * Steps to the next option; returns its kind, or -1 at the end. *length is that
- * of its content at *at.
- */
-static int
-tcp_option(const struct packet *p, const uint8_t **next, const uint8_t **at,
-	   size_t *length)
-{
-	const uint8_t *o = *next;
-	const uint8_t *end = p->transport + value_tcp_header_length(p);
-
-	if (end > p->end)
-		end = p->end;
-	if (o >= end)
-		return -1;
-	*at = o;
-	*length = 0;
-	if (o[0] <= 1) {
-		*next = o[0] ? o + 1 : end;
-		return o[0];
-	}
-	if (end - o < 2 || o[1] < 2 || end - o < o[1])
-		return -1;
-	*at = o + 2;
-	*length = o[1] - 2u;
-	*next = o + o[1];
-	return o[0];
-}
-
-uint64_t
-value_tcp_options(const struct packet *p)
-{
-	const uint8_t *next = p->transport + 20, *at;
-	uint64_t set = 0;
-	size_t length;
-	int kind;
-
-	while ((kind = tcp_option(p, &next, &at, &length)) >= 0)
-		if (kind < 64)
-			set |= (uint64_t)1 << kind;
-	return set;
-}
-
-/* The shift count of the Window Scale option, or NULL. */
-static const uint8_t *
-window_scale(const struct packet *p)
-{
-	const uint8_t *next = p->transport + 20, *at;
-	size_t length;
-	int kind;
-
-	while ((kind = tcp_option(p, &next, &at, &length)) >= 0)
-		if (kind == 3 && length == 1)
-			return at;
-	return NULL;
-}
-
-uint64_t
-value_window_scale(const struct packet *p)
-{
-	return *window_scale(p);
-}
-
-void
-bits_tcp_options(const struct packet *p, uint8_t *out)
-{
-	const uint8_t *next = p->transport + 20, *at;
-	size_t length;
-	int kind;
-
-	while ((kind = tcp_option(p, &next, &at, &length)) >= 0)
-		set_bit(out, (unsigned)kind);
 }
 
 /* UDP-Lite (RFC 3828) has the coverage of its checksum in that place. */
@@ -432,8 +357,8 @@ element_extras(const struct packet *p, unsigned extras)
 	const uint8_t *there = p->frame->data + p->frame->length;
 	unsigned set = 0;
 
-	if (extras & EXTRA_WINDOW_SCALE && p->has & HAS_TCP && window_scale(p))
-		set |= EXTRA_WINDOW_SCALE;
+	if (extras & EXTRA_OPTIONS)
+		set |= option_extras(p, extras);
 	if (extras & EXTRA_GTPU_SEQUENCE && p->has & HAS_GTPU &&
 	    p->gtpu[0] & 0x02 && there - p->gtpu >= 10)
 		set |= EXTRA_GTPU_SEQUENCE;

@@ -22,6 +22,7 @@ element_value value_traffic_class, value_dscp, value_precedence,
 	value_ip_payload_length, value_ipv4_options, value_extension_length,
 	value_multicast;
 element_value value_fragment, value_extension_limit, value_udp_length;
+element_value value_udp_unsafe, value_udp_unsafe_unlisted;
 element_value value_gtpu_sequence, value_gtpu_qfi, value_gtpu_pdu_type;
 element_value value_wlan_source, value_wlan_target, value_wlan_station,
 	value_wlan_point;
@@ -35,7 +36,15 @@ element_value value_mpls_1, value_mpls_2, value_mpls_3, value_mpls_4,
 element_section section_srh, section_segments, section_transport,
 	section_service_tag, section_frame, section_ip, section_ip_payload,
 	section_mpls, section_mpls_payload, section_ssid;
-element_list list_segments;
-element_bits bits_extensions, bits_tcp_options;
+element_list list_segments, list_tcp_16, list_tcp_32, list_udp_safe,
+	list_udp_unsafe;
+element_bits bits_extensions, bits_tcp_options, bits_tcp_unlisted,
+	bits_udp_safe, bits_udp_safe_unlisted;
+
+/* In a set of 32 octets; bit 0 is the least significant, so in the last one. */
+void bits_set(uint8_t *out, unsigned bit);
+
+/* Which of EXTRA_OPTIONS that are asked for the packet has. */
+unsigned option_extras(const struct packet *packet, unsigned extras);
 
 #endif

@@ -140,7 +140,8 @@ way(const struct ie *ie, uint64_t key)
 	for (unsigned n = 0; (e = element_find(ie, n)); n++)
 		if ((key & e->needs) == e->needs &&
 		    (e->labels < 2 || labels >= e->labels) &&
-		    (extras & e->extra) == e->extra)
+		    (extras & e->extra) == e->extra &&
+		    (extras & e->beside) == e->beside)
 			return e;
 	return NULL;
 }

@@ -26,7 +26,7 @@ static const char *const merge_name[] = {
 	[MERGE_AUTO] = "auto",   [MERGE_SUM] = "sum",
 	[MERGE_MIN] = "min",     [MERGE_MAX] = "max",
 	[MERGE_OR] = "or",       [MERGE_FIRST] = "first",
-	[MERGE_LAST] = "last",
+	[MERGE_LAST] = "last",   [MERGE_UNION] = "union",
 };
 
 static const char *const distribution_name[] = {

@@ -95,8 +95,8 @@ open_interface(const char *name)
 	if (fd < 0 || to.sll_ifindex == 0 ||
 	    bind(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
 		fail(name);
-	if (setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one,
-		       sizeof(one)) < 0)
+	if (setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one)) <
+	    0)
 		fail("PACKET_QDISC_BYPASS");
 	return fd;
 }
@@ -169,8 +169,8 @@ main(int argc, char **argv)
 	begun = start = now();
 	cpu = cpu_seconds();
 	while (sent < count) {
-		unsigned n = count - sent < BURST ? (unsigned)(count - sent)
-						  : BURST;
+		unsigned n =
+			count - sent < BURST ? (unsigned)(count - sent) : BURST;
 
 		if (rate)
 			wait_for(sent, rate, &start);

@@ -9,10 +9,16 @@ packet_elements.py fields, packet_elements.py tshark
 packet_elements.py compare TSHARK JSON
     compares what tshark and what conflux read say of each packet; packets
     are told apart by their times
+packet_elements.py options FILE TRUTH
+    writes a capture of packets with options of TCP and UDP that tshark does
+    not know, and what is in them, packet by packet and of all as one Flow
+packet_elements.py told TRUTH JSON, packet_elements.py flow TRUTH JSON
+    compares with that
 """
 import datetime
 import json
 import random
+import struct
 import sys
 
 # element, fields of tshark of which the first that is there counts, how its
@@ -183,6 +189,162 @@ def make_wlan(path):
     wrpcap(path, packets)
 
 
+TCP_IDS = [b'\x03\x48', b'\xf9\x89', b'\xac\xc0', b'\xe2\xd4\xc3\xd9']
+OPTIONS = ['tcpOptionsFull', 'tcpSharedOptionExID16List',
+           'tcpSharedOptionExID32List', 'udpSafeOptions', 'udpUnsafeOptions',
+           'udpSafeExIDList', 'udpUnsafeExIDList']
+
+
+def surplus(odd, options, right):
+    """The options with their checksum, behind a datagram of that parity."""
+    octets = bytes(2) + options
+    total = len(octets) + odd
+    octets += bytes(len(octets) % 2)
+    words = sum(struct.unpack('!%dH' % (len(octets) // 2), octets)) + total
+    while words > 0xffff:
+        words = (words & 0xffff) + (words >> 16)
+    check = ~words & 0xffff or 0xffff
+    if not right:
+        check ^= 0x0100
+    return bytes(odd) + struct.pack('!H', check) + options
+
+
+def udp_packet(r, truth):
+    """Some options, of which the experiments' numbers are noted."""
+    safe, unsafe, text = set(), set(), b''
+    truth.update(udpSafeOptions=0, udpUnsafeOptions=0)
+    if r.random() < 0.2:
+        return text
+    for _ in range(r.randrange(1, 8)):
+        kind = r.choice([1, 2, 4, 5, 6, 8, 100, 127, 127, 191, 192, 254, 254])
+        content = b'' if kind == 1 else bytes(
+            r.randrange(256) for _ in range(r.randrange(0, 20)))
+        if kind in (127, 254):
+            number = r.randrange(1, 6) * 257
+            content = struct.pack('!H', number) + content
+            (safe if kind == 127 else unsafe).add(number)
+        elif kind < 192:
+            truth['udpSafeOptions'] |= 1 << kind
+        else:
+            truth['udpUnsafeOptions'] |= 1 << (kind - 192)
+        if kind == 1:
+            text += b'\x01'
+        elif r.random() < 0.2:
+            text += struct.pack('!BBH', kind, 255, len(content) + 4) + content
+        else:
+            text += bytes([kind, len(content) + 2]) + content
+    truth.update(udpSafeExIDList=safe, udpUnsafeExIDList=unsafe)
+    return text
+
+
+def tcp_options(r, truth):
+    short, long, options = set(), set(), []
+    truth['tcpOptionsFull'] = 0
+    for _ in range(r.randrange(4)):
+        kind = r.choice([2, 3, 30, 253, 254, 254])
+        content = bytes(r.randrange(1, 3))
+        if kind >= 253:
+            content = r.choice(TCP_IDS) + content
+            number = int.from_bytes(content[:2], 'big')
+            if number == 0xe2d4:
+                long.add(0xe2d4c3d9)
+            else:
+                short.add(number)
+        else:
+            truth['tcpOptionsFull'] |= 1 << kind
+        options.append((kind, content))
+    truth.update(tcpSharedOptionExID16List=short,
+                 tcpSharedOptionExID32List=long)
+    length = sum(len(content) + 2 for _, content in options)
+    if length % 4:  # filled up with the end of the list
+        truth['tcpOptionsFull'] |= 1
+    text = b''.join(bytes([kind, len(content) + 2]) + content
+                    for kind, content in options)
+    return text + bytes(-len(text) % 4)
+
+
+def make_options(path, truth_path):
+    from scapy.all import Ether, IP, IPv6, Raw, wrpcap
+    r = random.Random(3)
+    packets, truths = [], []
+    for n in range(600):
+        truth = {}
+        v6 = r.random() < 0.5
+        if r.random() < 0.5:
+            options = tcp_options(r, truth)
+            data = struct.pack('!HHIIBBHHH', 1, 2, 3, 4,
+                               (5 + len(options) // 4) << 4, 16, 5, 0, 0)
+            data += options + b'data'
+            protocol = 6
+        else:
+            text = bytes(r.randrange(30))
+            options = udp_packet(r, truth)
+            right = r.random() < 0.9
+            if not right:  # then there are none
+                truth.update(udpSafeOptions=0, udpUnsafeOptions=0,
+                             udpSafeExIDList=set(), udpUnsafeExIDList=set())
+            data = struct.pack('!HHHH', 1, 2, 8 + len(text), 0) + text
+            if options:
+                data += surplus(len(text) % 2, options, right)
+            protocol = 17
+        p = Ether(src='02:00:00:00:00:01', dst='02:00:00:00:00:02')
+        p /= (IPv6(src='2001:db8::1', dst='2001:db8::2', nh=protocol) if v6
+              else IP(src='192.0.2.1', dst='192.0.2.2', proto=protocol))
+        p /= Raw(data)
+        p.time = 1700020000 + n
+        packets.append(p)
+        truths.append({name: sorted(value) if isinstance(value, set) else value
+                       for name, value in truth.items()
+                       if not isinstance(value, set) or value})
+    wrpcap(path, packets)
+    json.dump(truths, open(truth_path, 'w'))
+
+
+def value_of(record, name):
+    """Lists as sets, and sets of bits as numbers."""
+    value = record.get(name)
+    if isinstance(value, dict):
+        assert value['semantic'] == 'allOf', value
+        assert len(set(value['values'])) == len(value['values']), value
+        return sorted(value['values'])
+    return int(value, 16) if isinstance(value, str) else value
+
+
+def told(truth_path, records):
+    """Each packet is a record."""
+    truths = json.load(open(truth_path))
+    ours = [json.loads(line) for line in open(records)]
+    ours = [record for record in ours if 'packetTotalCount' in record]
+    assert len(ours) == len(truths), (len(ours), len(truths))
+    bad = 0
+    for record in ours:
+        n = seconds(record['observationTimeSeconds']) - 1700020000
+        for name in OPTIONS:
+            if value_of(record, name) != truths[n].get(name):
+                bad += 1
+                print('packet %d: %s: %r, made %r' % (
+                    n, name, value_of(record, name), truths[n].get(name)))
+    return bad == 0
+
+
+def flow(truth_path, records):
+    """All packets are one Flow."""
+    whole = {}
+    for truth in json.load(open(truth_path)):
+        for name, value in truth.items():
+            if isinstance(value, list):
+                whole[name] = sorted(set(whole.get(name, [])) | set(value))
+            else:
+                whole[name] = whole.get(name, 0) | value
+    ours = [json.loads(line) for line in open(records)]
+    ours = [record for record in ours if 'packetTotalCount' in record]
+    assert len(ours) == 1, ours
+    got = {name: value_of(ours[0], name) for name in OPTIONS}
+    if got != whole:
+        print('got %r, made %r' % (got, whole))
+    return got == whole
+
+
 def fields():
     return [f for _, field, _ in ELEMENTS for f in field.split()]
 
@@ -227,6 +389,12 @@ if sys.argv[1] == 'make':
     make(sys.argv[2])
 elif sys.argv[1] == 'wlan':
     make_wlan(sys.argv[2])
+elif sys.argv[1] == 'options':
+    make_options(sys.argv[2], sys.argv[3])
+elif sys.argv[1] in ('told', 'flow'):
+    sys.exit(0 if globals()[sys.argv[1]](sys.argv[2], sys.argv[3]) else 1)
+elif sys.argv[1] == 'option-fields':
+    print('\n'.join(OPTIONS))
 elif sys.argv[1] == 'fields':
     print('\n'.join(name for name, _, _ in ELEMENTS))
 elif sys.argv[1] == 'tshark':

@@ -14,6 +14,7 @@
 #include <CUnit/CUnit.h>
 #include <stddef.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 struct unit_test {
@@ -67,6 +68,20 @@ unit_run(const char *suite_name, const struct unit_test *tests, size_t count)
 	failures = CU_get_number_of_failures();
 	CU_cleanup_registry();
 	return failures ? 1 : 0;
+}
+
+/* Octets in hexadecimal; returns how many. */
+static inline uint32_t
+from_hex(const char *hex, uint8_t *out)
+{
+	uint32_t n = 0;
+
+	for (; *hex; hex += 2) {
+		char octet[3] = {hex[0], hex[1], '\0'};
+
+		out[n++] = (uint8_t)strtoul(octet, NULL, 16);
+	}
+	return n;
 }
 
 #endif

@@ -78,6 +78,12 @@ add_value(struct writer *w, const struct ie *ie, const char *value)
 		CU_ASSERT_EQUAL(inet_pton(AF_INET6, value, address), 1);
 		writer_bytes(w, address, 16);
 		break;
+	case IE_BASIC_LIST: { /* in hexadecimal */
+		uint8_t list[256];
+
+		writer_varlen(w, list, from_hex(value, list));
+		break;
+	}
 	case IE_STRING:
 		writer_varlen(w, value, strlen(value));
 		break;
@@ -174,6 +180,7 @@ bed_open(struct bed *bed, struct cache_conf conf, const char *fields)
 						: -1,
 			.length = (uint16_t)(length ? atoi(length + 1) : 0),
 			.merge = strchr(word, 'L')   ? MERGE_LAST
+				 : strchr(word, 'U') ? MERGE_UNION
 				 : strchr(word, '<') ? MERGE_MIN
 				 : strchr(word, '>') ? MERGE_MAX
 						     : MERGE_AUTO,

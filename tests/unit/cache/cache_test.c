@@ -370,6 +370,54 @@ test_strings(void)
 	bed_close(&bed);
 }
 
+/*
+ * Experiments in options of TCP: a list of numbers of two octets. Of others
+ * union has to be asked for; lists of other elements stay as they are.
+ */
+static void
+test_unions(void)
+{
+	struct cache_conf conf = timeout;
+	struct bed bed;
+	char record[128];
+
+	conf.max_octets = 65536;
+	bed_open(&bed, conf, "8! 523 484U 485");
+	put(bed.cache, "8=192.0.2.1 523=0302090002f989");
+	put(bed.cache, "8=192.0.2.1 523=0302090002acc1f989");
+	put(bed.cache, "8=192.0.2.1 523=0302090002f989acc1");
+	put(bed.cache, "8=192.0.2.1 523=0302090002");
+	put(bed.cache, "8=192.0.2.1 523=0302090003aabbcc");
+	put(bed.cache, "8=192.0.2.1 523=03020900020348acc1");
+	put(bed.cache, "8=192.0.2.2 484=0301e3000400010001");
+	put(bed.cache, "8=192.0.2.2 485=0301e3000400010001");
+	put(bed.cache, "8=192.0.2.2 484=0301e3000400020002 "
+		       "485=0301e3000400020002");
+	stage_flush(bed.cache);
+	EXPECT(&bed, "{\"sourceIPv4Address\":\"192.0.2.1\","
+		     "\"tcpSharedOptionExID16List\":{\"semantic\":\"allOf\","
+		     "\"element\":\"e0id521\","
+		     "\"values\":[\"f989\",\"acc1\",\"0348\"]}}\n"
+		     "{\"sourceIPv4Address\":\"192.0.2.2\","
+		     "\"bgpSourceCommunityList\":{\"semantic\":\"allOf\","
+		     "\"element\":\"e0id483\","
+		     "\"values\":[\"00010001\",\"00020002\"]},"
+		     "\"bgpDestinationCommunityList\":"
+		     "{\"semantic\":\"allOf\",\"element\":\"e0id483\","
+		     "\"values\":[\"00010001\"]}}\n");
+	clear(&bed);
+	/* Bounded, and all that was in the store on the way is released. */
+	for (int i = 0; i < 1100; i++) {
+		snprintf(record, sizeof(record),
+			 "8=192.0.2.1 523=0302090002%04x", i);
+		put(bed.cache, record);
+	}
+	stage_flush(bed.cache);
+	CU_ASSERT_PTR_NOT_NULL(strstr(lines(&bed), ",\"03fc\"]"));
+	CU_ASSERT_PTR_NULL(strstr(lines(&bed), "03fd"));
+	bed_close(&bed);
+}
+
 static void
 test_signed_numbers(void)
 {
@@ -680,6 +728,7 @@ static const struct unit_test tests[] = {
 	{"all encodings of time", test_times},
 	{"exporter and domain as keys", test_scope_as_key},
 	{"variable-length fields", test_strings},
+	{"lists become their union", test_unions},
 	{"signed numbers", test_signed_numbers},
 	{"flows are distributed over intervals", test_intervals},
 	{"an immediate cache", test_immediate},

@@ -116,18 +116,4 @@ observed_uint(const struct observed_record *r, uint32_t pen, uint16_t id)
 	return v;
 }
 
-/* Octets in hexadecimal; returns how many. */
-static inline uint32_t
-from_hex(const char *hex, uint8_t *out)
-{
-	uint32_t n = 0;
-
-	for (; *hex; hex += 2) {
-		char octet[3] = {hex[0], hex[1], '\0'};
-
-		out[n++] = (uint8_t)strtoul(octet, NULL, 16);
-	}
-	return n;
-}
-
 #endif
