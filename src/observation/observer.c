@@ -20,7 +20,7 @@
 
 enum {
 	CLASSES_MAX = 256,
-	WANTS_MAX = 128,
+	WANTS_MAX = 256,
 	RECORDS_SIZE = 128 * 1024, /* of a class with variable lengths */
 	SECTION_MAX = 60000,       /* of one, so that a record has room */
 	LABELS_SHIFT = 32, /* depth of the stack in a class' key */

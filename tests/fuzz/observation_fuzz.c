@@ -75,7 +75,7 @@ want_all(struct stage *observer, const struct ie_registry *registry,
 {
 	unsigned wanted = 0;
 
-	for (uint16_t id = 1; id < 600 && wanted < 120; id++) {
+	for (uint16_t id = 1; id < 600 && wanted < 250; id++) {
 		const struct ie *ie = ie_find(registry, 0, id);
 
 		if (!ie || !observer_knows(ie))

@@ -581,7 +581,7 @@ test_cut(void)
 	for (uint16_t id = 1; id < 600; id++) {
 		ie = ie_find(registry, 0, id);
 		if (ie && observer_knows(ie))
-			observer_want(stage, ie, 0);
+			CU_ASSERT_EQUAL(observer_want(stage, ie, 0), 0);
 	}
 	for (size_t i = 0; i < count; i++) {
 		uint8_t octets[256];
