@@ -63,6 +63,8 @@ struct netflow_plan {
 	const struct shape *to; /* held; NULL: they can stay as they are */
 	struct netflow_step *step;
 	unsigned count;
+	uint32_t stride; /* octets of a record on the wire, if fixed */
+	bool fixed; /* records of both shapes have one length each */
 };
 
 /* Elements that are added to each record, as bits. */
@@ -94,5 +96,12 @@ uint32_t netflow_convert(const struct netflow_plan *plan,
 			 const struct netflow_header *header,
 			 const uint8_t *record, uint32_t length, uint8_t *out,
 			 uint32_t room);
+/*
+ * The same for count records, one behind the other, if plan->fixed; there is
+ * room for as many at out.
+ */
+void netflow_convert_fixed(const struct netflow_plan *plan,
+			   const struct netflow_header *header,
+			   const uint8_t *record, uint32_t count, uint8_t *out);
 
 #endif

@@ -84,6 +84,20 @@ plan_for(struct domain *domain, const struct shape *shape)
 	return plan;
 }
 
+static struct netflow_header
+header_of(const struct domain *domain)
+{
+	const struct arrival *arrival = domain->arrival;
+
+	return (struct netflow_header){
+		.uptime_ms = arrival->uptime_ms,
+		.export_ms = arrival->export_ms,
+		.domain = domain->scope->domain,
+		.sampling = arrival->sampling,
+		.interval = arrival->interval,
+	};
+}
+
 /* A batch that is being filled in netflow.out. */
 struct filling {
 	struct domain *domain;
@@ -104,14 +118,7 @@ static void
 add_record(struct filling *f, const struct netflow_plan *plan,
 	   const uint8_t *record, uint32_t length)
 {
-	const struct arrival *arrival = f->domain->arrival;
-	const struct netflow_header header = {
-		.uptime_ms = arrival->uptime_ms,
-		.export_ms = arrival->export_ms,
-		.domain = f->domain->scope->domain,
-		.sampling = arrival->sampling,
-		.interval = arrival->interval,
-	};
+	const struct netflow_header header = header_of(f->domain);
 	uint8_t *out = f->domain->session->process->netflow->out;
 	uint32_t at, made;
 
@@ -125,6 +132,25 @@ add_record(struct filling *f, const struct netflow_plan *plan,
 		return;
 	}
 	f->offset[++f->batch.count] = at + made;
+}
+
+static void
+forward_fixed(struct domain *domain, const struct netflow_plan *plan,
+	      const struct batch *batch, struct batch *out)
+{
+	const struct netflow_header header = header_of(domain);
+	uint8_t *octets = domain->session->process->netflow->out;
+
+	out->stride = plan->to->min_length;
+	for (uint32_t i = 0; i < batch->count; i += out->count) {
+		out->count = OUT / out->stride;
+		if (out->count > batch->count - i)
+			out->count = batch->count - i;
+		netflow_convert_fixed(plan, &header,
+				      batch->base + i * batch->stride,
+				      out->count, octets);
+		data_forward(domain, out);
+	}
 }
 
 void
@@ -143,10 +169,14 @@ netflow_forward(struct domain *domain, const struct batch *batch)
 	}
 	f.batch.shape = plan->to;
 	f.batch.base = domain->session->process->netflow->out;
+	f.batch.flow_keys = 0; /* fields may have other places */
+	if (plan->fixed) {
+		forward_fixed(domain, plan, batch, &f.batch);
+		return;
+	}
 	f.batch.stride = plan->to->variable ? 0 : plan->to->min_length;
 	f.batch.offset = f.offset;
 	f.batch.count = 0;
-	f.batch.flow_keys = 0; /* fields may have other places */
 	for (uint32_t i = 0; i < batch->count; i++) {
 		uint32_t length;
 		const uint8_t *record = batch_record(batch, i, &length);

@@ -38,7 +38,7 @@ enum step_kind {
 
 struct netflow_step {
 	uint8_t kind;
-	uint8_t to; /* octets, of STEP_NARROW */
+	uint8_t to; /* octets that it makes, if that is not length */
 	uint16_t length;
 };
 
@@ -83,6 +83,7 @@ add_made(struct making *m, enum step_kind kind, uint16_t id, bool scope)
 
 	add_field(m, ie, ie->length, scope);
 	add_step(m, kind, kind == STEP_TIME ? 4 : 0);
+	m->plan->step[m->plan->count - 1].to = (uint8_t)ie->length;
 	m->changed = true;
 }
 
@@ -212,6 +213,8 @@ netflow_plan(struct netflow_plan *plan, const struct ie_registry *registry,
 		netflow_plan_fini(plan);
 	else
 		plan->from = from->serial;
+	plan->fixed = plan->to && !from->variable && !plan->to->variable;
+	plan->stride = from->min_length;
 	return rc;
 }
 
@@ -344,4 +347,85 @@ netflow_convert(const struct netflow_plan *plan,
 	for (unsigned i = 0; i < plan->count; i++)
 		run_step(&plan->step[i], header, &r, &w);
 	return r.failed || w.failed ? 0 : (uint32_t)(w.p - out);
+}
+
+/* One field, or several, of all records. */
+struct column {
+	const uint8_t *from;
+	uint8_t *to;
+	uint32_t from_stride, to_stride, count;
+};
+
+static void
+copy_column(const struct column *c, uint32_t length)
+{
+	for (uint32_t i = 0; i < c->count; i++)
+		memcpy(c->to + i * c->to_stride, c->from + i * c->from_stride,
+		       length);
+}
+
+static void
+narrow_column(const struct column *c, const struct netflow_step *step)
+{
+	uint64_t most = (UINT64_C(1) << 8 * step->to) - 1, value;
+
+	for (uint32_t i = 0; i < c->count; i++) {
+		value = wire_get_uint(c->from + i * c->from_stride,
+				      step->length);
+		wire_put_uint(c->to + i * c->to_stride,
+			      value < most ? value : most, step->to);
+	}
+}
+
+static void
+time_column(const struct column *c, const struct netflow_header *header)
+{
+	for (uint32_t i = 0; i < c->count; i++)
+		wire_put64(c->to + i * c->to_stride,
+			   to_wall(header,
+				   wire_get32(c->from + i * c->from_stride)));
+}
+
+static void
+set_column(const struct column *c, uint64_t value, uint32_t length)
+{
+	for (uint32_t i = 0; i < c->count; i++)
+		wire_put_uint(c->to + i * c->to_stride, value, length);
+}
+
+void
+netflow_convert_fixed(const struct netflow_plan *plan,
+		      const struct netflow_header *header,
+		      const uint8_t *record, uint32_t count, uint8_t *out)
+{
+	struct column c = {record, out, plan->stride, plan->to->min_length,
+			   count};
+
+	for (unsigned i = 0; i < plan->count; i++) {
+		const struct netflow_step *step = &plan->step[i];
+
+		switch (step->kind) {
+		case STEP_COPY:
+			copy_column(&c, step->length);
+			c.to += step->length;
+			break;
+		case STEP_NARROW:
+			narrow_column(&c, step);
+			break;
+		case STEP_TIME:
+			time_column(&c, header);
+			break;
+		case STEP_DOMAIN:
+			set_column(&c, header->domain, step->to);
+			break;
+		case STEP_INTERVAL:
+			set_column(&c, header->interval, step->to);
+			break;
+		case STEP_ALGORITHM:
+			set_column(&c, header->sampling, step->to);
+			break;
+		}
+		c.from += step->length;
+		c.to += step->to;
+	}
 }

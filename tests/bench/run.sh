@@ -8,8 +8,8 @@
 # both. Nothing here passes or fails.
 #
 #	SRC=. BUILD=.build sh tests/bench/run.sh [file] [workers] [udp] [meters]
-#		[probe] [biflow] [live] [transports] [proxy] [filter]
-#		[anonymize] [mediation] [chain] [spool]
+#		[probe] [biflow] [live] [transports] [proxy] [netflow]
+#		[filter] [anonymize] [mediation] [chain] [spool]
 #
 # The load generator and the ceilings are in the folder that LOAD_TOOLS names
 # (ipfixgen.c, ipfixsink.c, ceiling.c, fixbufsum.c); without it there is nothing
@@ -20,7 +20,7 @@ set -u
 : "${LOAD_TOOLS:=$SRC/../shared/tools}"
 confluxd=$BUILD/src/daemon/confluxd
 [ $# -gt 0 ] || set -- file workers udp meters probe biflow live transports \
-	proxy filter anonymize mediation chain spool
+	proxy netflow filter anonymize mediation chain spool
 if [ ! -f "$LOAD_TOOLS/ipfixgen.c" ]; then
 	echo "bench: no load generator in $LOAD_TOOLS (set LOAD_TOOLS)"
 	exit 77
@@ -513,15 +513,16 @@ bench_mediation()
 . "$SRC/tests/bench/transports.sh"
 . "$SRC/tests/bench/spool.sh"
 . "$SRC/tests/bench/proxy.sh"
+. "$SRC/tests/bench/netflow.sh"
 . "$SRC/tests/bench/chain.sh"
 [ -x "$confluxd" ] || { say "bench: no $confluxd"; exit 1; }
 for part; do
 	case $part in
 	file | workers | udp | meters | probe | biflow | live | transports | \
-		proxy | filter | anonymize | mediation | chain | spool)
+		proxy | netflow | filter | anonymize | mediation | chain | spool)
 		"bench_$part" ;;
 	*) say "bench: no part '$part' (file, workers, udp, meters, probe," \
-		"biflow, live, transports, proxy, filter, anonymize," \
+		"biflow, live, transports, proxy, netflow, filter, anonymize," \
 		"mediation, chain, spool)" ;;
 	esac
 done

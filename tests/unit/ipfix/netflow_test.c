@@ -212,6 +212,26 @@ static const struct netflow_header header = {
 	.interval = 100,
 };
 
+/* Several of the same at once. */
+static void
+converts_fixed(const struct netflow_plan *plan, const struct octets *record,
+	       const struct octets *want)
+{
+	enum { COUNT = 3 };
+	uint8_t *in = malloc(COUNT * record->length);
+	uint8_t *out = malloc(COUNT * want->length);
+
+	for (int i = 0; i < COUNT; i++)
+		memcpy(in + i * record->length, record->data, record->length);
+	netflow_convert_fixed(plan, &header, in, COUNT, out);
+	for (int i = 0; i < COUNT; i++)
+		CU_ASSERT_EQUAL(memcmp(out + i * want->length, want->data,
+				       want->length),
+				0);
+	free(in);
+	free(out);
+}
+
 /* Octets of a record that came in the layout of the last Template. */
 static void
 converts(unsigned add, const char *in, const char *expected)
@@ -238,6 +258,9 @@ converts(unsigned add, const char *in, const char *expected)
 		CU_ASSERT_EQUAL(netflow_convert(&plan, &header, record.data, n,
 						out, room),
 				0);
+	CU_ASSERT_EQUAL(plan.fixed, !last.template->shape->variable);
+	if (plan.fixed)
+		converts_fixed(&plan, &record, &want);
 	netflow_plan_fini(&plan);
 	free(record.data);
 	free(want.data);
