@@ -5,7 +5,8 @@
 # Conversion of what softflowd sends: IPFIX with times of sysUpTime, whose base is
 # in its Options Data, and NetFlow version 9, into times of each absolute format,
 # shorter and wider counters, other elements and other places. ipfixDump and
-# tshark read what comes out; times are those of the packets.
+# tshark read what comes out; times are those of the packets. Times that count
+# from the Export Time, or from sysUpTime, become the same again in a second one.
 . "${SRC:-.}/tests/integration/lib.sh"
 need python3 softflowd ipfixDump tshark
 
@@ -195,6 +196,69 @@ grep -q SysUpTime "$T"/*.dump && fail "times of sysUpTime are left"
 step "NetFlow, version 9"
 convert 9
 python3 "$T/compare.py" "$T" || fail "other records"
+
+# file_document IN OUT FORMAT: from a file to a file
+file_document()
+{
+	cat <<-END
+	<ipfix xmlns="urn:ietf:params:xml:ns:yang:ietf-ipfix-psamp"
+	       xmlns:cx="urn:conflux:config:1">
+	<cx:controlSocket>$T/sock</cx:controlSocket>
+	<collectingProcess><name>in</name>
+	<fileReader><name>r</name><file>file://$T/$1.ipfix</file></fileReader>
+	<cx:intermediateProcess>$2</cx:intermediateProcess></collectingProcess>
+	$(process "$2" "$(rule times "<cx:timeFormat>$3</cx:timeFormat>")")
+	</ipfix>
+	END
+}
+
+# there_and_back FORMAT
+there_and_back()
+{
+	for way in "in there $1" "there back milliseconds"; do
+		# shellcheck disable=SC2086
+		file_document $way >"$T/file.xml"
+		"$CONFLUXD" -c "$T/file.xml" 2>"$T/file.err" ||
+			fail "confluxd: $way"
+	done
+	"$CONFLUX" read -f json "$T/there.ipfix" >"$T/there.json"
+	"$CONFLUX" read -f json "$T/back.ipfix" >"$T/back.json"
+	python3 - "$T" "$1" <<'PY' || fail "other times: $1"
+import json, sys
+def times(name):
+    return [[r["flowStartMilliseconds"], r["flowEndMilliseconds"]]
+            for r in map(json.loads, open("%s/%s.json" % (sys.argv[1], name)))
+            if "flowStartMilliseconds" in r]
+got, want = times("back"), times("in")
+assert got == want and len(got) == 30, (got[:3], want[:3])
+there = open(sys.argv[1] + "/there.json").read()
+name = sys.argv[2][0].upper() + sys.argv[2][1:]
+assert there.count("flowStart" + name) == 30, there
+PY
+}
+
+step "times that count from something"
+python3 - "$T/in.ipfix" <<'PY'
+import struct, sys
+t0 = 1700000000
+def message(at, sequence, *sets):
+    body = b"".join(struct.pack("!HH", n, len(b) + 4) + b for n, b in sets)
+    return struct.pack("!HHIII", 10, 16 + len(body), at, sequence, 7) + body
+template = struct.pack("!HHHHHHHH", 256, 3, 152, 8, 153, 8, 1, 4)
+options = struct.pack("!HHHHHHH", 257, 2, 1, 144, 4, 160, 8)
+out = message(t0, 0, (2, template), (3, options),
+              (257, struct.pack("!IQ", 1, (t0 - 5000) * 1000 + 77)))
+# In an order in which Export Times go back, too.
+for i, at in enumerate((t0, t0 + 100, t0 + 50)):
+    records = b"".join(struct.pack("!QQI", at * 1000 - 2001 * k - 1500,
+                                   at * 1000 - 1000 * k, k)
+                       for k in range(10))
+    out += message(at, 1 + 10 * i, (256, records))
+open(sys.argv[1], "wb").write(out)
+PY
+"$CONFLUX" read -f json "$T/in.ipfix" >"$T/in.json"
+there_and_back deltaMicroseconds
+there_and_back sysUpTime
 
 step "mistakes have a line and a nearest name"
 # wrong TEXT LINE RULE
