@@ -40,7 +40,8 @@ guilty_field(struct check *check, const struct conf_node *node,
 	conf_each (field, layout, "cacheField") {
 		stage = NULL;
 		if (cache_new(&one, check->registry, check->shapes, &stage,
-			      &reason) == -EINVAL && reason)
+			      &reason) == -EINVAL &&
+		    reason)
 			return field;
 		stage_free(stage);
 		one.fields++;
@@ -208,7 +209,8 @@ check_mediation(struct check *check, const struct conf_node *process)
 	return rc;
 }
 
-/* ---- packets ---------------------------------------------------------------- */
+/* ---- packets ----------------------------------------------------------------
+ */
 
 static int
 check_selection(struct check *check, const struct conf_node *node)
@@ -283,6 +285,44 @@ known_otherwise(const struct ie *ie)
 	}
 }
 
+/* Does one of the rules or values say that records get the element? */
+static bool
+names_element(const struct conf_node *kind, const char *list, const char *leaf,
+	      const char *beside, const struct ie *ie)
+{
+	const struct conf_node *node, *name;
+
+	conf_each (node, kind, list) {
+		name = conf_child(node, leaf);
+		if (name && strcmp(name->text, ie->name) == 0 &&
+		    (!beside || conf_has(node, beside)))
+			return true;
+	}
+	return false;
+}
+
+/* Records get it by an Intermediate Process on their way to the cache. */
+static bool
+made_on_way(const struct conf *conf, const struct conf_node *cache,
+	    const struct ie *ie)
+{
+	const struct conf_node *process, *kind;
+
+	conf_each (process, conf_root(conf), "intermediateProcess") {
+		if (!leads_to(process, cache))
+			continue;
+		kind = conf_child(process, "lookup");
+		if (kind && names_element(kind, "value", "ieName", NULL, ie))
+			return true;
+		kind = conf_child(process, "conversion");
+		if (kind &&
+		    (names_element(kind, "rule", "rename", NULL, ie) ||
+		     names_element(kind, "rule", "ieName", "constant", ie)))
+			return true;
+	}
+	return false;
+}
+
 /* Fields that no packet has, in a cache that gets nothing but packets. */
 static void
 check_fields(struct check *check, const struct conf *conf,
@@ -302,7 +342,8 @@ check_fields(struct check *check, const struct conf *conf,
 		return;
 	}
 	for (unsigned i = 0; i < c.field_count; i++) {
-		if (known_otherwise(fields[i].ie))
+		if (known_otherwise(fields[i].ie) ||
+		    made_on_way(conf, cache, fields[i].ie))
 			continue;
 		snprintf(text, sizeof(text),
 			 "packets do not tell %s, expected an element of "

@@ -280,3 +280,46 @@ wrong 'ieName: sourceMacAddress is of type macAddress, expected one that' \
 	"$line" "$(rule r '<cx:rename>vlanId</cx:rename>' sourceMacAddress)"
 wrong 'constant: "x" is no value of vlanId, expected a number' "$line" \
 	"$(rule r '<cx:constant>x</cx:constant>' vlanId)"
+
+step "packets, whose cache has what a conversion makes of them"
+cat >"$T/packets.xml" <<END
+<ipfix xmlns="urn:ietf:params:xml:ns:yang:ietf-ipfix-psamp"
+       xmlns:cx="urn:conflux:config:1">
+<cx:controlSocket>$T/sock</cx:controlSocket>
+<observationPoint><name>p</name><observationDomainId>1</observationDomainId>
+<cx:captureFile>$T/c.pcap</cx:captureFile><selectionProcess>s</selectionProcess>
+</observationPoint>
+<selectionProcess><name>s</name><selector><name>all</name><selectAll/></selector>
+<cx:intermediateProcess>plain</cx:intermediateProcess></selectionProcess>
+<cx:intermediateProcess><cx:name>plain</cx:name><cx:conversion>
+$(rule mapped '<cx:rename>sourceIPv6Address</cx:rename>' sourceIPv4Address)
+$(rule times '<cx:timeFormat>seconds</cx:timeFormat>')
+$(rule site '<cx:constant>Berlin</cx:constant>' observationDomainName)
+</cx:conversion><cx:cache>c</cx:cache></cx:intermediateProcess>
+<cache><name>c</name><timeoutCache><cacheLayout>
+$(for f in sourceIPv6Address observationDomainName packetDeltaCount \
+	flowStartMilliseconds; do
+	printf '<cacheField><name>%s</name><ieName>%s</ieName>' $f $f
+	[ $f != sourceIPv6Address ] || echo '<isFlowKey/>'
+	echo '</cacheField>'
+done)
+</cacheLayout></timeoutCache><exportingProcess>out</exportingProcess></cache>
+<exportingProcess><name>out</name><destination><name>f</name>
+<fileWriter><file>file://$T/packets.ipfix</file></fileWriter></destination>
+</exportingProcess></ipfix>
+END
+"$CONFLUX" check "$T/packets.xml" >"$T/check.out" 2>&1 || fail "conflux check"
+equal "warnings" "" "$(cat "$T/check.out")"
+"$CONFLUXD" -c "$T/packets.xml" 2>"$T/packets.err" || fail confluxd
+"$CONFLUX" read -f json "$T/packets.ipfix" >"$T/packets.json"
+python3 - "$T/packets.json" <<'PY' || fail "other Flows of packets"
+import json, sys
+flows = [r for r in map(json.loads, open(sys.argv[1]))
+         if "packetDeltaCount" in r]
+assert sum(r["packetDeltaCount"] for r in flows) == 4000, flows
+for r in flows:
+    assert ":" in r["sourceIPv6Address"], r
+    assert r["observationDomainName"] == "Berlin", r
+    assert r["flowStartMilliseconds"].endswith(".000Z"), r
+assert any(r["sourceIPv6Address"].startswith("::ffff:") for r in flows)
+PY
