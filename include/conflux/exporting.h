@@ -49,6 +49,7 @@
 #include <stdint.h>
 
 #include "conflux/net.h"
+#include "conflux/positions.h"
 #include "conflux/shape.h"
 #include "conflux/stage.h"
 
@@ -152,6 +153,8 @@ struct exporting_spool {
 	uint32_t replay_share; /* per cent of the records sent while there are
 				* new ones, 1 to 100 */
 	bool drop_oldest;      /* when it is full; else new ones are lost */
+	bool sealed; /* what is in it counts when it is sealed: exporting_seal
+		      */
 };
 
 /*
@@ -254,6 +257,30 @@ int exporting_new(struct event_base *base, const struct exporting_conf *conf,
  * acknowledge; others are not asked. False: some could not be written.
  */
 bool exporting_secure(struct stage *stage);
+
+/*
+ * Where spools are sealed (struct exporting_spool): writes a seal with that
+ * number, one more than the last one of all Exporting Processes, behind all
+ * that is stored, which has those positions. Not 0: not all have it, unseal
+ * all. When all have it, release it: then it is sent.
+ */
+int exporting_seal(struct stage *stage, uint64_t number,
+		   const struct positions *positions);
+void exporting_unseal(struct stage *stage, uint64_t number);
+void exporting_release(struct stage *stage);
+/* Is there something that is not released? */
+bool exporting_unsealed(const struct stage *stage);
+/*
+ * At the start: the newest seal of all spools, those of other processes
+ * included, with which *newest is begun (0: none); *behind: some have the one
+ * before it only. Then that is the one that counts, and the newest is taken
+ * back; the positions that it has are added. 0 or a negative errno.
+ */
+void exporting_sealed(const struct stage *stage, uint64_t *newest,
+		      bool *behind);
+int exporting_seal_back(struct stage *stage, uint64_t number);
+int exporting_seal_read(struct stage *stage, uint64_t number,
+			struct positions *positions);
 
 /*
  * The end of all sessions, in order as far as it can be had within a second for

@@ -16,7 +16,7 @@
 
 enum {
 	POSITIONS_MAX = 1024,	  /* streams, if nothing else is said */
-	POSITIONS_PEER_MAX = 255, /* octets of the name of a peer */
+	POSITIONS_PEER_MAX = 254, /* octets of the name of a peer */
 };
 
 struct position {
@@ -47,9 +47,13 @@ struct position *positions_get(struct positions *positions, const char *peer,
 /* From that which was not used for longest on; NULL: the first, the end. */
 struct position *positions_next(const struct positions *positions,
 				const struct position *position);
+/* The other way. */
+struct position *positions_previous(const struct positions *positions,
+				    const struct position *position);
 uint32_t positions_count(const struct positions *positions);
 
-/* All that was taken is safe. */
+/* All that was taken is safe; is it already? */
 void positions_settle(struct positions *positions);
+bool positions_settled(const struct positions *positions);
 
 #endif

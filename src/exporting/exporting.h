@@ -636,6 +636,7 @@ enum option_shape {
 	OPTION_SHAPE_ORIGIN_NONE,
 	OPTION_SHAPE_ANONYMIZATION, /* RFC 6235 */
 	OPTION_SHAPE_POSITION,	    /* see forward_answer.c */
+	OPTION_SHAPE_SEAL,	    /* see forward_seal.c */
 	OPTION_SHAPE_COUNT,
 };
 

@@ -30,8 +30,8 @@
  */
 
 /* RFC 5655 section 5: as if the segment were a session. */
-static uint32_t
-count_on(struct forward *f, struct channel *c, uint32_t records)
+uint32_t
+forward_count_on(struct forward *f, struct channel *c, uint32_t records)
 {
 	uint64_t segment = spool_segment(f->spool);
 	uint32_t sequence;
@@ -51,7 +51,7 @@ forward_append(struct forward *f, struct channel *c, struct message_writer *w,
 {
 	uint32_t length = message_end(w, (uint32_t)(clock_wall_ms() / 1000));
 
-	message_set_sequence(w->buffer, count_on(f, c, w->records));
+	message_set_sequence(w->buffer, forward_count_on(f, c, w->records));
 	return spool_append(f->spool, w->buffer, length, 0, 0, loss);
 }
 
@@ -103,7 +103,7 @@ prepare(struct forward *f, const struct channel *c, uint32_t length,
 
 	do {
 		more = needed;
-		rc = spool_prepare(f->spool, length + more, segment, loss);
+		rc = forward_prepare(f, length + more, segment, loss);
 		needed = rc ? 0 : forward_options_octets(f, c, *segment);
 	} while (needed > more);
 	return rc;
@@ -123,7 +123,7 @@ store(struct forward *f, const struct queue_entry *entry, uint8_t *message,
 		rc = store_needed(f, c, message, entry->length, loss);
 	if (rc)
 		return rc;
-	message_set_sequence(message, count_on(f, c, entry->records));
+	message_set_sequence(message, forward_count_on(f, c, entry->records));
 	return spool_append(f->spool, message, entry->length, entry->records,
 			    entry->flows, loss);
 }
@@ -382,6 +382,8 @@ forward_open(struct sink *s, char **error)
 		if (!f->place)
 			return -ENOMEM;
 	}
+	if (forward_seal_open(f))
+		return -ENOMEM;
 	snprintf(name, sizeof(name), "destination %s", s->conf->name);
 	rc = spool_open(f->conf, name, on_lost, s, &f->spool, error);
 	if (rc == 0)
@@ -402,6 +404,8 @@ forward_close(struct forward *f)
 	queue_fini(&f->staged);
 	if (f->turn)
 		event_free(f->turn);
+	free(f->seal[0]);
+	free(f->seal[1]);
 	free(f->buffer);
 	free(f->original);
 	free(f->message);

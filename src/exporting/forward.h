@@ -21,6 +21,13 @@ enum knowing {
 
 enum { FORWARD_ANSWER_MAX = 1024 };
 
+/* See forward_seal.c. */
+struct seal {
+	uint64_t number;
+	uint32_t length, records; /* length 0: there is none */
+	uint8_t message[MESSAGE_MAX];
+};
+
 struct forward {
 	struct sink *sink;
 	struct spool *spool;
@@ -78,9 +85,20 @@ struct forward {
 	uint32_t acked_run;
 	uint64_t acked, acked_messages;
 	uint64_t had; /* records that it turned out to have */
+	/* The last seal of this run, and the next; the segment with the last;
+	 * NULL: there are none. */
+	struct seal *seal[2];
+	bool seal_now;
+	uint64_t sealed_in;
+	struct channel *seal_channel;
 };
 
 /* ---- forward.c ---------------------------------------------------------- */
+
+/* The sequence number of a message in the segment, counted on by its records.
+ */
+uint32_t forward_count_on(struct forward *f, struct channel *channel,
+			  uint32_t records);
 
 /* What was made for the segment itself; it has nothing to be replayed. */
 int forward_append(struct forward *f, struct channel *c,
@@ -108,6 +126,14 @@ int forward_tell_options(struct forward *f);
 /* What is known of the Template that has this id in the segment. */
 void forward_use_options(struct forward *f, uint16_t id,
 			 struct out_template *t);
+
+/* ---- forward_seal.c ----------------------------------------------------- */
+
+/* 0 or -ENOMEM. */
+int forward_seal_open(struct forward *f);
+/* As spool_prepare; a new segment begins with the last seal. */
+int forward_prepare(struct forward *f, uint32_t length, uint64_t *segment,
+		    enum loss *loss);
 
 /* ---- forward_window.c --------------------------------------------------- */
 

@@ -112,6 +112,11 @@ static const struct option_layout layout[OPTION_SHAPE_COUNT] = {
 				   {{IE_exportingProcessId, 4},
 				    {IE_exportedMessageTotalCount, 8},
 				    {IE_exportedFlowRecordTotalCount, 8}}},
+	[OPTION_SHAPE_SEAL] = {2,
+			       3,
+			       {{IE_userName, IE_VARIABLE},
+				{IE_exportingProcessId, 4},
+				{IE_exportedFlowRecordTotalCount, 8}}},
 };
 
 static int

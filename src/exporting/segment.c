@@ -9,8 +9,10 @@
  *	8-11		its length
  *	12-15		the Data Records in it; 0: Templates
  *	16-19		when it was written, seconds since 1970
- *	20-23		0
- *	24-31		position: Flow Records stored before it in its run
+ *	20-23		kind: 0 a message, 1 one that counts only if a seal is
+ *			behind it, 2 a seal
+ *	24-31		position: Flow Records stored before it in its run; or
+ *			the number of the seal
  *	32-35		number of the run (spool.h)
  *	36-39		the Flow Records in it
  *	40-47		sum of the message
@@ -160,7 +162,7 @@ put_entry(uint8_t p[SEGMENT_ENTRY], const struct segment *segment,
 	wire_put32(p + 8, entry->length);
 	wire_put32(p + 12, entry->records);
 	wire_put32(p + 16, entry->written_s);
-	wire_put32(p + 20, 0);
+	wire_put32(p + 20, entry->kind);
 	wire_put64(p + 24, entry->position);
 	wire_put32(p + 32, entry->run);
 	wire_put32(p + 36, entry->flows);
@@ -169,8 +171,9 @@ put_entry(uint8_t p[SEGMENT_ENTRY], const struct segment *segment,
 }
 
 /* If this fails, too, the next message is written over what is there. */
-static void
-cut_back(const struct segment_files *files, const struct segment *segment)
+void
+segment_cut_back(const struct segment_files *files,
+		 const struct segment *segment)
 {
 	off_t entries = (off_t)segment->entries * SEGMENT_ENTRY;
 
@@ -196,7 +199,7 @@ segment_write(const struct segment_files *files, struct segment *segment,
 		rc = write_all(files->data, message, entry->length,
 			       segment->octets);
 	if (rc < 0) {
-		cut_back(files, segment);
+		segment_cut_back(files, segment);
 		return rc;
 	}
 	segment->octets += entry->length;
@@ -219,6 +222,7 @@ get_entry(const uint8_t p[SEGMENT_ENTRY], const struct segment *segment,
 	entry->length = wire_get32(p + 8);
 	entry->records = wire_get32(p + 12);
 	entry->written_s = wire_get32(p + 16);
+	entry->kind = (enum segment_kind)wire_get32(p + 20);
 	entry->position = wire_get64(p + 24);
 	entry->run = wire_get32(p + 32);
 	entry->flows = wire_get32(p + 36);
@@ -249,30 +253,13 @@ read_some(int fd, uint8_t *p, size_t length, uint64_t at)
 	return (ssize_t)have;
 }
 
-static void
-scan_entry(struct segment *segment, const struct segment_entry *entry,
-	   uint64_t data_octets, bool done, uint64_t *torn)
-{
-	if (*torn || entry->offset + entry->length > data_octets) {
-		*torn += done ? 0 : entry->records;
-		return;
-	}
-	segment->octets += entry->length;
-	if (segment->entries++ == 0)
-		segment->first_s = entry->written_s;
-	segment->last_s = entry->written_s;
-	if (done || !entry->records)
-		return;
-	segment->messages++;
-	segment->records += entry->records;
-}
-
 static int
-scan_entries(const struct segment_files *files, struct segment *segment,
-	     uint32_t done, uint8_t *buffer, uint64_t *torn)
+walk(const struct segment_files *files, const struct segment *segment,
+     uint8_t *buffer, segment_each each, void *arg)
 {
 	struct segment_entry entry;
-	uint64_t offset = 0, at = 0;
+	uint64_t offset = 0;
+	uint32_t at = 0;
 	struct stat st;
 	ssize_t n;
 
@@ -280,36 +267,91 @@ scan_entries(const struct segment_files *files, struct segment *segment,
 		return -errno;
 	while ((n = read_some(files->index, buffer,
 			      SEGMENT_ENTRIES * SEGMENT_ENTRY,
-			      at * SEGMENT_ENTRY)) >= SEGMENT_ENTRY) {
+			      (uint64_t)at * SEGMENT_ENTRY)) >= SEGMENT_ENTRY) {
 		for (ssize_t i = 0; i < n / SEGMENT_ENTRY; i++, at++) {
 			if (!get_entry(buffer + i * SEGMENT_ENTRY, segment,
 				       &entry) ||
 			    entry.offset != offset)
 				return 0;
 			offset += entry.length;
-			scan_entry(segment, &entry, (uint64_t)st.st_size,
-				   at < done, torn);
+			if (!each(arg, &entry, at,
+				  offset <= (uint64_t)st.st_size))
+				return 0;
 		}
 	}
 	return n < 0 ? (int)n : 0;
 }
 
 int
-segment_scan(int folder, struct segment *segment, uint32_t done, uint64_t *torn)
+segment_walk(int folder, uint64_t number, segment_each each, void *arg)
 {
+	const struct segment segment = {.number = number};
 	uint8_t *buffer = malloc(SEGMENT_ENTRIES * SEGMENT_ENTRY);
 	struct segment_files files;
 	int rc;
 
-	*torn = 0;
 	if (!buffer)
 		return -ENOMEM;
-	rc = open_both(folder, segment->number, O_RDONLY, &files);
+	rc = open_both(folder, number, O_RDONLY, &files);
 	if (rc == 0) {
-		rc = scan_entries(&files, segment, done, buffer, torn);
+		rc = walk(&files, &segment, buffer, each, arg);
 		segment_close(&files);
 	}
 	free(buffer);
+	return rc;
+}
+
+int
+segment_truncate(int folder, uint64_t number, uint32_t entries, uint64_t octets)
+{
+	struct segment_files files;
+	int rc = open_both(folder, number, O_RDWR, &files);
+
+	if (rc < 0)
+		return rc;
+	if (ftruncate(files.index, (off_t)entries * SEGMENT_ENTRY) < 0 ||
+	    ftruncate(files.data, (off_t)octets) < 0)
+		rc = -errno;
+	segment_close(&files);
+	return rc;
+}
+
+struct scan {
+	struct segment *segment;
+	uint32_t done;
+	uint64_t torn;
+};
+
+static bool
+scan_entry(void *arg, const struct segment_entry *entry, uint32_t index,
+	   bool whole)
+{
+	struct scan *scan = arg;
+	struct segment *segment = scan->segment;
+	bool done = index < scan->done;
+
+	if (scan->torn || !whole) {
+		scan->torn += done ? 0 : entry->records;
+		return true;
+	}
+	segment->octets += entry->length;
+	if (segment->entries++ == 0)
+		segment->first_s = entry->written_s;
+	segment->last_s = entry->written_s;
+	if (done || !entry->records)
+		return true;
+	segment->messages++;
+	segment->records += entry->records;
+	return true;
+}
+
+int
+segment_scan(int folder, struct segment *segment, uint32_t done, uint64_t *torn)
+{
+	struct scan scan = {.segment = segment, .done = done};
+	int rc = segment_walk(folder, segment->number, scan_entry, &scan);
+
+	*torn = scan.torn;
 	return rc;
 }
 

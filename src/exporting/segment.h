@@ -33,14 +33,21 @@ struct segment_files {
 	int data, index;
 };
 
+enum segment_kind {
+	SEGMENT_MESSAGE,
+	SEGMENT_TENTATIVE, /* a message that counts only before a seal */
+	SEGMENT_SEAL,
+};
+
 struct segment_entry {
 	uint64_t offset;
 	uint32_t length, records;
 	uint32_t written_s;
+	enum segment_kind kind;
 	/* Which run of the spool has written it; the Flow Records that it had
 	 * stored before this message, and those in it. */
 	uint32_t run, flows;
-	uint64_t position;
+	uint64_t position; /* of a seal: its number */
 	uint64_t sum;
 };
 
@@ -72,6 +79,20 @@ void segment_remove(int folder, uint64_t number);
  */
 int segment_write(const struct segment_files *files, struct segment *segment,
 		  const uint8_t *message, struct segment_entry *entry);
+/* What is behind its octets and entries goes. */
+void segment_cut_back(const struct segment_files *files,
+		      const struct segment *segment);
+/*
+ * Calls back for each entry that is as it was written; whole: so are, as far as
+ * their number tells, the octets of its message. It ends when that returns
+ * false.
+ */
+typedef bool (*segment_each)(void *arg, const struct segment_entry *entry,
+			     uint32_t index, bool whole);
+int segment_walk(int folder, uint64_t number, segment_each each, void *arg);
+/* Leaves so many entries, with so many octets of messages. */
+int segment_truncate(int folder, uint64_t number, uint32_t entries,
+		     uint64_t octets);
 /*
  * Finds what it has: fills in all but the number. Messages before the entry
  * done are done. *torn counts the records of those that are in the index, but

@@ -18,9 +18,8 @@
  * Nothing is written late: what was appended without an error is with the
  * system, and outlives this process. When it is with the disk, too, sync tells.
  */
-#include "spool.h"
+#include "spool_inner.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -35,69 +34,16 @@
 #include "conflux/hash.h"
 #include "conflux/log.h"
 #include "conflux/wire.h"
-#include "segment.h"
-
-#define POSITION_MAGIC UINT64_C(0x43465853504f4f4c)
-#define POSITION_SEED UINT64_C(0x706f736974696f6e)
 
 enum {
-	POSITION_OCTETS = 32,
 	SEGMENT_MIN = 65536,
 	SEGMENT_FRACTION = 4, /* of the whole, one may have */
 	AGE_STEPS = 8,	      /* segments in the longest age */
 	KICK_OCTETS = 8 << 20,
 };
 
-TAILQ_HEAD(segment_list, segment);
-
-/* A message that was read and is not done. */
-struct ahead {
-	struct segment *segment;
-	uint32_t entry; /* the one behind it */
-	uint32_t length;
-	uint32_t records, lost; /* to be sent; told to be lost */
-};
-
-struct spool {
-	struct exporting_spool conf; /* its directory is our copy */
-	char *name;
-	spool_lost lost;
-	void *arg;
-	int folder, lock, position;
-	struct segment_list segments; /* oldest first */
-	struct segment *writing;      /* the last one, or NULL */
-	struct segment_files out;
-	uint64_t next_number;
-	uint64_t octets;  /* of all files but the two */
-	uint64_t records; /* of all segments */
-	uint64_t found, torn;
-	struct segment_reader reader;
-	struct ahead ahead[SPOOL_AHEAD_MESSAGES];
-	uint32_t ahead_first, ahead_count;
-	uint64_t ahead_octets;
-	/* All before this segment, and so many messages of it, are done. */
-	uint64_t done_segment;
-	uint32_t done_entries;
-	bool moved; /* since the position was written */
-	uint32_t run;
-	uint64_t flows;	  /* of this run, stored */
-	uint32_t had_run; /* what the peer has, see spool_had */
-	uint64_t had_position, had_records;
-	bool failing;
-	uint64_t kicked; /* octets of the segment that the disk was told of */
-	bool dirty;	 /* something is to be synced */
-	uint64_t synced_ms; /* monotonic */
-	struct log_limit limit, torn_limit;
-};
-
 /* ---- accounts -------------------------------------------------------------
  */
-
-static uint64_t
-files_octets(const struct segment *g)
-{
-	return g->octets + (uint64_t)g->entries * SEGMENT_ENTRY;
-}
 
 static uint64_t
 segment_limit(const struct spool *sp)
@@ -171,8 +117,8 @@ sync_segment(struct spool *sp)
 	sp->dirty = false;
 }
 
-static void
-remove_segment(struct spool *sp, struct segment *g)
+void
+spool_remove(struct spool *sp, struct segment *g)
 {
 	if (sp->reader.segment == g)
 		segment_reader_close(&sp->reader);
@@ -237,7 +183,7 @@ drop_segment(struct spool *sp, struct segment *g, enum loss loss)
 {
 	uint64_t records = g->records;
 
-	remove_segment(sp, g);
+	spool_remove(sp, g);
 	if (records)
 		sp->lost(sp->arg, records, loss);
 }
@@ -248,7 +194,7 @@ drop_oldest(struct spool *sp, enum loss loss)
 	struct segment *g = sp->conf.drop_oldest ? oldest_idle(sp) : NULL;
 	uint32_t held;
 
-	if (!g)
+	if (!g || g->number == sp->seal_kept)
 		return false;
 	if (log_limit_pass(&sp->limit, clock_mono_ms(), &held))
 		log_warning("%s: spool %s: %s; the oldest %" PRIu64
@@ -329,6 +275,8 @@ spool_append(struct spool *sp, const uint8_t *message, uint32_t length,
 		.length = length,
 		.records = records,
 		.written_s = (uint32_t)(clock_wall_ms() / 1000),
+		.kind = records && sp->conf.sealed ? SEGMENT_TENTATIVE
+						   : SEGMENT_MESSAGE,
 		.run = sp->run,
 		.flows = flows,
 		.position = sp->flows,
@@ -365,7 +313,7 @@ spool_run(const struct spool *sp)
 uint64_t
 spool_position(const struct spool *sp)
 {
-	return sp->flows;
+	return sp->conf.sealed ? sp->released : sp->flows;
 }
 
 bool
@@ -391,6 +339,141 @@ void
 spool_cut(struct spool *sp)
 {
 	end_segment(sp);
+}
+
+/* ---- seals -------------------------------------------------------------- */
+
+/* Behind the last seal nothing counts yet. */
+static bool
+is_beyond(const struct spool *sp, const struct segment *g, uint32_t entry)
+{
+	return sp->conf.sealed &&
+	       (g->number > sp->limit_segment ||
+		(g->number == sp->limit_segment && entry >= sp->limit_entry));
+}
+
+int
+spool_seal(struct spool *sp, uint64_t number, const uint8_t *message,
+	   uint32_t length, enum loss *loss)
+{
+	struct segment_entry entry = {
+		.length = length,
+		.written_s = (uint32_t)(clock_wall_ms() / 1000),
+		.kind = SEGMENT_SEAL,
+		.run = sp->run,
+		.position = number,
+	};
+	int rc = sp->writing
+			 ? segment_write(&sp->out, sp->writing, message, &entry)
+			 : -EBADF;
+
+	if (rc < 0) {
+		*loss = loss_of(rc);
+		log_failure(sp, strerror(-rc));
+		return rc;
+	}
+	sp->octets += length + SEGMENT_ENTRY;
+	if (number != sp->seal.number) {
+		sp->seal_before = sp->seal;
+		sp->kept_before = sp->seal_kept;
+		sp->seal = (struct spool_seal){
+			.number = number,
+			.segment = sp->writing->number,
+			.entry = sp->writing->entries - 1,
+			.length = length,
+		};
+	}
+	sp->seal_kept = sp->writing->number;
+	kick(sp);
+	return 0;
+}
+
+void
+spool_unseal(struct spool *sp, uint64_t number)
+{
+	struct segment *g = sp->writing;
+
+	if (sp->seal.number != number || !g || sp->seal.entry + 1 != g->entries)
+		return;
+	g->entries--;
+	g->octets -= sp->seal.length;
+	sp->octets -= sp->seal.length + SEGMENT_ENTRY;
+	segment_cut_back(&sp->out, g);
+	sp->seal = sp->seal_before;
+	sp->seal_kept = sp->kept_before;
+}
+
+void
+spool_release(struct spool *sp)
+{
+	const struct segment *g = sp->writing;
+
+	sp->limit_segment = g ? g->number : sp->next_number;
+	sp->limit_entry = g ? g->entries : 0;
+	sp->released = sp->flows;
+}
+
+bool
+spool_unsealed(const struct spool *sp)
+{
+	const struct segment *g = TAILQ_LAST(&sp->segments, segment_list);
+
+	return g && g->entries && is_beyond(sp, g, g->entries - 1);
+}
+
+uint64_t
+spool_sealed(const struct spool *sp)
+{
+	return sp->seal.number;
+}
+
+const uint8_t *
+spool_seal_read(struct spool *sp, uint32_t *length)
+{
+	struct segment_reader *r = &sp->reader;
+	struct segment_entry entry;
+	const uint8_t *message = NULL;
+	struct segment *g;
+
+	TAILQ_FOREACH(g, &sp->segments, next)
+	if (g->number == sp->seal.segment)
+		break;
+	if (!g || r->segment || segment_reader_open(r, sp->folder, g) < 0)
+		return NULL;
+	r->entry = sp->seal.entry;
+	if (segment_peek(r, &entry) == 0)
+		message = segment_read(r, &entry);
+	if (message)
+		*length = entry.length;
+	segment_reader_close(r);
+	return message;
+}
+
+static void
+forget_segments(struct spool *sp)
+{
+	struct segment *g;
+
+	while ((g = TAILQ_FIRST(&sp->segments))) {
+		TAILQ_REMOVE(&sp->segments, g, next);
+		free(g);
+	}
+}
+
+int
+spool_seal_back(struct spool *sp, uint64_t number, uint64_t *records)
+{
+	uint64_t before = sp->found;
+	int rc;
+
+	*records = 0;
+	if (sp->seal.number <= number)
+		return 0;
+	forget_segments(sp);
+	sp->octets = sp->records = sp->found = sp->torn = 0;
+	rc = spool_find(sp, number);
+	*records = before - sp->found;
+	return rc;
 }
 
 /* ---- position ----------------------------------------------------------- */
@@ -421,25 +504,6 @@ spool_commit(struct spool *sp)
 		sp->moved = false;
 	else
 		log_position(sp, strerror(errno));
-}
-
-static void
-read_position(struct spool *sp)
-{
-	uint8_t p[POSITION_OCTETS];
-	ssize_t n = pread(sp->position, p, sizeof(p), 0);
-
-	if (n == 0)
-		return; /* it is new */
-	if (n != (ssize_t)sizeof(p) || wire_get64(p) != POSITION_MAGIC ||
-	    wire_get64(p + 24) != hash_bytes(p, 24, POSITION_SEED)) {
-		log_warning("%s: spool %s: what was sent is not known; all "
-			    "that is there is sent again",
-			    sp->name, sp->conf.directory);
-		return;
-	}
-	sp->done_segment = wire_get64(p + 8);
-	sp->done_entries = wire_get32(p + 16);
 }
 
 /* ---- reading ------------------------------------------------------------ */
@@ -475,12 +539,15 @@ read_ahead(struct spool *sp, const struct segment_entry *entry)
 static void
 remove_done(struct spool *sp)
 {
-	struct segment *g;
+	struct segment *g, *next;
 
-	while ((g = TAILQ_FIRST(&sp->segments)) && !g->messages &&
-	       g->number <= sp->done_segment) {
+	for (g = TAILQ_FIRST(&sp->segments);
+	     g && !g->messages && g->number <= sp->done_segment; g = next) {
+		next = TAILQ_NEXT(g, next);
+		if (g->number == sp->seal_kept)
+			continue;
 		spool_commit(sp);
-		remove_segment(sp, g);
+		spool_remove(sp, g);
 	}
 }
 
@@ -554,9 +621,9 @@ spool_rewind(struct spool *sp)
 	return back;
 }
 
-static void
-log_torn(struct spool *sp, const struct segment *g, uint64_t records,
-	 const char *why)
+void
+spool_log_torn(struct spool *sp, const struct segment *g, uint64_t records,
+	       const char *why)
 {
 	uint32_t held;
 
@@ -583,7 +650,7 @@ give_up(struct spool *sp, const char *why)
 		records -= a->records;
 		messages++;
 	}
-	log_torn(sp, g, records, why);
+	spool_log_torn(sp, g, records, why);
 	g->records -= records;
 	sp->records -= records;
 	g->messages = messages;
@@ -619,7 +686,7 @@ open_next(struct spool *sp)
 			return true;
 		if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM)
 			return false;
-		log_torn(sp, g, g->records, strerror(-rc));
+		spool_log_torn(sp, g, g->records, strerror(-rc));
 		drop_segment(sp, g, LOSS_SPOOL_TORN);
 		g = next;
 	}
@@ -665,12 +732,18 @@ read_one(struct spool *sp, struct spool_message *message)
 	message->octets = NULL;
 	if (!g || r->entry >= g->entries)
 		return g == sp->writing && g ? false : open_next(sp);
+	if (is_beyond(sp, g, r->entry))
+		return false;
 	if (segment_peek(r, &entry) < 0) {
 		give_up(sp, "its index can't be read");
 		return true;
 	}
 	if (entry.records && g->number == sp->done_segment &&
 	    r->entry < sp->done_entries) {
+		segment_skip(r);
+		return true;
+	}
+	if (entry.kind == SEGMENT_SEAL) {
 		segment_skip(r);
 		return true;
 	}
@@ -691,7 +764,7 @@ read_one(struct spool *sp, struct spool_message *message)
 	if (entry.records)
 		read_ahead(sp, &entry);
 	if (!message->octets && entry.records) {
-		log_torn(sp, g, entry.records, "a message is damaged");
+		spool_log_torn(sp, g, entry.records, "a message is damaged");
 		spool_lose(sp, entry.records, LOSS_SPOOL_TORN);
 	}
 	return true;
@@ -721,9 +794,9 @@ drop_aged(struct spool *sp)
 	if (g && g->entries && now_s > g->first_s + age / AGE_STEPS)
 		end_segment(sp);
 	while ((g = oldest_idle(sp)) && g != sp->writing &&
-	       now_s > g->last_s + age) {
+	       g->number != sp->seal_kept && now_s > g->last_s + age) {
 		if (g->records)
-			log_torn(sp, g, g->records, "it is too old");
+			spool_log_torn(sp, g, g->records, "it is too old");
 		drop_segment(sp, g, LOSS_SPOOL_AGE);
 	}
 }
@@ -774,91 +847,6 @@ spool_stats(const struct spool *sp, struct spool_stats *stats)
 
 /* ---- open and close ----------------------------------------------------- */
 
-/* Into the list, by number. */
-static int
-add_segment(struct spool *sp, uint64_t number)
-{
-	struct segment *g = calloc(1, sizeof(*g)), *at;
-
-	if (!g)
-		return -ENOMEM;
-	g->number = number;
-	TAILQ_FOREACH_REVERSE(at, &sp->segments, segment_list, next)
-	if (at->number < number)
-		break;
-	if (at)
-		TAILQ_INSERT_AFTER(&sp->segments, at, g, next);
-	else
-		TAILQ_INSERT_HEAD(&sp->segments, g, next);
-	if (number >= sp->next_number)
-		sp->next_number = number + 1;
-	return 0;
-}
-
-static int
-list_segments(struct spool *sp)
-{
-	int rc = 0, fd = openat(sp->folder, ".", O_RDONLY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *d;
-	uint64_t number;
-	bool index;
-
-	if (!dir) {
-		rc = -errno;
-		if (fd >= 0)
-			close(fd);
-		return rc;
-	}
-	while (rc == 0 && (d = readdir(dir)))
-		if ((number = segment_parse(d->d_name, &index)) && index)
-			rc = add_segment(sp, number);
-	closedir(dir);
-	return rc;
-}
-
-static int
-scan_segment(struct spool *sp, struct segment *g)
-{
-	uint32_t done = g->number < sp->done_segment	? UINT32_MAX
-			: g->number == sp->done_segment ? sp->done_entries
-							: 0;
-	uint64_t torn;
-	int rc = segment_scan(sp->folder, g, done, &torn);
-
-	if (rc < 0 && rc != -ENOENT)
-		return rc;
-	sp->octets += files_octets(g);
-	sp->records += g->records;
-	if (torn)
-		log_torn(sp, g, torn, "it ends within a message");
-	sp->torn += torn;
-	sp->found += g->records + torn;
-	if (!g->messages)
-		remove_segment(sp, g);
-	return 0;
-}
-
-static int
-find_segments(struct spool *sp)
-{
-	struct segment *g, *next;
-	int rc;
-
-	read_position(sp);
-	sp->next_number = sp->done_segment + 1;
-	rc = list_segments(sp);
-	for (g = TAILQ_FIRST(&sp->segments); g && rc == 0; g = next) {
-		next = TAILQ_NEXT(g, next);
-		rc = scan_segment(sp, g);
-	}
-	if (sp->found)
-		log_notice("%s: spool %s: %" PRIu64
-			   " records of an earlier run are there",
-			   sp->name, sp->conf.directory, sp->found);
-	return rc;
-}
-
 static int
 open_folder(struct spool *sp)
 {
@@ -892,7 +880,7 @@ start(struct spool *sp, const char *name)
 	rc = segment_reader_init(&sp->reader);
 	if (rc == 0)
 		rc = open_folder(sp);
-	return rc < 0 ? rc : find_segments(sp);
+	return rc < 0 ? rc : spool_find(sp, UINT64_MAX);
 }
 
 int
@@ -938,18 +926,13 @@ close_fd(int fd)
 void
 spool_close(struct spool *sp)
 {
-	struct segment *g;
-
 	if (!sp)
 		return;
 	if (sp->position >= 0)
 		spool_commit(sp);
 	end_segment(sp);
 	segment_reader_fini(&sp->reader);
-	while ((g = TAILQ_FIRST(&sp->segments))) {
-		TAILQ_REMOVE(&sp->segments, g, next);
-		free(g);
-	}
+	forget_segments(sp);
 	close_fd(sp->position);
 	close_fd(sp->lock);
 	close_fd(sp->folder);

@@ -73,7 +73,35 @@ int spool_prepare(struct spool *spool, uint32_t length, uint64_t *segment,
  */
 int spool_append(struct spool *spool, const uint8_t *message, uint32_t length,
 		 uint32_t records, uint32_t flows, enum loss *loss);
-/* Where the next message will be. */
+/*
+ * Seals, where the configuration asks for them: messages count only when a seal
+ * is behind them. A seal is a message, too, which tells what else is so when
+ * they count (forward_seal.c), and has a number that counts on. One start finds
+ * what is before the last seal, and the rest is gone. What is not released is
+ * not read.
+ *
+ * The last seal stays, whatever is done or dropped; so a new segment should
+ * begin with the same again. spool_seal comes after spool_prepare, as
+ * spool_append does.
+ */
+int spool_seal(struct spool *spool, uint64_t number, const uint8_t *message,
+	       uint32_t length, enum loss *loss);
+/* It was the last that was written, and is not to be. */
+void spool_unseal(struct spool *spool, uint64_t number);
+void spool_release(struct spool *spool);
+/* Is there something that is not released? */
+bool spool_unsealed(const struct spool *spool);
+/* The number of the last one, 0: none. */
+uint64_t spool_sealed(const struct spool *spool);
+/* Before the first message is read: the last one, until then; or NULL. */
+const uint8_t *spool_seal_read(struct spool *spool, uint32_t *length);
+/*
+ * Before the first message is read or written: what is behind the seal with
+ * this number is gone, too. *records: that were found, and are not. 0 or an
+ * error.
+ */
+int spool_seal_back(struct spool *spool, uint64_t number, uint64_t *records);
+/* What comes behind all that can be read now. */
 uint32_t spool_run(const struct spool *spool);
 uint64_t spool_position(const struct spool *spool);
 /* Would a message of that length be taken, as far as is known? */

@@ -289,7 +289,7 @@ const struct net_out_type net_tcp_listen = {
 	.drained = tcp_out_drained,
 	.close = tcp_listen_close,
 	.port = tcp_listen_port,
-	.break_off = tcp_out_break,
 	.unacknowledged = tcp_out_unacknowledged,
+	.break_off = tcp_out_break,
 	.reloaded = tcp_out_reloaded,
 };

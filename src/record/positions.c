@@ -124,6 +124,13 @@ positions_next(const struct positions *ps, const struct position *p)
 	return p ? TAILQ_NEXT(p, next) : TAILQ_FIRST(&ps->list);
 }
 
+struct position *
+positions_previous(const struct positions *ps, const struct position *p)
+{
+	return p ? TAILQ_PREV(p, position_list, next)
+		 : TAILQ_LAST(&ps->list, position_list);
+}
+
 uint32_t
 positions_count(const struct positions *ps)
 {
@@ -137,4 +144,15 @@ positions_settle(struct positions *ps)
 
 	TAILQ_FOREACH(p, &ps->list, next)
 	p->safe = p->taken;
+}
+
+bool
+positions_settled(const struct positions *ps)
+{
+	const struct position *p;
+
+	TAILQ_FOREACH(p, &ps->list, next)
+	if (p->safe != p->taken)
+		return false;
+	return true;
 }

@@ -374,12 +374,14 @@ fill(struct exporting_conf *conf, struct unit *unit,
 {
 	const struct conf_node *node = unit->node;
 	const struct conf_node *child;
+	struct exporting_destination *d;
 	int rc;
 
 	conf_each (child, node, "destination") {
 		rc = fill_destination(
 			&conf->destination[conf->destination_count], child,
-			unit->worker->runtime, &room[conf->destination_count], error);
+			unit->worker->runtime, &room[conf->destination_count],
+			error);
 		if (rc == 0)
 			rc = fill_selection(
 				&conf->destination[conf->destination_count],
@@ -387,7 +389,8 @@ fill(struct exporting_conf *conf, struct unit *unit,
 				error);
 		if (rc < 0)
 			return rc;
-		conf->destination_count++;
+		d = &conf->destination[conf->destination_count++];
+		d->spool.sealed = d->acknowledged && unit->commits;
 	}
 	conf_each (child, node, "options")
 		fill_options(&conf->options[conf->options_count++], child);

@@ -8,6 +8,12 @@
  * collector acknowledges; for other destinations, and for what stays in caches,
  * that it has been taken.
  *
+ * Where a spool's collector acknowledges, the positions go into the spool
+ * itself (exporting/forward_seal.c), with a number that counts on. All spools
+ * have it before anything is acknowledged or sent on. After a crash some may
+ * have one more than others: then it is taken back, and the one before it
+ * counts.
+ *
  * All of this is in the one worker that there is then.
  */
 #include <errno.h>
@@ -53,11 +59,66 @@ secure_all(struct worker *worker)
 	for (unsigned i = 0; i < worker->unit_count; i++) {
 		struct unit *unit = &worker->unit[i];
 
-		if (unit->kind == UNIT_EXPORTING && unit->commits &&
-		    !exporting_secure(unit->stage))
+		if (unit->commits && !exporting_secure(unit->stage))
 			failed = unit;
 	}
 	return failed;
+}
+
+static bool
+is_unsealed(const struct worker *worker)
+{
+	for (unsigned i = 0; i < worker->unit_count; i++)
+		if (worker->unit[i].commits &&
+		    exporting_unsealed(worker->unit[i].stage))
+			return true;
+	return false;
+}
+
+/* All spools, or none. */
+static const struct unit *
+seal_all(struct worker *worker, uint64_t number)
+{
+	const struct positions *positions = worker->runtime->positions;
+	const struct unit *failed = NULL;
+
+	for (unsigned i = 0; i < worker->unit_count && !failed; i++) {
+		struct unit *unit = &worker->unit[i];
+
+		if (unit->commits &&
+		    exporting_seal(unit->stage, number, positions))
+			failed = unit;
+	}
+	for (unsigned i = 0; i < worker->unit_count; i++) {
+		struct unit *unit = &worker->unit[i];
+
+		if (!unit->commits)
+			continue;
+		if (failed)
+			exporting_unseal(unit->stage, number);
+		else
+			exporting_release(unit->stage);
+	}
+	return failed;
+}
+
+/* NULL: all is safe. */
+static const struct unit *
+make_safe(struct runtime *runtime)
+{
+	struct worker *worker = &runtime->worker[0];
+	const struct unit *failed = secure_all(worker);
+
+	if (failed)
+		return failed;
+	if (positions_settled(runtime->positions) && !is_unsealed(worker))
+		return NULL;
+	failed = seal_all(worker, runtime->seal + 1);
+	if (failed)
+		return failed;
+	runtime->seal++;
+	positions_settle(runtime->positions);
+	return NULL;
 }
 
 static void
@@ -65,12 +126,11 @@ on_commit(evutil_socket_t fd, short what, void *arg)
 {
 	struct runtime *runtime = arg;
 	struct worker *worker = &runtime->worker[0];
-	const struct unit *failed = secure_all(worker);
+	const struct unit *failed = make_safe(runtime);
 	uint32_t held;
 
-	if (!failed)
-		positions_settle(runtime->positions);
-	else if (log_limit_pass(&runtime->commit_log, clock_mono_ms(), &held))
+	if (failed &&
+	    log_limit_pass(&runtime->commit_log, clock_mono_ms(), &held))
 		log_warning("exportingProcess %s: it can't make safe what it "
 			    "has: exporters have to wait for their "
 			    "acknowledgement (%" PRIu32 " lines held back)",
@@ -89,19 +149,76 @@ commit_soon(void *arg)
 	event_active(unit->worker->runtime->commit, EV_TIMEOUT, 0);
 }
 
+static bool
+is_waited_for(struct worker *worker)
+{
+	for (unsigned i = 0; i < worker->unit_count; i++)
+		if (worker->unit[i].kind == UNIT_COLLECTING &&
+		    collecting_unacknowledged(worker->unit[i].collecting))
+			return true;
+	return false;
+}
+
 void
 commit_tick(struct runtime *runtime)
 {
 	struct worker *worker = &runtime->worker[0];
 
+	if (runtime->positions &&
+	    (is_waited_for(worker) || is_unsealed(worker) ||
+	     !positions_settled(runtime->positions)))
+		on_commit(-1, 0, runtime);
+}
+
+/* ---- what an earlier run has left ------------------------------------------
+ */
+
+static int
+restore(struct worker *worker, uint64_t number)
+{
+	struct positions *positions = worker->runtime->positions;
+	bool read = false;
+	int rc = 0;
+
+	for (unsigned i = 0; i < worker->unit_count && rc == 0; i++)
+		if (worker->unit[i].commits)
+			rc = exporting_seal_back(worker->unit[i].stage, number);
+	for (unsigned i = 0; i < worker->unit_count && rc == 0 && !read; i++)
+		if (worker->unit[i].commits)
+			read = exporting_seal_read(worker->unit[i].stage,
+						   number, positions) == 0;
+	if (rc == 0 && !read)
+		log_error("what was acknowledged can't be read: records may "
+			  "be doubled");
+	return rc;
+}
+
+int
+commit_restore(struct runtime *runtime)
+{
+	struct worker *worker = &runtime->worker[0];
+	bool behind = false;
+	int rc;
+
 	if (!runtime->positions)
-		return;
+		return 0;
 	for (unsigned i = 0; i < worker->unit_count; i++)
-		if (worker->unit[i].kind == UNIT_COLLECTING &&
-		    collecting_unacknowledged(worker->unit[i].collecting)) {
-			on_commit(-1, 0, runtime);
-			return;
-		}
+		if (worker->unit[i].commits)
+			exporting_sealed(worker->unit[i].stage, &runtime->seal,
+					 &behind);
+	if (!runtime->seal)
+		return 0;
+	if (behind)
+		runtime->seal--;
+	rc = restore(worker, runtime->seal);
+	if (rc < 0)
+		return rc;
+	log_info("%" PRIu32 " streams are known that are acknowledged",
+		 positions_count(runtime->positions));
+	/* Where this run writes to it is known from the beginning. */
+	if (!seal_all(worker, runtime->seal + 1))
+		runtime->seal++;
+	return 0;
 }
 
 int

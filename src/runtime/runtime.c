@@ -353,6 +353,8 @@ runtime_new(struct event_base *base, const struct conf *conf,
 	for (unsigned i = 0; rc == 0 && i < runtime->worker_count; i++)
 		rc = make_worker(runtime, i, error);
 	if (rc == 0)
+		rc = commit_restore(runtime);
+	if (rc == 0)
 		rc = open_control(runtime, error);
 	if (rc < 0) {
 		runtime_free(runtime);

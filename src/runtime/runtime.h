@@ -146,6 +146,7 @@ struct runtime {
 	struct event *daily; /* see reload_start */
 	/* Streams that are acknowledged, NULL: none; see commit.c. */
 	struct positions *positions;
+	uint64_t seal; /* number of the last one */
 	struct event *commit;
 	struct log_limit commit_log;
 	/* Of the first worker's, set before the others read theirs. */
@@ -439,6 +440,8 @@ void changes_free(struct runtime *runtime);
 bool commit_wanted_by(const struct conf *conf,
 		      const struct conf_node *exporting);
 int commit_init(struct runtime *runtime);
+/* When all is built: goes on with the positions of an earlier run. */
+int commit_restore(struct runtime *runtime);
 void commit_fini(struct runtime *runtime);
 /* Of collecting_conf; arg is the unit. */
 void commit_soon(void *arg);

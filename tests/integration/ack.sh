@@ -44,6 +44,17 @@ config()
 	XML
 }
 
+# nothing_waits NAME...: their spools are empty
+nothing_waits()
+{
+	for name in "$@"; do
+		"$CONFLUX" status -s "$T/$name.sock" -j >"$T/status" \
+			2>/dev/null || return 1
+		[ "$(json "$T/status" "d['exportingProcess'][0]['destination']\
+[0]['cx:spool']['records']" 2>/dev/null)" = 0 ] || return 1
+	done
+}
+
 # The flows of files, one a line; their source addresses count on.
 flows()
 {
@@ -115,6 +126,7 @@ pa=$PID
 wait_port tcp "$a"
 "$MKIPFIX" -n 30000 -6 0 -f 9999999 "tcp:127.0.0.1:$a" >/dev/null
 wait_for 20 grep -q "broken 30" "$T/breaker.out"
+wait_for 20 nothing_waits a b
 stop $pa
 stop $breaker
 stop $pb
@@ -122,4 +134,53 @@ stop $pc
 flows "$T/c.ipfix" >"$T/got"
 equal "arrived" 30000 "$(lines "$T/got")"
 equal "each once" 30000 "$(sort -u "$T/got" | wc -l | tr -d ' ')"
+
+# run NAME: it may have to wait for the port of the one before it
+run()
+{
+	rm -f "$T/$1.sock"
+	start "$1" "$CONFLUXD" -c "$T/$1.xml"
+}
+
+step "two relays are killed under load, again and again"
+rm -rf "$T"/spool-*
+d=$(free_port)
+config a "$a" false "$(exporter "$b" a)"
+config b "$b" true "$(exporter "$d" b)"
+config d "$d" true "$(exporter "$c" d)"
+start c "$CONFLUXD" -c "$T/c.xml"
+pc=$PID
+run b
+pb=$PID
+run d
+pd=$PID
+run a
+pa=$PID
+wait_port tcp "$a"
+start feed "$MKIPFIX" -n 60000 -6 0 -f 9999999 -r 8000 "tcp:127.0.0.1:$a"
+feed=$PID
+kills=0
+while running $feed; do
+	sleep 0.$(od -An -N1 -tu1 /dev/urandom | awk '{ printf "%02d", $1 % 50 }')
+	if [ $((kills % 2)) = 0 ]; then
+		stop $pb KILL
+		run b
+		pb=$PID
+	else
+		stop $pd KILL
+		run d
+		pd=$PID
+	fi
+	kills=$((kills + 1))
+done
+echo "$kills times"
+[ $kills -ge 15 ] || fail "that is too few"
+wait_for 20 nothing_waits a b d
+stop $pa
+stop $pb
+stop $pd
+stop $pc
+flows "$T/c.ipfix" >"$T/got"
+equal "arrived" 60000 "$(lines "$T/got")"
+equal "each once" 60000 "$(sort -u "$T/got" | wc -l | tr -d ' ')"
 exit 0
