@@ -110,6 +110,12 @@ struct cache_conf {
 	const char *state_file;
 	uint32_t state_interval_s; /* and that often in between, 0: not */
 	bool state_export; /* not at the end: they are exported then */
+	/*
+	 * What comes in between is in the file, too, so that nothing is lost;
+	 * when there are so many octets of it, the flows are saved anew. 0: it
+	 * is not.
+	 */
+	uint64_t state_journal;
 };
 
 /*

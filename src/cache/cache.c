@@ -378,7 +378,7 @@ cache_new(const struct cache_conf *conf, struct ie_registry *registry,
 			err = -ENOMEM;
 	}
 	if (!err && conf->state_file && conf->type != CACHE_IMMEDIATE)
-		err = state_new(cache, conf, &cache->state);
+		err = state_new(cache, conf, &cache->state, error);
 	if (err) {
 		cache_free(&cache->stage);
 		return err;

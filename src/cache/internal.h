@@ -187,6 +187,7 @@ struct cache {
 	struct closing *closing; /* flows that TCP has ended */
 	struct state *state;	 /* NULL: flows are not saved */
 	bool saved;		 /* all that is held is in its file */
+	bool replaying;		 /* flows are made of that file */
 	uint64_t now_ms;         /* monotonic, or of the data */
 	uint64_t next_export_ms; /* wall clock, permanent */
 	bool exporting;       /* an interval's export is under way */

@@ -143,7 +143,7 @@ column_source(const struct cache *cache, const struct column *column,
 	source_find(batch->shape, batch->scope, ie, source);
 	if (source->kind != SOURCE_NONE) {
 		*total = source->kind == SOURCE_FIELD &&
-			 !batch->scope->packets &&
+			 !batch->scope->packets && !cache->replaying &&
 			 base->semantics == IE_TOTAL_COUNTER &&
 			 column->merge == MERGE_SUM && !column->field.key;
 		return;
@@ -263,7 +263,9 @@ plan_flags(struct plan *plan, const struct cache *cache,
 		.width = 2,
 	};
 
-	if (cache->type != CACHE_NATURAL || !cache->tcp_flags)
+	/* What ended in an earlier run is said by its journal. */
+	if (cache->type != CACHE_NATURAL || !cache->tcp_flags ||
+	    cache->replaying)
 		return 0;
 	source_find(batch->shape, batch->scope, cache->tcp_flags, &source);
 	if (source.kind != SOURCE_FIELD)

@@ -93,6 +93,8 @@ cache_cut(struct stage *stage)
 	/* A periodic export begins anew; the last one has them all. */
 	if (!cache->flushing)
 		cache->exporting = false;
+	if (cache->state)
+		state_cut(cache->state);
 	retired_run(cache, true);
 	stage_pass_cut(stage);
 }

@@ -21,9 +21,16 @@
 #include "conflux/file.h"
 #include "state.h"
 
+enum {
+	RETRY_MS = 10000, /* when there is no interval */
+	SLICE_US = 5000,
+};
+
+static void save_now(struct state *state);
+
 int
 state_new(struct cache *cache, const struct cache_conf *conf,
-	  struct state **out)
+	  struct state **out, const char **error)
 {
 	struct state *state = calloc(1, sizeof(*state));
 	int rc = -ENOMEM;
@@ -34,16 +41,22 @@ state_new(struct cache *cache, const struct cache_conf *conf,
 	state->path = conf->state_file;
 	state->interval_ms = (uint64_t)conf->state_interval_s * 1000;
 	state->exports = conf->state_export;
+	state->journal = conf->state_journal;
+	state->slice_us = SLICE_US;
 	state->next_ms = clock_mono_ms() + state->interval_ms;
 	state->file = calloc(1, sizeof(*state->file));
 	state->next = calloc(1, sizeof(*state->next));
-	if (state->file && state->next) {
+	state->wire = malloc(ENCODER_BUFFER);
+	if (state->file && state->next && state->wire) {
 		state->file->fd = state->next->fd = -1;
 		rc = state_shapes_init(&state->shapes, cache->registry,
 				       cache->shapes);
 	}
 	if (rc == 0)
-		rc = state_load(state);
+		rc = state_load(state, error);
+	/* A journal needs a file that it goes on with. */
+	if (rc == 0 && state->journal && state->file->fd < 0)
+		save_now(state);
 	if (rc < 0) {
 		state_free(state);
 		return rc;
@@ -75,6 +88,7 @@ state_free(struct state *state)
 	state_shapes_fini(&state->shapes);
 	free(state->file);
 	free(state->next);
+	free(state->wire);
 	free(state);
 }
 
@@ -131,6 +145,10 @@ state_leaves(struct state *state, const struct layout *layout, uint32_t number,
 	const struct row *row = flow_table_row(&layout->table, number);
 	uint8_t what = keep ? STATE_TOLD : STATE_GONE;
 
+	if (state->journal && !layout->retired) {
+		state_journal_leaves(state, layout, row, keep);
+		return;
+	}
 	if (!(row->flags & ROW_SAVED))
 		return;
 	state->left += !keep;
@@ -178,7 +196,10 @@ put_in_place(struct state *state, bool sync)
 	state->generations++;
 	state->saved_flows = state->flows;
 	state->saved_ms = state->begun_ms;
-	state->saved_octets = out->octets;
+	state->saved_octets = state->base = out->octets;
+	if (state->journal_ends)
+		state->journal = 0;
+	state->journal_ends = false;
 	state->saved_busy_us = state->busy_us;
 	return 0;
 }
@@ -197,15 +218,47 @@ save_whole(struct state *state, bool sync)
 	return put_in_place(state, sync);
 }
 
+/* For a journal that can't go on behind what was there. */
+static void
+save_now(struct state *state)
+{
+	int rc = save_whole(state, false);
+
+	if (rc < 0)
+		state_give_up(state, "written", rc);
+}
+
+void
+state_cut(struct state *state)
+{
+	if (state->journal && !state->load && !state->cache->flushing)
+		save_now(state);
+}
+
+/* By the clock, or as the journal has become long, or there is none. */
+static bool
+is_time(const struct state *state, uint64_t now_ms)
+{
+	if (state->interval_ms && now_ms >= state->next_ms)
+		return true;
+	return state->journal &&
+	       (state->file->fd < 0
+			? now_ms >= state->next_ms
+			: state->file->octets - state->base > state->journal ||
+				  state->file->next_id == UINT16_MAX);
+}
+
 static void
 step(struct state *state, uint64_t now_ms)
 {
 	int rc = 0;
 
 	if (!state->writing) {
-		if (now_ms < state->next_ms)
+		if (!is_time(state, now_ms))
 			return;
-		state->next_ms = now_ms + state->interval_ms;
+		state->next_ms =
+			now_ms +
+			(state->interval_ms ? state->interval_ms : RETRY_MS);
 		/* Numbers begin anew, which no flow may see half done. */
 		if (state->number >= UINT32_MAX - state->cache->max_flows)
 			rc = save_whole(state, false);
@@ -288,7 +341,7 @@ state_tick(struct state *state, uint64_t now_ms)
 		state->finishing = false;
 		if (!save_last(state))
 			cache_export(cache);
-	} else if (state->interval_ms && !cache->flushing) {
+	} else if (!cache->flushing) {
 		step(state, now_ms);
 	}
 }
@@ -315,6 +368,12 @@ state_report(const struct state *state, struct report *report)
 		report_uint(report, "worstSliceMicroseconds", state->worst_us);
 	}
 	report_uint(report, "leftFlows", state->left);
+	if (state->journal) {
+		report_uint(report, "journalOctets",
+			    state->file->octets - state->base);
+		report_uint(report, "journalRecords", state->journaled);
+		report_uint(report, "replayedRecords", state->replayed);
+	}
 	report_uint(report, "failures", state->failures);
 	report_close(report);
 }

@@ -11,6 +11,11 @@
  *	end	Options Data: how many flows there are in it
  *	left	appended while the cache goes on: flows of this file that have
  *		been exported since, by their numbers
+ *	journal	appended likewise, if it is kept: what came since, as flows with
+ *		STATE_IN, and which flows left, by their keys, with STATE_OUT.
+ *		In its order it makes the cache as it was. The flows of a new
+ *file come between, each as it is by then: it takes the place of what the
+ *journal has made of it before.
  *
  * Each message has a sum of itself in its last Set. It is that of this machine,
  * for which the file is, and tells damage, not forgery.
@@ -22,6 +27,7 @@
  *	state_save.c	rows to the file, a few at a time
  *	state_load.c	the file to rows, and what no row can be made of
  *	state_left.c	the numbers of flows that have left
+ *	state_journal.c	what came, and what left, to the journal
  */
 #ifndef CONFLUX_CACHE_STATE_H
 #define CONFLUX_CACHE_STATE_H
@@ -61,6 +67,10 @@ enum {
 	STATE_CLOSING = 4,
 	STATE_DIRTY = 8,
 	STATE_RETIRED = 16,
+	STATE_PACKETS = 32, /* STATE_IN: it is of single packets */
+	STATE_IN = 64,
+	STATE_OUT = 128, /* with STATE_IN: it stays, and has been told */
+	STATE_KIND = STATE_IN | STATE_OUT,
 	STATE_GONE = 1, /* of one that has left: it is not here any more */
 	STATE_TOLD = 2, /* it is, but all of it was exported */
 };
@@ -91,11 +101,14 @@ struct state_out {
 	uint32_t domain;
 	uint32_t sequence;
 	uint64_t octets;
+	struct table forms;
+	uint16_t next_id; /* of a Template */
 	struct message_writer w;
 	uint8_t buffer[MESSAGE_MAX];
 };
 
 void state_out_begin(struct state_out *out, int fd, uint32_t domain);
+/* Its forms have gone. */
 void state_out_close(struct state_out *out);
 /* Room for one record of STATE_RECORD_MAX octets at most. */
 uint8_t *state_out_data(struct state_out *out, uint16_t id, uint32_t length);
@@ -151,7 +164,10 @@ struct state {
 	struct cache *cache;
 	const char *path; /* kept by the caller */
 	uint64_t interval_ms, next_ms;
-	bool exports; /* at the end, and saves nothing */
+	bool exports;	   /* at the end, and saves nothing */
+	uint64_t journal;  /* octets of a journal at most, 0: none is kept */
+	bool journal_ends; /* with the next generation */
+	uint64_t base;	   /* octets of the file when it was complete */
 	struct state_shapes shapes;
 	struct state_out *file; /* that of path */
 	struct state_out *next; /* that is being written */
@@ -161,25 +177,27 @@ struct state {
 	uint32_t generation;
 	struct layout *layout; /* or NULL: any that is not done */
 	uint32_t row;
-	uint16_t next_id;
-	struct table forms;
 	struct form *form; /* of the rows that were gathered */
 	const uint8_t *gathered[BATCH_MAX];
 	uint32_t gathered_count;
 	uint64_t flows, skipped;
+	uint64_t slice_us; /* of each tick */
 	uint64_t begun_ms, busy_us;
+	uint8_t *wire; /* ENCODER_BUFFER octets */
+	uint32_t offset[BATCH_MAX + 1];
 	/* What is being read: */
 	struct load *load;
 	bool finishing;
 	/* For the report: */
 	uint64_t saved_flows, saved_ms, saved_octets, saved_busy_us, worst_us;
-	uint64_t generations, failures, left;
+	uint64_t generations, failures, left, journaled, replayed;
 	uint64_t restored, ended, missing, damaged;
 	struct log_limit limit;
 };
 
+/* *error as in cache_new. */
 int state_new(struct cache *cache, const struct cache_conf *conf,
-	      struct state **out);
+	      struct state **out, const char **error);
 void state_free(struct state *state);
 /*
  * In place of the last export: true if the flows are in the file, or will be
@@ -210,9 +228,32 @@ int state_save_begin(struct state *state, bool whole);
 bool state_save_step(struct state *state);
 void state_save_end(struct state *state);
 
+/* How rows of a layout that have the same values are written. */
+struct form {
+	const struct layout *layout;
+	uint64_t present;
+	uint32_t hash;
+	uint16_t id;
+	struct encoder *encoder; /* NULL: they can't be written */
+};
+/* The file knows its Template. NULL: no memory. */
+struct form *state_form(struct state *state, struct state_out *out,
+			const struct layout *layout, uint64_t present);
+void state_forms_free(struct state_out *out);
+
+/* state_journal.c */
+/* Rows that have found their flows; those without one are lost. */
+void state_journal(struct state *state, const struct plan *plan,
+		   const uint8_t *rows, uint32_t count, uint8_t *const *flow);
+/* A row leaves, or stays and has been told. */
+void state_journal_leaves(struct state *state, const struct layout *layout,
+			  const struct row *row, bool keep);
+/* What was metered before is not merged with what comes. */
+void state_cut(struct state *state);
+
 /* state_load.c */
-/* 0, also without a file; -ENOMEM. */
-int state_load(struct state *state);
+/* 0, also without a file; -ENOMEM, -EINVAL with *error. */
+int state_load(struct state *state, const char **error);
 /* Goes on with exporting what no row was made of; true: that is done. */
 bool state_load_step(struct state *state);
 void state_load_free(struct load *load);

@@ -132,6 +132,7 @@ state_out_begin(struct state_out *out, int fd, uint32_t domain)
 	out->domain = domain;
 	out->sequence = 0;
 	out->octets = 0;
+	out->next_id = STATE_FLOW_ID;
 	begin_message(out);
 }
 
@@ -141,6 +142,7 @@ state_out_close(struct state_out *out)
 	if (out->fd >= 0)
 		close(out->fd);
 	out->fd = -1;
+	state_forms_free(out);
 }
 
 static bool

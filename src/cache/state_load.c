@@ -29,6 +29,7 @@ struct inlet {
 	struct decoder *decoder;
 	uint64_t present;
 	const struct shape *plain; /* held: to export them; NULL: not yet */
+	const struct shape *bare;  /* held: the fields alone; NULL: not yet */
 	uint64_t flow_keys;
 };
 
@@ -40,7 +41,11 @@ struct load {
 	bool head, end;
 	uint64_t fingerprint, now_ms;
 	uint64_t flows;	    /* as its end says */
-	uint64_t seen;	    /* that are in it */
+	uint64_t seen;	    /* that are in it, and what is in its journal */
+	uint64_t journaled; /* of these */
+	uint64_t last_ms;   /* the time of the last record */
+	bool overflow;	    /* more flows than there is room for */
+	uint16_t last_id;   /* the greatest one of a Template */
 	uint64_t left_seen; /* of which it says that they left */
 	uint32_t number;    /* the greatest one */
 	struct state_left left;
@@ -156,12 +161,17 @@ scan_set(void *arg, const struct template *t, const struct set *set)
 		load->flows = wire_get64(p + 1);
 	} else if (state_is_flow(t->shape)) {
 		while ((p = next_record(&walk)) && load->seen < FLOWS_MAX) {
-			uint32_t number = meta_of(p, walk.length).number;
+			struct meta meta = meta_of(p, walk.length);
 
 			load->seen++;
-			if (number > load->number)
-				load->number = number;
+			load->journaled += (meta.marks & STATE_KIND) != 0;
+			if (meta.number > load->number)
+				load->number = meta.number;
+			if (meta.last_ms > load->last_ms)
+				load->last_ms = meta.last_ms;
 		}
+		if (t->id > load->last_id)
+			load->last_id = t->id;
 	}
 }
 
@@ -187,6 +197,7 @@ inlet_free(struct inlet *inlet)
 	decoder_free(inlet->decoder);
 	shape_release(inlet->shape);
 	shape_release(inlet->plain);
+	shape_release(inlet->bare);
 	free(inlet);
 }
 
@@ -353,23 +364,49 @@ add_row(const struct inlet *inlet, const uint8_t *scratch,
 	cache->stage.ledger.held++;
 	cache->stage.ledger.split++;
 	skip_flow_ids(layout, row);
-	if (cache->type != CACHE_PERMANENT)
-		row_wait(layout, number);
-	if (row->flags & ROW_CLOSING)
-		closing_add(cache, layout, number);
 	return true;
+}
+
+static uint32_t
+find_row(const struct layout *layout, const uint8_t *scratch)
+{
+	uint32_t hash, number = 0;
+	bool reverse = false;
+
+	flow_table_find(&layout->table, scratch, layout->stride, 1, &hash,
+			&number, &reverse);
+	return number;
 }
 
 /* What has been told already of a flow that is still there. */
 static void
 forget_told(struct layout *layout, const uint8_t *scratch)
 {
-	uint32_t hash, number = 0;
-	bool reverse = false;
+	uint32_t number = find_row(layout, scratch);
 
-	if (flow_table_find(&layout->table, scratch, layout->stride, 1, &hash,
-			    &number, &reverse) == 0)
+	if (number)
 		row_reset(layout, flow_table_row(&layout->table, number));
+}
+
+/* It has left, or there is a later state of it. */
+static void
+forget_row(struct layout *layout, const uint8_t *scratch)
+{
+	struct cache *cache = layout->cache;
+	struct flow_table *t = &layout->table;
+	uint32_t number = find_row(layout, scratch);
+	const struct row *row;
+
+	if (!number)
+		return;
+	row = flow_table_row(t, number);
+	flow_table_remove(t, number);
+	row_strings(layout, (const uint8_t *)row, row->flags & ROW_PRESENT,
+		    var_release);
+	flow_table_free_row(t, number);
+	cache->rows--;
+	cache->stage.ledger.held--;
+	cache->stage.ledger.split--;
 }
 
 static bool
@@ -383,16 +420,19 @@ restore_one(struct load *load, struct inlet *inlet, uint8_t *scratch,
 		return false;
 	if (layout->interval_at)
 		row_put(scratch, layout->interval_at, meta->first_ms * 1000000);
+	if (load->journaled)
+		forget_row(layout, scratch);
 	if (!add_row(inlet, scratch, meta, now_ms))
 		return false;
-	load->state->restored++;
 	if (what == STATE_TOLD)
 		forget_told(layout, scratch);
 	return true;
 }
 
+/* Rows of the inlet's layout. */
 static void
-restore_batch(struct load *load, struct inlet *inlet, const struct batch *batch)
+restore_batch(struct load *load, struct inlet *inlet, const struct batch *batch,
+	      uint8_t kind)
 {
 	struct layout *layout = inlet->layout;
 	struct cache *cache = layout->cache;
@@ -406,18 +446,133 @@ restore_batch(struct load *load, struct inlet *inlet, const struct batch *batch)
 	if (!decoder_run(inlet->decoder, batch, layout->scratch, layout->stride,
 			 bad))
 		memset(bad, 0, sizeof(bad));
-	for (uint32_t i = 0; i < batch->count; i++, load->at++) {
+	for (uint32_t i = 0; i < batch->count; i++) {
 		uint8_t *scratch = layout->scratch + (size_t)i * layout->stride;
 		const uint8_t *record = batch_record(batch, i, &length);
 		struct meta meta = meta_of(record, length);
 
-		if (!bad[i] && restore_one(load, inlet, scratch, &meta, now_ms))
-			set_done(load, load->at);
-		else
-			row_strings(layout, scratch, inlet->present,
-				    var_release);
+		if (layout->interval_at)
+			row_put(scratch, layout->interval_at,
+				meta.first_ms * 1000000);
+		if (!bad[i] && kind == 0 &&
+		    restore_one(load, inlet, scratch, &meta, now_ms)) {
+			set_done(load, load->at + i);
+			continue;
+		}
+		if (!bad[i] && kind == STATE_OUT)
+			forget_row(layout, scratch);
+		if (!bad[i] && kind == STATE_KIND)
+			forget_told(layout, scratch);
+		row_strings(layout, scratch, inlet->present, var_release);
 	}
 }
+
+/* ---- the journal --------------------------------------------------------- */
+
+static bool
+make_bare(struct load *load, struct inlet *inlet)
+{
+	const struct shape *shape = inlet->shape;
+
+	return inlet->bare ||
+	       shape_get_marked(load->state->cache->shapes, shape->field,
+				shape->mark,
+				(uint16_t)(shape->count - STATE_META_FIELDS), 0,
+				&inlet->bare) == 0;
+}
+
+/*
+ * Where there is not room for them all: those before them have left by then, as
+ * they did when these came.
+ */
+static void
+merge_rows(struct load *load, struct plan *plan, uint32_t count)
+{
+	struct layout *layout = plan->layout;
+	struct cache *cache = layout->cache;
+
+	if (cache->max_flows - cache->rows >= count) {
+		update_rows(cache, plan, layout->scratch, count);
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t *scratch = layout->scratch + (size_t)i * layout->stride;
+
+		if (cache->rows < cache->max_flows ||
+		    find_row(layout, scratch)) {
+			update_rows(cache, plan, scratch, 1);
+			continue;
+		}
+		load->overflow = true;
+		cache->stage.ledger.split--;
+		row_strings(layout, scratch, plan->present, var_release);
+	}
+}
+
+/* For records of the fields alone; NULL: no memory. */
+static struct plan *
+replay_plan(struct load *load, struct inlet *inlet, struct batch *bare)
+{
+	struct plan *plan;
+
+	if (!make_bare(load, inlet))
+		return NULL;
+	bare->shape = inlet->bare;
+	plan = plan_get(load->state->cache, bare);
+	return plan && plan->layout ? plan : NULL;
+}
+
+static void
+release_rows(const struct plan *plan, uint32_t count)
+{
+	struct layout *layout = plan->layout;
+
+	for (uint32_t i = 0; i < count; i++)
+		row_strings(layout,
+			    layout->scratch + (size_t)i * layout->stride,
+			    plan->present, var_release);
+}
+
+/* Records come again, at the time when they came. */
+static void
+replay_batch(struct load *load, struct inlet *inlet, const struct batch *batch,
+	     const struct meta *meta)
+{
+	struct cache *cache = load->state->cache;
+	struct ledger *ledger = &cache->stage.ledger;
+	uint64_t now_ms = cache->now_ms;
+	uint64_t wall = cache->data_clock ? now_ms : clock_wall_ms();
+	struct scope scope = cache->scope;
+	struct batch bare = *batch;
+	uint8_t bad[BATCH_MAX] = {0};
+	struct plan *plan;
+
+	scope.packets = meta->marks & STATE_PACKETS;
+	bare.scope = &scope;
+	ledger->split += batch->count;
+	load->state->replayed += batch->count;
+	plan = replay_plan(load, inlet, &bare);
+	if (!plan) {
+		ledger->lost[LOSS_NO_MEMORY] += batch->count;
+		return;
+	}
+	if (decoder_run(plan->decoder, &bare, plan->layout->scratch,
+			plan->layout->stride, bad)) {
+		release_rows(plan, batch->count);
+		ledger->lost[LOSS_LIMIT] += batch->count;
+		return;
+	}
+	for (uint32_t i = 0; plan->layout->interval_at && i < batch->count; i++)
+		row_put(plan->layout->scratch +
+				(size_t)i * plan->layout->stride,
+			plan->layout->interval_at, meta->first_ms * 1000000);
+	cache->now_ms -= (uint32_t)((uint32_t)now_ms -
+				    row_time(cache, meta->last_ms, wall));
+	merge_rows(load, plan, batch->count);
+	cache->now_ms = now_ms;
+}
+
+/* ---- all flows, in their order ------------------------------------------- */
 
 /* Of records that leave no more to do; before they would be exported. */
 static void
@@ -425,11 +580,53 @@ note_left(struct load *load, uint64_t at, const struct meta *meta)
 {
 	uint8_t what = state_left_find(&load->left, meta->number);
 
+	if (meta->marks & STATE_KIND) {
+		set_done(load, at);
+		return;
+	}
 	load->left_seen += what != 0;
 	if (is_done(load, at))
 		return;
 	if (what || !(meta->marks & STATE_DIRTY))
 		set_done(load, at);
+}
+
+/* Those that are treated alike, and came at the same time. */
+static bool
+are_alike(const struct meta *a, const struct meta *b)
+{
+	if ((a->marks & STATE_KIND) != (b->marks & STATE_KIND))
+		return false;
+	return (a->marks & STATE_KIND) != STATE_IN ||
+	       (a->last_ms == b->last_ms && a->first_ms == b->first_ms &&
+		a->marks == b->marks);
+}
+
+/* The next records that are alike; their first one's meta. */
+static struct meta
+next_batch(struct load *load, struct walk *walk, struct batch *batch)
+{
+	struct meta first = {0};
+	struct walk ahead = *walk;
+	const uint8_t *p;
+
+	batch->base = walk->p;
+	batch->shape = walk->shape;
+	load->offset[0] = 0;
+	while (batch->count < BATCH_MAX && (p = next_record(&ahead))) {
+		struct meta meta = meta_of(p, ahead.length);
+
+		if (batch->count == 0)
+			first = meta;
+		else if (!are_alike(&first, &meta))
+			break;
+		*walk = ahead;
+		load->offset[++batch->count] =
+			(uint32_t)(walk->p - batch->base);
+	}
+	batch->stride = walk->shape->variable ? 0 : walk->shape->min_length;
+	batch->offset = batch->stride ? NULL : load->offset;
+	return first;
 }
 
 static void
@@ -444,23 +641,18 @@ restore_set(void *arg, const struct template *t, const struct set *set)
 	if (!state_is_flow(t->shape))
 		return;
 	inlet = inlet_of(load, t);
-	while (inlet && inlet->layout && walk.left) {
-		struct batch batch = {.shape = t->shape,
-				      .scope = &load->state->cache->scope,
-				      .base = walk.p};
+	while (inlet && inlet->layout && load->at < load->seen) {
+		struct batch batch = {.scope = &load->state->cache->scope};
+		struct meta meta = next_batch(load, &walk, &batch);
+		uint8_t kind = meta.marks & STATE_KIND;
 
-		while (batch.count < BATCH_MAX && (p = next_record(&walk)) &&
-		       load->at + batch.count < load->seen) {
-			load->offset[batch.count++] =
-				(uint32_t)(p - batch.base);
-			load->offset[batch.count] =
-				(uint32_t)(walk.p - batch.base);
-		}
 		if (!batch.count)
 			break;
-		batch.stride = t->shape->variable ? 0 : t->shape->min_length;
-		batch.offset = batch.stride ? NULL : load->offset;
-		restore_batch(load, inlet, &batch);
+		if (kind == STATE_IN)
+			replay_batch(load, inlet, &batch, &meta);
+		else
+			restore_batch(load, inlet, &batch, kind);
+		load->at += batch.count;
 	}
 	walk = walk_of(t->shape, set);
 	for (load->at = first;
@@ -468,6 +660,27 @@ restore_set(void *arg, const struct template *t, const struct set *set)
 		struct meta meta = meta_of(p, walk.length);
 
 		note_left(load, load->at, &meta);
+	}
+}
+
+/* All rows are there: from now on they wait for their time. */
+static void
+wait_all(struct cache *cache)
+{
+	for (unsigned i = 0; i < cache->layout_count; i++) {
+		struct layout *layout = cache->layout[i];
+
+		for (uint32_t n = 1; n < layout->table.used; n++) {
+			const struct row *row =
+				flow_table_row(&layout->table, n);
+
+			if (!(row->flags & ROW_LIVE))
+				continue;
+			if (cache->type != CACHE_PERMANENT)
+				row_wait(layout, n);
+			if (row->flags & ROW_CLOSING)
+				closing_add(cache, layout, n);
+		}
 	}
 }
 
@@ -642,6 +855,12 @@ open_again(struct state *state, const struct load *load)
 	state_out_begin(state->file, fd, load->domain);
 	state->file->sequence = load->in.sequence;
 	state->file->octets = load->in.good;
+	state->file->next_id =
+		(uint16_t)(load->last_id + (load->last_id < UINT16_MAX));
+	if (state->file->next_id < STATE_FLOW_ID)
+		state->file->next_id = STATE_FLOW_ID;
+	/* Journals of several runs are bounded together. */
+	state->base = load->journaled ? 0 : load->in.good;
 }
 
 /* Flows that the file should have, but for its damage. */
@@ -650,12 +869,12 @@ count_missing(struct state *state, const struct load *load)
 {
 	struct ledger *ledger = &state->cache->stage.ledger;
 	uint64_t gone = load->left.count - load->left_seen;
-	uint64_t missing = 0;
+	uint64_t missing = 0, seen = load->seen - load->journaled;
 
 	state->damaged = load->in.damaged;
-	if (load->end && load->flows > load->seen &&
-	    load->flows - load->seen <= load->in.good / STATE_META)
-		missing = load->flows - load->seen;
+	if (load->end && load->flows > seen &&
+	    load->flows - seen <= load->in.good / STATE_META)
+		missing = load->flows - seen;
 	missing = missing > gone ? missing - gone : 0;
 	state->missing = missing;
 	ledger->split += missing;
@@ -695,11 +914,50 @@ log_loaded(const struct state *state, const struct load *load, uint64_t rest)
 			    state->missing);
 }
 
+/* A journal is for the cache that wrote it. */
+static int
+check_journal(const struct load *load, const char **error)
+{
+	if (!load->journaled)
+		return 0;
+	if (load->fingerprint != state_fingerprint(load->state->cache))
+		*error = "it was killed with a cx:stateJournal, and has other "
+			 "fields since: start and stop it once as it was";
+	else if (load->overflow)
+		*error = "it was killed with a cx:stateJournal, and has a "
+			 "smaller maxFlows since: start and stop it once as it "
+			 "was";
+	return *error ? -EINVAL : 0;
+}
+
+static int
+make_rows(struct load *load, const char **error)
+{
+	struct cache *cache = load->state->cache;
+	int rc = check_journal(load, error);
+
+	if (rc < 0)
+		return rc;
+	if (cache->data_clock)
+		cache_follow(cache, load->now_ms > load->last_ms
+					    ? load->now_ms
+					    : load->last_ms);
+	/* Numbers of flows in the file that is still to be read are below. */
+	if (load->journaled)
+		cache->flow_count += 1 << 24;
+	cache->replaying = true;
+	rc = read_all(load, restore_set);
+	cache->replaying = false;
+	plans_free(cache);
+	wait_all(cache);
+	load->state->restored = cache->stage.ledger.held;
+	return rc < 0 ? rc : check_journal(load, error);
+}
+
 /* More than 0: there are flows that state_load_step exports. */
 static int
-load_flows(struct state *state, struct load *load)
+load_flows(struct state *state, struct load *load, const char **error)
 {
-	struct cache *cache = state->cache;
 	int rc = read_all(load, scan_set);
 	uint64_t rest;
 
@@ -712,12 +970,13 @@ load_flows(struct state *state, struct load *load)
 	load->done = calloc(load->seen / 8 + 1, 1);
 	if (!load->done)
 		return -ENOMEM;
-	if (cache->data_clock && load->now_ms > cache->now_ms)
-		cache_follow(cache, load->now_ms);
-	rc = read_all(load, restore_set);
+	rc = make_rows(load, error);
 	if (rc < 0)
 		return rc;
 	state->number = load->number;
+	state->journal_ends = load->journaled && !state->journal;
+	if (state->journal_ends)
+		state->journal = 1;
 	count_missing(state, load);
 	open_again(state, load);
 	rest = count_rest(load);
@@ -727,7 +986,7 @@ load_flows(struct state *state, struct load *load)
 }
 
 int
-state_load(struct state *state)
+state_load(struct state *state, const char **error)
 {
 	struct load *load = calloc(1, sizeof(*load));
 	int rc;
@@ -736,7 +995,7 @@ state_load(struct state *state)
 		return -ENOMEM;
 	load->state = state;
 	load->file = fopen(state->path, "rbe");
-	rc = load->file ? load_flows(state, load) : 0;
+	rc = load->file ? load_flows(state, load, error) : 0;
 	if (!load->file && errno != ENOENT)
 		rc = -errno;
 	if (rc > 0)

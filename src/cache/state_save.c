@@ -17,17 +17,7 @@
 #include "state.h"
 
 enum {
-	SLICE_US = 5000,  /* of each tick */
-	CLOCK_ROWS = 512, /* then the clock is looked at */
-};
-
-/* How rows of a layout that have the same values are written. */
-struct form {
-	const struct layout *layout;
-	uint64_t present;
-	uint32_t hash;
-	uint16_t id;
-	struct encoder *encoder; /* NULL: they can't be written */
+	CLOCK_ROWS = 64, /* then the clock is looked at */
 };
 
 struct form_key {
@@ -62,31 +52,37 @@ form_free(struct form *form)
 	free(form);
 }
 
-static void
-free_forms(struct state *state)
+void
+state_forms_free(struct state_out *out)
 {
 	struct form *form;
 	uint32_t at = 0;
 
-	while ((form = table_next(&state->forms, &at)))
+	while ((form = table_next(&out->forms, &at)))
 		form_free(form);
-	table_fini(&state->forms);
-	state->form = NULL;
+	table_fini(&out->forms);
+}
+
+static void
+forget_layout(struct state_out *out, const struct layout *layout)
+{
+	struct form *form;
+	uint32_t at = 0;
+
+	while ((form = table_next(&out->forms, &at))) {
+		if (form->layout != layout)
+			continue;
+		table_remove(&out->forms, form->hash, form);
+		form_free(form);
+		at = 0;
+	}
 }
 
 void
 state_layout_gone(struct state *state, const struct layout *layout)
 {
-	struct form *form;
-	uint32_t at = 0;
-
-	while ((form = table_next(&state->forms, &at))) {
-		if (form->layout != layout)
-			continue;
-		table_remove(&state->forms, form->hash, form);
-		form_free(form);
-		at = 0;
-	}
+	forget_layout(state->file, layout);
+	forget_layout(state->next, layout);
 	state->form = NULL;
 	if (state->layout == layout)
 		state->layout = NULL;
@@ -105,17 +101,17 @@ is_saved(const struct layout *layout, unsigned i, uint64_t present)
 
 /* Says which fields are keys, and what was done to their values. */
 static void
-tell_about(struct state *state, const struct form *form, uint64_t keys,
+tell_about(struct state_out *out, const struct form *form, uint64_t keys,
 	   const struct slot *slot, unsigned count)
 {
-	uint8_t *p = state_out_data(state->next, STATE_KEYS_ID, 10);
+	uint8_t *p = state_out_data(out, STATE_KEYS_ID, 10);
 
 	wire_put16(p, form->id);
 	wire_put64(p + 2, keys);
 	for (uint16_t i = 0; i < count; i++) {
 		if (!slot[i].mark.technique)
 			continue;
-		p = state_out_data(state->next, STATE_MARK_ID, 8);
+		p = state_out_data(out, STATE_MARK_ID, 8);
 		wire_put16(p, form->id);
 		wire_put16(p + 2, i);
 		wire_put16(p + 4, slot[i].mark.technique);
@@ -124,10 +120,10 @@ tell_about(struct state *state, const struct form *form, uint64_t keys,
 }
 
 static int
-tell_template(struct state *state, const struct form *form, uint64_t keys,
-	      const struct slot *slot, unsigned count)
+tell_template(struct cache *cache, struct state_out *out,
+	      const struct form *form, uint64_t keys, const struct slot *slot,
+	      unsigned count)
 {
-	struct cache *cache = state->cache;
 	struct field field[CACHE_FIELDS_MAX + STATE_META_FIELDS] = {0};
 	const struct shape *shape;
 	int rc;
@@ -141,18 +137,17 @@ tell_template(struct state *state, const struct form *form, uint64_t keys,
 		       (uint16_t)(count + STATE_META_FIELDS), 0, &shape);
 	if (rc < 0)
 		return rc;
-	state_out_template(state->next, form->id, shape);
+	state_out_template(out, form->id, shape);
 	shape_release(shape);
-	tell_about(state, form, keys, slot, count);
+	tell_about(out, form, keys, slot, count);
 	return 0;
 }
 
 /* Without its encoder where that can't be. */
 static void
-form_fill(struct state *state, struct form *form)
+form_fill(struct cache *cache, struct state_out *out, struct form *form)
 {
 	const struct layout *layout = form->layout;
-	struct cache *cache = state->cache;
 	struct slot slot[CACHE_FIELDS_MAX];
 	uint64_t keys = 0;
 	unsigned count = 0;
@@ -165,39 +160,36 @@ form_fill(struct state *state, struct form *form)
 		slot[count] = layout->slot[i];
 		slot[count++].wire_length = column_natural(&cache->column[i]);
 	}
-	if (count == 0 || state->next_id == UINT16_MAX ||
+	if (count == 0 || out->next_id == UINT16_MAX ||
 	    encoder_new(slot, count, cache->strings, cache->shapes,
 			&form->encoder) != 0)
 		return;
-	form->id = state->next_id++;
-	if (tell_template(state, form, keys, slot, count) == 0)
+	form->id = out->next_id++;
+	if (tell_template(cache, out, form, keys, slot, count) == 0)
 		return;
 	encoder_free(form->encoder);
 	form->encoder = NULL;
 }
 
-static struct form *
-form_for(struct state *state, const struct layout *layout, uint64_t present)
+struct form *
+state_form(struct state *state, struct state_out *out,
+	   const struct layout *layout, uint64_t present)
 {
 	const struct form_key key = {layout, present};
-	struct form *form = state->form;
-	uint32_t hash;
+	uint32_t hash = (uint32_t)hash_u64((uintptr_t)layout, present);
+	struct form *form = table_find(&out->forms, hash, form_equal, &key);
 
-	if (form && form_equal(form, &key))
-		return form;
-	hash = (uint32_t)hash_u64((uintptr_t)layout, present);
-	form = table_find(&state->forms, hash, form_equal, &key);
 	if (form)
 		return form;
 	form = calloc(1, sizeof(*form));
 	if (!form)
 		return NULL;
 	*form = (struct form){layout, present, hash, 0, NULL};
-	if (table_add(&state->forms, hash, form) != 0) {
+	if (table_add(&out->forms, hash, form) != 0) {
 		free(form);
 		return NULL;
 	}
-	form_fill(state, form);
+	form_fill(state->cache, out, form);
 	return form;
 }
 
@@ -279,8 +271,8 @@ put_rows(struct state *state)
 
 		if (form && form->encoder)
 			done = encoder_run(form->encoder, state->gathered + at,
-					   count - at, cache->wire,
-					   cache->offset, &batch);
+					   count - at, state->wire,
+					   state->offset, &batch);
 		for (uint32_t i = 0; i < done; i++) {
 			const uint8_t *record =
 				batch_record(&batch, i, &length);
@@ -301,8 +293,11 @@ put_rows(struct state *state)
 static void
 gather(struct state *state, struct layout *layout, const struct row *row)
 {
-	struct form *form = form_for(state, layout, row->flags & ROW_PRESENT);
+	const struct form_key key = {layout, row->flags & ROW_PRESENT};
+	struct form *form = state->form;
 
+	if (!form || !form_equal(form, &key))
+		form = state_form(state, state->next, layout, key.present);
 	if (form != state->form || state->gathered_count == BATCH_MAX) {
 		put_rows(state);
 		state->form = form;
@@ -382,7 +377,6 @@ state_save_begin(struct state *state, bool whole)
 	state->whole = whole;
 	state->generation++;
 	state->layout = NULL;
-	state->next_id = STATE_FLOW_ID;
 	state->flows = state->skipped = 0;
 	state->begun_ms = clock_wall_ms();
 	state->busy_us = 0;
@@ -396,7 +390,7 @@ bool
 state_save_step(struct state *state)
 {
 	uint64_t start = state_clock_us(), took;
-	bool done = scan(state, start + SLICE_US);
+	bool done = scan(state, start + state->slice_us);
 	uint8_t *p;
 
 	put_rows(state);
@@ -416,7 +410,7 @@ state_save_step(struct state *state)
 void
 state_save_end(struct state *state)
 {
-	free_forms(state);
+	state->form = NULL;
 	state->gathered_count = 0;
 	state->writing = false;
 	state->layout = NULL;

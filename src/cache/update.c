@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "conflux/wire.h"
-#include "internal.h"
+#include "state.h"
 
 struct merge_run {
 	struct layout *layout;
@@ -203,7 +203,7 @@ flow_new(struct cache *cache, struct plan *plan, const uint8_t *row,
 		wire_put64(flow + plan->id_at, flow_id(cache));
 	cache->rows++;
 	cache->stage.ledger.held++;
-	if (cache->type != CACHE_PERMANENT)
+	if (cache->type != CACHE_PERMANENT && !cache->replaying)
 		flow_table_wait(t, *number, deadline_of_new(cache));
 	return flow;
 }
@@ -381,6 +381,8 @@ update_rows(struct cache *cache, struct plan *plan, uint8_t *rows,
 	bool is_new[BATCH_MAX], reverse[BATCH_MAX] = {false};
 
 	place_rows(cache, plan, rows, count, flow, number, is_new, reverse);
+	if (cache->state && cache->state->journal)
+		state_journal(cache->state, plan, rows, count, flow);
 	if (plan->key_count)
 		release_keys(cache, plan, rows, count, is_new, flow);
 	if (plan->start_at)

@@ -130,6 +130,13 @@ static const struct conf_row max_flows[] = {
 		 .help = "How often the Flows are saved in that file while "
 			 "the daemon runs: what came since is lost when it is "
 			 "killed. 0: only at the end."),
+	CONF_ROW(LEAF, "stateJournal", .cx = true,
+		 CONF_RANGE(0, UINT64_C(1) << 40), .units = "octets",
+		 .def = "0",
+		 .help = "What comes is written to that file, too, so that "
+			 "nothing is lost when the daemon is killed. When it is "
+			 "so many octets, the Flows are saved anew. 0: it is "
+			 "not."),
 	CONF_ROW(LEAF, "activeFlows", .state = true, CONF_U32,
 		 .units = "flows"),
 	CONF_ROW(LEAF, "unusedCacheEntries", .state = true, CONF_U32,

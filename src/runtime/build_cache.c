@@ -173,6 +173,15 @@ cache_conf_of(const struct conf_node *node, unsigned worker,
 	return rc;
 }
 
+static bool
+has_journal(const struct conf_node *cache)
+{
+	const struct conf_node *type = cache_type_node(cache);
+
+	return conf_path(type, "stateFile") &&
+	       conf_uint(type, "stateJournal", 0);
+}
+
 /* Does a flow that was merged before still tell that TCP has ended it? */
 static bool
 tells_tcp_end(const struct cache_conf *conf)
@@ -190,7 +199,8 @@ tells_tcp_end(const struct cache_conf *conf)
 /*
  * Total counters are turned into differences per exporter, a flow is spread
  * over intervals as it came, and TCP ends a flow by a flag that the flow need
- * not have: these need the records themselves.
+ * not have: these need the records themselves. So does a journal, as what waits
+ * in another worker is not in it.
  */
 bool
 cache_merges_twice(const struct conf_node *node,
@@ -200,6 +210,7 @@ cache_merges_twice(const struct conf_node *node,
 	struct cache_conf conf;
 	bool can = cache_conf_of(node, 1, registry, &conf, &fields) == 0 &&
 		   conf.distribution == DISTRIBUTION_NONE &&
+		   !has_journal(node) &&
 		   (conf.type != CACHE_NATURAL || tells_tcp_end(&conf));
 
 	for (unsigned i = 0; can && i < conf.field_count; i++) {
@@ -258,6 +269,7 @@ name_state(struct unit *unit, struct cache_conf *conf)
 	}
 	conf->state_file = unit->state_file;
 	conf->state_interval_s = (uint32_t)conf_uint(type, "stateInterval", 0);
+	conf->state_journal = conf_uint(type, "stateJournal", 0);
 	conf->state_export = conf_is(type, "stateAtEnd", "export");
 	return 0;
 }

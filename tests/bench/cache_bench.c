@@ -4,11 +4,12 @@
  * The cache alone: an IPFIX file in memory is read, decoded and merged by
  * 5-tuple; what is exported is counted and thrown away.
  *
- *	cache_bench FILE [ROUNDS [STATE]]
+ *	cache_bench FILE [ROUNDS [STATE [JOURNAL]]]
  *
  * Prints processor time per record for the rounds, and memory per flow. With a
  * state file: what a tick that saves takes, all of them, the last one at the
- * end, which is synced, and how long it takes to go on with the flows.
+ * end, which is synced, and how long it takes to go on with the flows. JOURNAL:
+ * so many octets of a journal.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -49,6 +50,7 @@ save(struct stage *cache, struct cache_conf *conf, struct ie_registry *registry,
 	const char *error;
 	struct stat st;
 
+	unlink(conf->state_file);
 	do {
 		now += 100;
 		start = seconds();
@@ -109,8 +111,9 @@ main(int argc, char **argv)
 
 	conf.state_file = argc > 3 ? argv[3] : NULL;
 	conf.state_interval_s = 3600;
+	conf.state_journal = argc > 4 ? strtoull(argv[4], NULL, 0) : 0;
 	if (fd < 0 || fstat(fd, &st) != 0) {
-		fprintf(stderr, "usage: cache_bench FILE [ROUNDS [STATE]]\n");
+		fprintf(stderr, "usage: cache_bench FILE [ROUNDS [STATE [JOURNAL]]]\n");
 		return 2;
 	}
 	data = mmap(NULL, (size_t)st.st_size, PROT_READ,

@@ -73,6 +73,7 @@ open_cache(const char *path, uint8_t how, struct ie_registry *registry,
 			how & 1 ? DISTRIBUTION_START : DISTRIBUTION_NONE,
 		.interval_s = 60,
 		.state_file = path,
+		.state_journal = how & 8 ? 1000 : 0,
 	};
 	struct stage *cache;
 	const char *error;

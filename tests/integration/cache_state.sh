@@ -30,6 +30,7 @@ configure()
 	    <cx:stateFile>$T/state</cx:stateFile>
 	    <cx:stateInterval>$2</cx:stateInterval>
 	    <cx:stateAtEnd>$3</cx:stateAtEnd>
+	    <cx:stateJournal>${journal:-0}</cx:stateJournal>
 	    <cacheLayout>
 	      <cacheField><name>1</name><ieName>sourceIPv4Address</ieName>
 		<isFlowKey/></cacheField>
@@ -184,6 +185,23 @@ import sys
 sent, got = [[int(x) for x in open(f).read().split()] for f in sys.argv[1:3]]
 sys.exit(not (got[0] <= sent[0] and got[1] <= sent[1]))
 PY
+
+step "killed with a journal: nothing is lost"
+rm -f "$T"/out.* "$T/truth"
+active=0
+journal=1000000
+round=0
+while [ $round -lt 5 ]; do
+	configure $((round % 2 + 1)) 1 save
+	send $((round + 5))
+	wait_for 20 taken 20000
+	stop "$pid" KILL
+	round=$((round + 1))
+done
+configure 2 0 export
+stop "$pid"
+equal "octets and packets" "$(sent)" "$(got)"
+journal=0
 
 step "other fields: the flows leave as they were"
 rm -f "$T"/out.* "$T/truth"

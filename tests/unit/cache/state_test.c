@@ -5,6 +5,7 @@
  * Being killed is being freed without a flush: all that a state file gets is
  * written by then.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -597,8 +598,10 @@ adding_run(struct stage *stage, const struct batch *batch)
 	struct adding *sink = (struct adding *)stage;
 
 	for (uint32_t i = 0; i < batch->count; i++)
-		sink->out[unit_field(batch, i, 0, IE_ingressInterface)] +=
-			unit_field(batch, i, 0, IE_octetDeltaCount);
+		sink->out[unit_field(batch, i, 0, IE_flowLabelIPv6)] +=
+			unit_field(batch, i, 0, IE_octetDeltaCount) +
+			unit_field(batch, i, IE_PEN_REVERSE,
+				   IE_octetDeltaCount);
 }
 
 static const struct stage_ops adding_ops = {
@@ -616,10 +619,20 @@ sum_of(const uint64_t *list)
 	return sum;
 }
 
-static uint64_t
-generations(const struct bed *bed)
+static struct cache *
+inside(const struct bed *bed)
 {
-	return ((const struct cache *)bed->cache)->state->generations;
+	return (struct cache *)bed->cache;
+}
+
+/* A cache that saves a few rows a tick. */
+static void
+open_slow(struct bed *bed, const struct cache_conf *conf, const char *fields,
+	  struct adding *sink)
+{
+	bed_open(bed, *conf, fields);
+	bed->cache->next[0] = &sink->base.stage;
+	inside(bed)->state->slice_us = 0;
 }
 
 /*
@@ -632,9 +645,10 @@ random_kills(uint32_t number)
 	static struct adding sink;
 	static uint64_t in[4096];
 	struct cache_conf conf = conf_of(CACHE_TIMEOUT);
-	uint64_t safe = 0, lost = 0, last = 0;
+	uint64_t safe = 0, begun = 0, lost = 0, last = 0;
 	struct bed bed = {0};
 	char record[64];
+	bool writing;
 
 	memset(&sink, 0, sizeof(sink));
 	memset(in, 0, sizeof(in));
@@ -645,28 +659,29 @@ random_kills(uint32_t number)
 	conf.max_flows = 300;
 	for (unsigned turn = 0; turn < unit_turns(1000); turn++) {
 		if (!bed.cache) {
-			bed_open(&bed, conf, "10! 1");
-			bed.cache->next[0] = &sink.base.stage;
+			open_slow(&bed, &conf, "31! 1", &sink);
 			if (turn == 0)
-				((struct cache *)bed.cache)->state->number =
-					number;
+				inside(&bed)->state->number = number;
 			last = 0;
-			safe = sum_of(in);
+			safe = begun = sum_of(in);
 		}
 		for (int i = rand() % 60; i >= 0; i--) {
 			unsigned flow = (unsigned)rand() % 400;
 			unsigned octets = 1 + (unsigned)rand() % 9;
 
-			snprintf(record, sizeof(record), "10=%u 1=%u", flow,
+			snprintf(record, sizeof(record), "31=%u 1=%u", flow,
 				 octets);
 			put(bed.cache, record);
 			in[flow] += octets;
 		}
 		sink.base.congested = rand() % 8 == 0;
+		writing = inside(&bed)->state->writing;
 		wait_ms(&bed, 100);
-		if (generations(&bed) != last)
-			safe = sum_of(in);
-		last = generations(&bed);
+		if (!writing)
+			begun = sum_of(in);
+		if (inside(&bed)->state->generations != last)
+			safe = begun;
+		last = inside(&bed)->state->generations;
 		if (rand() % 25 && turn != unit_turns(1000) - 1)
 			continue;
 		CU_ASSERT(ledger_balanced(&bed.cache->ledger));
@@ -675,8 +690,7 @@ random_kills(uint32_t number)
 		bed.cache = NULL;
 	}
 	sink.base.congested = false;
-	bed_open(&bed, conf, "10! 1");
-	bed.cache->next[0] = &sink.base.stage;
+	open_slow(&bed, &conf, "31! 1", &sink);
 	wait_ms(&bed, 10000);
 	CU_ASSERT_EQUAL(bed.cache->ledger.held, 0);
 	stage_free(bed.cache);
@@ -684,6 +698,206 @@ random_kills(uint32_t number)
 	for (unsigned i = 0; i < 400; i++)
 		CU_ASSERT(sink.out[i] <= in[i]);
 	CU_ASSERT(sum_of(sink.out) + lost >= sum_of(in));
+}
+
+/* With a journal nothing is lost, whatever the flows are made of. */
+static void
+random_journal(enum cache_type type, bool biflow, uint32_t interval_s,
+	       enum distribution distribution)
+{
+	static struct adding sink;
+	static uint64_t in[4096];
+	const char *fields = biflow ? "31! 82! 7! 11! 1 r1 6 152 153"
+				    : "31! 82! 7! 11! 1 6 152 153 83L";
+	struct cache_conf conf = conf_of(type);
+	struct bed bed = {0};
+	char record[128];
+
+	memset(&sink, 0, sizeof(sink));
+	memset(in, 0, sizeof(in));
+	sink.base.stage.ops = &adding_ops;
+	conf.state_interval_s = interval_s;
+	conf.state_journal = 20000;
+	conf.idle_timeout_s = 2;
+	conf.active_timeout_s = 5;
+	conf.export_interval_s = 1;
+	conf.max_flows = 300;
+	conf.biflow = biflow;
+	conf.distribution = distribution;
+	conf.interval_s = 10;
+	for (unsigned turn = 0; turn < unit_turns(1000); turn++) {
+		if (!bed.cache) {
+			open_slow(&bed, &conf, fields, &sink);
+		}
+		for (int i = rand() % 60; i >= 0; i--) {
+			unsigned flow = (unsigned)rand() % 400;
+			unsigned a = flow % 7, b = flow % 5;
+			bool back = biflow && rand() % 2;
+			unsigned octets = 1 + (unsigned)rand() % 9;
+
+			snprintf(record, sizeof(record),
+				 "31=%u 82=if%u 7=%u 11=%u 1=%u 6=%d 152=%u "
+				 "153=%u",
+				 flow, flow, back ? b : a, back ? a : b, octets,
+				 rand() % 30 ? 16 : 1, 1000 + rand() % 100,
+				 2000 + rand() % 100);
+			if (!biflow && rand() % 2)
+				strcat(record, rand() % 2 ? " 83=x" : " 83=yy");
+			put(bed.cache, record);
+			in[flow] += octets;
+		}
+		sink.base.congested = rand() % 8 == 0;
+		if (rand() % 40 == 0)
+			stage_cut(bed.cache);
+		/* Of a permanent cache: by this clock, too. */
+		if (rand() % 9 == 0)
+			inside(&bed)->next_export_ms = 0;
+		wait_ms(&bed, 100);
+		if (rand() % 25 && turn != unit_turns(1000) - 1)
+			continue;
+		CU_ASSERT(ledger_balanced(&bed.cache->ledger));
+		stage_free(bed.cache);
+		bed.cache = NULL;
+	}
+	sink.base.congested = false;
+	conf.state_export = true;
+	open_slow(&bed, &conf, fields, &sink);
+	wait_ms(&bed, 10000);
+	CU_ASSERT(ledger_balanced(&bed.cache->ledger));
+	stage_flush(bed.cache);
+	CU_ASSERT(stage_drained(bed.cache));
+	CU_ASSERT_EQUAL(bed.cache->ledger.held, 0);
+	stage_free(bed.cache);
+	unlink(path);
+	for (unsigned i = 0; i < 400; i++)
+		if (sink.out[i] != in[i])
+			printf("\n    flow %u: %d of %d", i, (int)sink.out[i],
+			       (int)in[i]);
+	for (unsigned i = 0; i < 400; i++)
+		CU_ASSERT_EQUAL(sink.out[i], in[i]);
+}
+
+static void
+test_journal(void)
+{
+	random_journal(CACHE_TIMEOUT, false, 1, DISTRIBUTION_NONE);
+	random_journal(CACHE_TIMEOUT, false, 0, DISTRIBUTION_NONE);
+	random_journal(CACHE_NATURAL, false, 1, DISTRIBUTION_NONE);
+}
+
+static void
+test_journal_of_biflows(void)
+{
+	random_journal(CACHE_TIMEOUT, true, 1, DISTRIBUTION_NONE);
+	random_journal(CACHE_NATURAL, true, 0, DISTRIBUTION_NONE);
+	scope.packets = true;
+	random_journal(CACHE_TIMEOUT, true, 1, DISTRIBUTION_NONE);
+	random_journal(CACHE_NATURAL, true, 1, DISTRIBUTION_NONE);
+	scope.packets = false;
+}
+
+static void
+test_journal_permanent(void)
+{
+	random_journal(CACHE_PERMANENT, false, 1, DISTRIBUTION_NONE);
+	random_journal(CACHE_PERMANENT, false, 1, DISTRIBUTION_PROPORTIONAL);
+}
+
+/* All that a flow has is as it was. */
+static void
+test_journal_is_exact(void)
+{
+	static const char out[] =
+		"{\"sourceIPv4Address\":\"192.0.2.0\",\"interfaceName\":"
+		"\"eth0\",\"octetDeltaCount\":12,\"packetDeltaCount\":3,"
+		"\"tcpControlBits\":18,\"flowStartMilliseconds\":"
+		"\"1970-01-01T00:00:00.500Z\",\"flowEndMilliseconds\":"
+		"\"1970-01-01T00:00:02.000Z\",\"minimumIpTotalLength\":20,"
+		"\"maximumIpTotalLength\":1400,\"ingressInterface\":8,"
+		"\"interfaceDescription\":\"one\",\"deltaFlowCount\":2,"
+		"\"flowEndReason\":1}\n";
+	static const char fields[] =
+		"8!/24 82! 1 2 6 152 153 25 26 10L 83 3 136";
+	struct cache_conf conf = conf_of(CACHE_TIMEOUT);
+	struct bed bed = {0};
+
+	conf.state_journal = 1000000;
+	start(&bed, conf, fields);
+	put(bed.cache, "8=192.0.2.1 82=eth0 1=7 2=1 6=2 152=1000 153=2000 "
+		       "25=40 26=40 10=7 83=one");
+	wait_ms(&bed, 10000);
+	put(bed.cache, "8=192.0.2.9 82=eth0 1=5 2=2 6=16 152=500 153=1500 "
+		       "25=20 26=1400 10=8 83=two");
+	wait_ms(&bed, 9000);
+	for (int i = 0; i < 3; i++) {
+		kill_it(&bed);
+		start(&bed, conf, fields);
+	}
+	CU_ASSERT_EQUAL(bed.cache->ledger.held, 1);
+	/* Its time goes on by the wall clock, which the test did not change. */
+	wait_ms(&bed, 14000);
+	EXPECT(&bed, "");
+	wait_ms(&bed, 2000);
+	EXPECT(&bed, out);
+	kill_it(&bed);
+	start(&bed, conf, fields);
+	CU_ASSERT_EQUAL(bed.cache->ledger.held, 0);
+	end(&bed);
+}
+
+static void
+refused(struct cache_conf conf, uint16_t id, const char *wanted)
+{
+	struct cache_field field = {.ie = ie_find(registry, 0, id),
+				    .key = true,
+				    .prefix_length = -1};
+	const char *error = NULL;
+	struct stage *cache;
+
+	conf.name = "test";
+	conf.fields = &field;
+	conf.field_count = 1;
+	CU_ASSERT_EQUAL(cache_new(&conf, registry, shapes, &cache, &error),
+			-EINVAL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(error);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error, wanted));
+}
+
+/* A journal is for the cache that wrote it; it need not go on with one. */
+static void
+test_journal_changes(void)
+{
+	struct cache_conf conf = conf_of(CACHE_TIMEOUT);
+	struct bed bed = {0};
+
+	conf.state_journal = 1000000;
+	start(&bed, conf, "8!");
+	for (int i = 0; i < 2; i++) {
+		put(bed.cache, "8=192.0.2.1");
+		put(bed.cache, "8=192.0.2.2");
+	}
+	kill_it(&bed);
+	refused(conf, 12, "other fields");
+	conf.max_flows = 1;
+	refused(conf, 8, "smaller maxFlows");
+	conf.max_flows = 2;
+	conf.state_journal = 0;
+	start(&bed, conf, "8!");
+	CU_ASSERT_EQUAL(bed.cache->ledger.held, 2);
+	wait_ms(&bed, 100);
+	CU_ASSERT_EQUAL(inside(&bed)->state->journal, 0);
+	put(bed.cache, "8=192.0.2.2");
+	wait_ms(&bed, 16000);
+	CU_ASSERT_EQUAL(bed.sink.records, 2);
+	kill_it(&bed);
+	start(&bed, conf, "8!");
+	CU_ASSERT_EQUAL(bed.cache->ledger.held, 0);
+	/* After a clean stop there is no journal. */
+	conf.state_journal = 1000000;
+	put(bed.cache, "8=192.0.2.2");
+	restart(&bed, conf, "12!");
+	CU_ASSERT_EQUAL(bed.cache->ledger.held, 0);
+	end(&bed);
 }
 
 static void
@@ -711,6 +925,11 @@ static const struct unit_test tests[] = {
 	{"killed", test_killed},
 	{"killed, permanent", test_killed_permanent},
 	{"random kills", test_random_kills},
+	{"journal", test_journal},
+	{"journal of biflows", test_journal_of_biflows},
+	{"journal, permanent", test_journal_permanent},
+	{"journal is exact", test_journal_is_exact},
+	{"journal changes", test_journal_changes},
 };
 
 int
