@@ -25,7 +25,10 @@
  *	state.c		what time and the end bring, the report
  *	state_file.c	messages: written, read
  *	state_save.c	rows to the file, a few at a time
- *	state_load.c	the file to rows, and what no row can be made of
+ *	state_load.c	the file is read, and what is said of that
+ *	state_rows.c	its flows to rows
+ *	state_replay.c	its journal to rows
+ *	state_rest.c	what no row was made of is exported
  *	state_left.c	the numbers of flows that have left
  *	state_journal.c	what came, and what left, to the journal
  */
