@@ -6,12 +6,20 @@
 # SCTP in UDP on loopback: certificates and pre-shared keys, several workers,
 # streams, associations that are replaced, a collector that is killed; who is
 # turned away, and why. There is no other program that speaks it with a DTLS
-# library of Debian's.
+# library of Debian's. sctp_kernel.sh runs it with the kernel's SCTP
+# (SCTP_STACK), without what is not of the stack.
 . "${SRC:-.}/tests/integration/lib.sh"
 . "$SRC/tests/integration/lib_secure.sh"
-PORT=$(free_port) TO=$(free_port)
+PORT=$(free_port) TO=$(free_port) STACK=${SCTP_STACK:-userland}
 records=2000
 "$MKIPFIX" -n $records -f 50 "$T/in.ipfix" >/dev/null || fail mkipfix
+
+# udp local|remote PORT: for SCTP in UDP
+udp()
+{
+	[ "$STACK" = kernel ] ||
+		echo "<cx:$1EncapsulationPort>$2</cx:$1EncapsulationPort>"
+}
 
 # collector NAME DTLS [WORKERS]
 collector()
@@ -19,8 +27,8 @@ collector()
 	collects "$1" "<sctpCollector><name>s</name><localPort>$PORT</localPort>
 		<localIPAddress>127.0.0.1</localIPAddress>
 		<transportLayerSecurity>$2</transportLayerSecurity>
-		<cx:stack>userland</cx:stack>
-		<cx:localEncapsulationPort>$TO</cx:localEncapsulationPort>
+		<cx:stack>$STACK</cx:stack>
+		$(udp local "$TO")
 		</sctpCollector>" "<cx:workers>${3:-1}</cx:workers>"
 	wait_for 10 "$CONFLUX" status -s "$T/$1.sock"
 }
@@ -33,9 +41,9 @@ exporter()
 		<transportLayerSecurity>$2</transportLayerSecurity>
 		<sourceIPAddress>127.0.0.1</sourceIPAddress>
 		<destinationIPAddress>127.0.0.1</destinationIPAddress>
-		<cx:stack>userland</cx:stack>
-		<cx:localEncapsulationPort>$(free_port)</cx:localEncapsulationPort>
-		<cx:remoteEncapsulationPort>$TO</cx:remoteEncapsulationPort>
+		<cx:stack>$STACK</cx:stack>
+		$(udp local "$(free_port)")
+		$(udp remote "$TO")
 		<cx:reconnectMin>100</cx:reconnectMin>
 		<cx:reconnectMax>200</cx:reconnectMax>
 		${3:-}</sctpExporter>"
@@ -62,23 +70,27 @@ exporter unordered "$psk$ours" "<cx:unordered>true</cx:unordered>"
 ended unordered $PID
 wait_for 10 arrives both $((3 * records))
 
-step "who is turned away, and why"
-exporter other "$(x509 other)
-	<remoteSubjectFQDN>collector.test</remoteSubjectFQDN>"
-e=$PID
-wait_for 10 grep -q 'dtls/sctp .*"other.test" refused: .*EXPORTER.test' \
-	"$T/both.err"
-give_up $e
-exporter wrong "<cx:pskFile>$T/psk.wrong</cx:pskFile>$ours"
-e=$PID
-wait_for 15 grep -q 'key' "$T/wrong.err"
-give_up $e
-exporter elsewhere "$(x509 exporter)
-	<remoteSubjectFQDN>nobody.test</remoteSubjectFQDN>"
-e=$PID
-wait_for 10 grep -q 'nobody.test.*collector.test' "$T/elsewhere.err"
-give_up $e
-arrives both $((3 * records)) || fail "records of strangers"
+turned_away()
+{
+	step "who is turned away, and why"
+	exporter other "$(x509 other)
+		<remoteSubjectFQDN>collector.test</remoteSubjectFQDN>"
+	e=$PID
+	wait_for 10 grep -q 'dtls/sctp .*"other.test" refused: .*EXPORTER.test' \
+		"$T/both.err"
+	give_up $e
+	exporter wrong "<cx:pskFile>$T/psk.wrong</cx:pskFile>$ours"
+	e=$PID
+	wait_for 15 grep -q 'key' "$T/wrong.err"
+	give_up $e
+	exporter elsewhere "$(x509 exporter)
+		<remoteSubjectFQDN>nobody.test</remoteSubjectFQDN>"
+	e=$PID
+	wait_for 10 grep -q 'nobody.test.*collector.test' "$T/elsewhere.err"
+	give_up $e
+	arrives both $((3 * records)) || fail "records of strangers"
+}
+[ "$STACK" = kernel ] || turned_away
 stop $c
 ended both $c
 holds "$T/both.ipfix" $((3 * records))
@@ -102,6 +114,7 @@ sessions=$(grep -c "association up" "$T/rotating.err")
 [ "$sessions" -ge 3 ] || fail "only $sessions sessions"
 echo "$sessions sessions"
 one_domain "$T/rotates.ipfix"
+[ "$STACK" = userland ] || exit 0
 
 "$MKIPFIX" -n $records -f 50 "$T/in.ipfix" >/dev/null || fail mkipfix
 step "a collector that is killed and comes back"

@@ -4,8 +4,9 @@
 #
 # SCTP by the kernel. Few machines of tests have it, so this boots user-mode
 # Linux, whose files are those of this machine (hostfs, read only), and runs in
-# it: the unit tests of SCTP; confluxd to confluxd, kernel to kernel; usrsctp and
-# the kernel with each other, in UDP; softflowd as a peer.
+# it: the unit tests of SCTP; confluxd to confluxd, kernel to kernel, in clear and
+# with DTLS, whose associations are replaced; usrsctp and the kernel with each
+# other, in UDP; softflowd as a peer.
 . "${SRC:-.}/tests/integration/lib.sh"
 
 modules=$(echo /usr/lib/uml/modules/*/kernel)
@@ -113,6 +114,9 @@ SCTP_TEST_STACK=kernel "$BUILD/tests/unit/net/sctp_test" >"$T/unit" 2>&1 || {
 }
 softflowd_peer
 ends kernel "" kernel "" template
+step "DTLS, kernel to kernel"
+SCTP_STACK=kernel sh "$SRC/tests/integration/dtls_sctp.sh" ||
+	fail "DTLS by the kernel"
 echo 9899 >/proc/sys/net/sctp/udp_port
 echo 9899 >/proc/sys/net/sctp/encap_port
 ends userland 9900 kernel 9899 plain short

@@ -359,8 +359,9 @@ test_receiver_ends(void)
 	got = p.r.messages;
 	p.s.stop = sent;
 	RUN_UNTIL(p.base, p.s.down == 1);
-	/* With DTLS, which ends first, some may still have been waiting. */
-	CU_ASSERT(dtls || !p.s.undelivered);
+	/* With DTLS, which ends first, some may still have been waiting; and
+	 * the kernel may take longer than an end may, with so small buffers. */
+	CU_ASSERT(dtls || by_kernel() || !p.s.undelivered);
 	CU_ASSERT_EQUAL(got + p.s.undelivered, sent);
 	CU_ASSERT_EQUAL(p.s.unsent, p.s.undelivered);
 	/* It comes back, and so do we. */
