@@ -93,7 +93,7 @@ static const struct conf_row resumption_rows[] = {
 		 .help = "Begin a new session with what is left of the last "
 			 "one, by tickets: cheaper than a full handshake. The "
 			 "keys of tickets change every hour, and the peer's "
-			 "certificate is looked at again."),
+			 "certificate or pre-shared key is looked at again."),
 	CONF_LAST,
 };
 

@@ -83,6 +83,10 @@ go_down(struct dtls_out *out, struct dtls_link *link, const char *text)
 	bool was_up = net->stats.up;
 	char *reason = strdup(text); /* the link's own */
 
+	/* A peer that did not answer may read all the same: it need not keep a
+	 * session that is over. */
+	if (out->now == link && !unsent)
+		dtls_link_end(link);
 	dtls_link_free(link);
 	if (out->next == link)
 		out->next = NULL;

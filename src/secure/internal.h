@@ -65,6 +65,7 @@ struct secure {
 	/* ssl_context.c: tickets given, and the session to go on with. */
 	struct tickets tickets;
 	SSL_SESSION *session;
+	bool session_keyed; /* it began with a pre-shared key */
 };
 
 /*

@@ -10,13 +10,14 @@
  * Pre-shared keys go the same way in both versions (RFC 4279, RFC 8446 section
  * 2.2), and come first: who offers their suites has one. An external key of
  * TLS 1.3 is bound to SHA-256, so the suite with SHA-384 is left out where
- * there are keys. Sessions that began with a key are not resumed: a new
- * handshake costs no signature either, and asks for the key again.
+ * there are keys. A ticket of a session that began with a key holds identity
+ * and digest of the key: it is good as long as the file has them.
  */
 #include <errno.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,7 +74,6 @@ take_psk(struct ssl_info *info, const char *identity, unsigned char *key,
 static unsigned
 on_psk_server(SSL *ssl, const char *identity, unsigned char *key, unsigned size)
 {
-	SSL_set_num_tickets(ssl, 0);
 	return identity ? take_psk(SSL_get_app_data(ssl), identity, key, size)
 			: 0;
 }
@@ -140,6 +140,60 @@ on_ticket_key(SSL *ssl, unsigned char name[16], unsigned char *iv,
 	return key == &tickets->key[0] ? 1 : 2;
 }
 
+/* What a ticket says of a key, before the identity. */
+static bool
+key_digest(const struct secure *secure, const char *identity, size_t length,
+	   uint8_t digest[SHA256_DIGEST_LENGTH])
+{
+	const uint8_t *key;
+	size_t key_length;
+
+	if (secure_psk_find(secure, identity, length, &key, &key_length) < 0)
+		return false;
+	SHA256(key, key_length, digest);
+	return true;
+}
+
+static int
+on_ticket_made(SSL *ssl, void *arg)
+{
+	struct ssl_info *info = SSL_get_app_data(ssl);
+	uint8_t data[SHA256_DIGEST_LENGTH + SECURE_PSK_IDENTITY];
+	size_t length = strlen(info->identity);
+
+	if (!length)
+		return 1;
+	if (!key_digest(info->secure, info->identity, length, data))
+		return 0;
+	memcpy(data + SHA256_DIGEST_LENGTH, info->identity, length);
+	return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data,
+					       SHA256_DIGEST_LENGTH + length);
+}
+
+/* Does the file still have the key that the session began with? */
+static bool
+take_ticket_key(struct ssl_info *info, SSL_SESSION *session)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	const uint8_t *data;
+	size_t length;
+	void *found;
+
+	if (!SSL_SESSION_get0_ticket_appdata(session, &found, &length) ||
+	    length <= SHA256_DIGEST_LENGTH ||
+	    length > SHA256_DIGEST_LENGTH + SECURE_PSK_IDENTITY)
+		return false;
+	data = found;
+	length -= SHA256_DIGEST_LENGTH;
+	if (!key_digest(info->secure, (const char *)data + SHA256_DIGEST_LENGTH,
+			length, digest) ||
+	    CRYPTO_memcmp(digest, data, sizeof(digest)) != 0)
+		return false;
+	memcpy(info->identity, data + SHA256_DIGEST_LENGTH, length);
+	info->identity[length] = '\0';
+	return true;
+}
+
 /*
  * A ticket holds the peer's certificate but not its chain. If that is not
  * enough to trust the peer today, the handshake is done in full.
@@ -155,6 +209,10 @@ on_ticket_taken(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
 
 	if (status == SSL_TICKET_EMPTY || status == SSL_TICKET_NO_DECRYPT)
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	if (!peer && session && take_ticket_key(info, session))
+		return status == SSL_TICKET_SUCCESS_RENEW
+			       ? SSL_TICKET_RETURN_USE_RENEW
+			       : SSL_TICKET_RETURN_USE;
 	chain = peer ? sk_X509_new_null() : NULL;
 	if (chain && sk_X509_push(chain, peer) > 0)
 		allowed = verify_chain(info->secure, chain, info->remote,
@@ -174,9 +232,9 @@ on_new_session(SSL *ssl, SSL_SESSION *session)
 	struct ssl_info *info = SSL_get_app_data(ssl);
 	struct secure *secure = info->secure;
 
-	if (info->identity[0])
-		return 0;
 	SSL_SESSION_free(secure->session);
+	secure->session_keyed =
+		info->identity[0] && !SSL_SESSION_get0_peer(session);
 	/* A copy: OpenSSL gives up the original when the connection is cut, as
 	 * by a peer that is started anew (RFC 5246 section 7.2.1 does not). */
 	secure->session = SSL_SESSION_dup(session);
@@ -204,8 +262,8 @@ set_tickets(struct secure *secure, SSL_CTX *ctx)
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket_key);
 	/* A server that asks for certificates must have one. */
 	return SSL_CTX_set_session_id_context(ctx, context, sizeof(context)) &&
-	       SSL_CTX_set_session_ticket_cb(ctx, NULL, on_ticket_taken,
-					     NULL) &&
+	       SSL_CTX_set_session_ticket_cb(ctx, on_ticket_made,
+					     on_ticket_taken, NULL) &&
 	       SSL_CTX_set_num_tickets(ctx, conf->late_tickets ? 1 : 0);
 }
 

@@ -195,15 +195,21 @@ judge(SSL *ssl, struct ssl_info *info)
 
 	if (info->judged)
 		return v->allowed;
+	if (SSL_get0_peer_certificate(ssl) && !info->secure->conf.server)
+		return verify_chain(info->secure, SSL_get_peer_cert_chain(ssl),
+				    info->remote, v);
+	/* TLS 1.2 does not ask for the key again; it is that of the file, or
+	 * the session was forgotten. */
+	if (SSL_session_reused(ssl) && !info->secure->conf.server &&
+	    info->secure->session_keyed)
+		snprintf(info->identity, sizeof(info->identity), "%s",
+			 secure_psk_identity(info->secure));
 	if (info->identity[0]) {
 		snprintf(v->peer, sizeof(v->peer), "%s",
 			 info->secure->conf.server ? info->identity
 						   : "pre-shared key");
 		return v->allowed = true;
 	}
-	if (SSL_get0_peer_certificate(ssl) && !info->secure->conf.server)
-		return verify_chain(info->secure, SSL_get_peer_cert_chain(ssl),
-				    info->remote, v);
 	snprintf(v->reason, sizeof(v->reason),
 		 "the peer showed neither a certificate nor a key");
 	return v->allowed = false;

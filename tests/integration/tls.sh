@@ -147,7 +147,13 @@ for version in tls1_2 tls1_3; do
 	matches "new" '^New, ' "$T/full-$version.out"
 	client resumed-$version "$@" -sess_in "$T/$version.session"
 	matches "resumed" '^Reused, ' "$T/resumed-$version.out"
-	client psk-$version -$version -psk "$key" -psk_identity exporter
+	set -- -$version -psk "$key" -psk_identity exporter
+	client psk-$version "$@" -sess_out "$T/psk-$version.session"
+	# In TLS 1.3 all sessions with keys are "Reused": this one has only
+	# the ticket to show.
+	[ $version = tls1_2 ] || set -- -$version
+	client psk-again-$version "$@" -sess_in "$T/psk-$version.session"
+	matches "resumed" '^Reused, ' "$T/psk-again-$version.out"
 done
 client wild -cert "$T/wild.pem" -key "$T/wild.key" -CAfile "$T/ca.pem"
 
@@ -167,6 +173,21 @@ if command -v gnutls-cli >/dev/null 2>&1; then
 		wait_for 10 counts collects $sum
 	done
 fi
+
+step "a ticket is worth what its key is"
+cp "$T/psk" "$T/psk.kept"
+cp "$T/psk.wrong" "$T/psk"
+kill -HUP $c
+wait_for 10 grep -q "keys were read again" "$T/collects.err"
+for version in tls1_2 tls1_3; do
+	set -- -psk "$key" -psk_identity exporter
+	[ $version = tls1_2 ] || set --
+	! openssl s_client -$version -connect "127.0.0.1:$PORT" "$@" \
+		-verify_return_error -sess_in "$T/psk-$version.session" \
+		<"$T/in.ipfix" >"$T/late.out" 2>&1 || fail "it was taken"
+done
+cp "$T/psk.kept" "$T/psk"
+kill -HUP $c
 
 step "who is turned away, and why"
 # refused NAME REGEX CLIENT...
