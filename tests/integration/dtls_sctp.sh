@@ -95,14 +95,16 @@ stop $c
 ended both $c
 holds "$T/both.ipfix" $((3 * records))
 
-step "an association a second under load: nothing is lost, nothing doubled"
+step "an association a second under full load: nothing is lost, nothing doubled"
 collector rotates "$to_exporter"
 r=$PID
-more=60000
+# The kernel's has to do with the speed of user-mode Linux.
+more=300000 rate=
+[ "$STACK" = userland ] || more=60000 rate="<rateLimit>700000</rateLimit>"
 "$MKIPFIX" -n $more -f 50 "$T/in.ipfix" >/dev/null || fail mkipfix
 level=info
 exporter rotating "$to_collector<cx:sessionLifetime>1</cx:sessionLifetime>" \
-	"<rateLimit>700000</rateLimit><cx:streams>8</cx:streams>
+	"$rate<cx:streams>8</cx:streams>
 	<cx:streamPerTemplate>true</cx:streamPerTemplate>"
 level=
 ended rotating $PID
