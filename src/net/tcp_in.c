@@ -185,6 +185,13 @@ stop_reading(struct tcp_in *in)
 	evtimer_add(in->retry, &soon);
 }
 
+static void
+stop_before(struct tcp_in *in, uint32_t index)
+{
+	in->first = index;
+	stop_reading(in);
+}
+
 /* The socket no longer tells of what the stream has taken from it. */
 static void
 read_on(struct tcp_session *s)
@@ -210,9 +217,12 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	in->stopped = false;
+	/* They are read in this order. Another one begins than the last time,
+	 * or all would wait for one that always has something. */
 	for (uint32_t i = 0; i < in->session_count; i++) {
-		event_add(in->session[i]->readable, NULL);
-		read_on(in->session[i]);
+		s = in->session[(in->first + i) % in->session_count];
+		event_add(s->readable, NULL);
+		read_on(s);
 	}
 }
 
@@ -418,13 +428,13 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	if (!s->open && !s->settled)
 		shake_hands(s);
 	else if (!net_in_ready(&in->in))
-		stop_reading(in);
+		stop_before(in, s->index);
 	else if (!s->open)
 		settle_read(s);
 	else if (read_once(s))
 		read_on(s);
 	if (in->behind)
-		stop_reading(in);
+		stop_before(in, in->behind->index + 1);
 }
 
 /* ---- new ones --------------------------------------------------------- */

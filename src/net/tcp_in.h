@@ -46,6 +46,7 @@ struct tcp_in {
 	struct event *sweep;
 	struct event *retry;     /* asks "ready" again */
 	bool stopped;            /* not reading: the receiver isn't ready */
+	uint32_t first;          /* session that is to be read first then */
 	struct tcp_session *behind; /* the receiver has not had all of its */
 	size_t at, end;		    /* what is left in scratch */
 	/* A part whose length is not known, then TCP_READ_SIZE octets. */

@@ -8,8 +8,7 @@
 #include "peer.h"
 
 static struct net_in *
-open_in(struct event_base *base, struct net_in_conf *conf,
-	struct receiver *r)
+open_in(struct event_base *base, struct net_in_conf *conf, struct receiver *r)
 {
 	struct net_in *in = NULL;
 	char *error = NULL;
@@ -364,8 +363,7 @@ write_stream(void *arg)
 	w->octets = end;
 	for (size_t at = 0; at < end; at += (size_t)n) {
 		piece = piece * 31 % 100003;
-		n = write(w->fd, all + at,
-			  piece < end - at ? piece : end - at);
+		n = write(w->fd, all + at, piece < end - at ? piece : end - at);
 		if (n <= 0)
 			break;
 	}
@@ -379,13 +377,12 @@ test_tcp_lengths(void)
 {
 	struct event_base *base = event_base_new();
 	struct receiver r = {0};
-	struct net_in *in = open_listening(base, TRANSPORT_TCP,
-					   have_ipv6() ? 6 : 4, &r);
+	struct net_in *in =
+		open_listening(base, TRANSPORT_TCP, have_ipv6() ? 6 : 4, &r);
 	struct writer_thread w = {.count = 500, .most = 65535};
 	pthread_t thread;
 
-	w.fd = test_connect(SOCK_STREAM, have_ipv6() ? 6 : 4,
-			    net_in_port(in));
+	w.fd = test_connect(SOCK_STREAM, have_ipv6() ? 6 : 4, net_in_port(in));
 	pthread_create(&thread, NULL, write_stream, &w);
 	RUN_UNTIL(base, r.closed == 1);
 	pthread_join(thread, NULL);
@@ -491,31 +488,105 @@ test_tcp_behind(void)
 		     test_connect(SOCK_STREAM, 4, net_in_port(in))};
 
 	RUN_UNTIL(base, r.opened == 2);
-	send_messages(fd[0], 0, 200, 1000);
+	/* All of it is in the socket before the first read. */
+	send_messages(fd[0], 0, 80, 1000);
 	RUN_UNTIL(base, r.busy);
 	run_for(base, 20);
-	CU_ASSERT(r.messages < 100); /* 64 KiB at a time */
+	CU_ASSERT(r.messages < 80); /* 64 KiB at a time */
 	/* What is left of it comes before anything of others. */
-	send_messages(fd[1], 200, 210, 1000);
+	send_messages(fd[1], 80, 90, 1000);
 	CU_ASSERT_EQUAL(write(fd[0], "M", 1), 1);
 	close(fd[0]);
-	r.busy_at = 150;
+	r.busy_at = 70;
 	r.busy = false;
 	RUN_UNTIL(base, r.busy);
 	run_for(base, 20);
-	CU_ASSERT(r.messages < 200);
+	CU_ASSERT(r.messages <= 80);
 	r.busy = false;
-	RUN_UNTIL(base, r.messages == 210 && r.closed == 1);
+	RUN_UNTIL(base, r.messages == 90 && r.closed == 1);
 	CU_ASSERT_EQUAL(r.out_of_order, 0);
 	CU_ASSERT_EQUAL(r.lost_octets, 1);
 	/* It never becomes ready: what is left is told. */
-	r.busy_at = 220;
-	send_messages(fd[1], 210, 410, 1000);
+	r.busy_at = 100;
+	send_messages(fd[1], 90, 290, 1000);
 	RUN_UNTIL(base, r.busy);
-	CU_ASSERT(r.messages < 350);
+	CU_ASSERT(r.messages < 230);
 	net_in_close(in);
 	CU_ASSERT_EQUAL(r.closed, 2);
 	CU_ASSERT(r.lost_octets > 10000);
+	close(fd[1]);
+	event_base_free(base);
+}
+
+struct share_of {
+	struct receiver r; /* first: it is the argument */
+	unsigned of[2];
+	uint16_t port;
+};
+
+/* No more at this time. */
+static int
+count_each(void *arg, struct net_session *session, const uint8_t *p, size_t n)
+{
+	struct share_of *s = arg;
+
+	s->of[session->remote.port == s->port]++;
+	s->r.busy = true;
+	return 0;
+}
+
+static uint16_t
+port_of(int fd)
+{
+	struct sockaddr_in sin;
+	socklen_t length = sizeof(sin);
+
+	CU_ASSERT_EQUAL(getsockname(fd, (struct sockaddr *)&sin, &length), 0);
+	return ntohs(sin.sin_port);
+}
+
+/* One that always has something does not keep the others from their turn. */
+static void
+test_tcp_turns(void)
+{
+	struct event_base *base = event_base_new();
+	struct net_in_ops ops = receiver_ops;
+	struct share_of s = {0};
+	struct addr local;
+	struct net_in_conf conf = {.transport = TRANSPORT_TCP,
+				   .local = &local,
+				   .local_count = 1,
+				   .max_sessions = 3,
+				   .frame = test_frame};
+	struct net_in *in;
+	char *error = NULL;
+	unsigned first = 0;
+	int fd[2];
+
+	ops.message = count_each;
+	loopback(&local, 4, 0);
+	CU_ASSERT_EQUAL_FATAL(net_in_open(base, &conf, &ops, &s, &in, &error),
+			      0);
+	for (int i = 0; i < 2; i++)
+		fd[i] = test_connect(SOCK_STREAM, 4, net_in_port(in));
+	s.port = port_of(fd[1]);
+	RUN_UNTIL(base, s.r.opened == 2);
+	s.r.busy = true;
+	send_messages(fd[0], 0, 300, 1900);
+	send_messages(fd[1], 0, 5, 100);
+	for (unsigned all = 0; all < 305; all = s.of[0] + s.of[1]) {
+		s.r.busy = false;
+		RUN_UNTIL(base, s.of[0] + s.of[1] > all);
+		if (s.of[0] + s.of[1] == all)
+			break;
+		if (!first && s.of[1] == 5)
+			first = s.of[0];
+	}
+	CU_ASSERT_EQUAL(s.of[0], 300);
+	CU_ASSERT_EQUAL(s.of[1], 5);
+	CU_ASSERT_TRUE(first < 200); /* a read has 256 KiB */
+	net_in_close(in);
+	close(fd[0]);
 	close(fd[1]);
 	event_base_free(base);
 }
@@ -543,9 +614,8 @@ test_files(void)
 	struct receiver r = {0};
 	char name[3][32];
 	const char *files[3] = {name[0], name[1], name[2]};
-	struct net_in_conf conf = {.transport = TRANSPORT_FILE,
-				   .files = files,
-				   .file_count = 3};
+	struct net_in_conf conf = {
+		.transport = TRANSPORT_FILE, .files = files, .file_count = 3};
 	struct net_in *in;
 
 	make_file(name[0], 0, 3000, "", 0);
@@ -574,9 +644,8 @@ test_file_broken(void)
 	struct receiver r = {0};
 	char name[2][32];
 	const char *files[2] = {name[0], name[1]};
-	struct net_in_conf conf = {.transport = TRANSPORT_FILE,
-				   .files = files,
-				   .file_count = 2};
+	struct net_in_conf conf = {
+		.transport = TRANSPORT_FILE, .files = files, .file_count = 2};
 	struct net_in *in;
 	char *error;
 
@@ -588,16 +657,16 @@ test_file_broken(void)
 	CU_ASSERT_EQUAL(r.lost_octets, 10);
 	net_in_close(in);
 	unlink(name[0]);
-	CU_ASSERT_EQUAL(net_in_open(base, &conf, &receiver_ops, &r, &in,
-				    &error),
-			-ENOENT);
+	CU_ASSERT_EQUAL(
+		net_in_open(base, &conf, &receiver_ops, &r, &in, &error),
+		-ENOENT);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error, name[0]));
 	free(error);
 	unlink(name[1]);
 	files[0] = "/"; /* a folder is no file */
-	CU_ASSERT_EQUAL(net_in_open(base, &conf, &receiver_ops, &r, &in,
-				    &error),
-			-EISDIR);
+	CU_ASSERT_EQUAL(
+		net_in_open(base, &conf, &receiver_ops, &r, &in, &error),
+		-EISDIR);
 	free(error);
 	/* Reading our own memory from 0 on fails, but not before. */
 	files[0] = "/proc/self/mem";
@@ -618,9 +687,8 @@ test_file_lengths(void)
 	struct receiver r = {0};
 	char name[32];
 	const char *files[1] = {name};
-	struct net_in_conf conf = {.transport = TRANSPORT_FILE,
-				   .files = files,
-				   .file_count = 1};
+	struct net_in_conf conf = {
+		.transport = TRANSPORT_FILE, .files = files, .file_count = 1};
 	struct writer_thread w = {.count = 300, .most = 65535};
 	struct net_in *in;
 
@@ -650,9 +718,8 @@ test_fifo(void)
 	struct receiver r = {0};
 	char name[32];
 	const char *files[1] = {name};
-	struct net_in_conf conf = {.transport = TRANSPORT_FILE,
-				   .files = files,
-				   .file_count = 1};
+	struct net_in_conf conf = {
+		.transport = TRANSPORT_FILE, .files = files, .file_count = 1};
 	struct net_in *in;
 	int fd;
 
@@ -682,22 +749,21 @@ test_in_use(void)
 	struct receiver r = {0};
 	struct net_in *in = open_listening(base, TRANSPORT_UDP, 4, &r);
 	struct addr local;
-	struct net_in_conf conf = {.transport = TRANSPORT_UDP,
-				   .local = &local,
-				   .local_count = 1};
+	struct net_in_conf conf = {
+		.transport = TRANSPORT_UDP, .local = &local, .local_count = 1};
 	struct net_in *second = NULL;
 	char *error = NULL;
 
 	loopback(&local, 4, net_in_port(in));
-	CU_ASSERT_EQUAL(net_in_open(base, &conf, &receiver_ops, &r, &second,
-				    &error),
-			-EADDRINUSE);
+	CU_ASSERT_EQUAL(
+		net_in_open(base, &conf, &receiver_ops, &r, &second, &error),
+		-EADDRINUSE);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error, "127.0.0.1:"));
 	free(error);
 	conf.transport = TRANSPORT_SNMP;
-	CU_ASSERT_EQUAL(net_in_open(base, &conf, &receiver_ops, &r, &second,
-				    &error),
-			-EPROTONOSUPPORT);
+	CU_ASSERT_EQUAL(
+		net_in_open(base, &conf, &receiver_ops, &r, &second, &error),
+		-EPROTONOSUPPORT);
 	free(error);
 	net_in_close(in);
 	net_in_close(NULL);
@@ -719,6 +785,7 @@ static const struct unit_test tests[] = {
 	{"TCP: limit of sessions, silence ends them", test_tcp_limits},
 	{"TCP: back-pressure", test_tcp_back_pressure},
 	{"TCP: back-pressure within a read", test_tcp_behind},
+	{"TCP: turns under back-pressure", test_tcp_turns},
 	{"files in a row, one cut off", test_files},
 	{"file that is none, and one that is missing", test_file_broken},
 	{"file with messages of all lengths, and back-pressure",
