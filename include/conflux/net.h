@@ -109,6 +109,7 @@ struct net_session {
 	uint64_t start_ms; /* wall clock */
 	uint64_t last_ms;  /* wall clock, last message */
 	uint64_t messages, octets;
+	uint64_t shed;	      /* UDP: datagrams beyond its share, see share.h */
 	const char *peer;     /* its authenticated name; NULL: not secured */
 	const char *suite;    /* version and cipher suite, or NULL */
 	uint32_t association; /* SCTP: its id */
@@ -148,7 +149,8 @@ struct net_in_ops {
 		       const char *reason, size_t lost_octets);
 	/*
 	 * May more be read from sources that can wait (all but UDP)? NULL: yes.
-	 * Asked before each read; after "no" again within 2 ms.
+	 * Asked before each read; after "no" again within 2 ms. UDP drops what
+	 * is more than the share of one sender (net_session.shed).
 	 */
 	bool (*ready)(void *arg);
 	/* Datagrams that the kernel dropped since last time. May be NULL. */

@@ -268,6 +268,7 @@ report_session(const struct session *session, struct report *report)
 	report_uint(report, "bytes", counters->octets);
 	report_uint(report, "messages", counters->messages);
 	report_uint(report, "discardedMessages", counters->discarded);
+	report_unless_0(report, "cx:shedMessages", net->shed);
 	report_uint(report, "records", counters->records);
 	report_uint(report, "templates", counters->templates);
 	report_uint(report, "optionsTemplates", counters->options_templates);

@@ -308,7 +308,7 @@ datagrams_open(struct datagrams *in, struct net_in *net, datagrams_take take,
 	return rc;
 }
 
-void
+uint64_t
 datagrams_tick(struct datagrams *in)
 {
 	const struct net_in *net = in->net;
@@ -318,6 +318,7 @@ datagrams_tick(struct datagrams *in)
 		drops += ask_drops(&in->socket[i]);
 	if (drops && net->ops->dropped)
 		net->ops->dropped(net->arg, drops);
+	return drops;
 }
 
 void

@@ -56,8 +56,8 @@ void datagram_send(const struct datagram_socket *socket,
 		   const struct addr *local, const struct addr *remote,
 		   const void *data, size_t length);
 
-/* Tells of datagrams that the kernel dropped ("dropped"). */
-void datagrams_tick(struct datagrams *in);
+/* Tells of datagrams that the kernel dropped ("dropped"); returns how many. */
+uint64_t datagrams_tick(struct datagrams *in);
 /* Before the close: takes what has arrived, and tells of the last drops. */
 void datagrams_last(struct datagrams *in);
 /* After a failed open, too. */

@@ -7,6 +7,10 @@
  * a silence. With any_port all that comes from one address is one session.
  *
  * The session of the datagram before is tried first.
+ *
+ * When not all can be taken, because the stages behind are congested or the
+ * kernel has dropped datagrams, one that sends much does not get more than its
+ * share (share.h), so that it does no harm to others.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -19,6 +23,7 @@
 #include "conflux/log.h"
 #include "conflux/table.h"
 #include "datagrams.h"
+#include "share.h"
 
 enum {
 	TICK_MS = 200,
@@ -34,6 +39,7 @@ struct udp_session {
 	struct datagram_socket *socket;
 	uint64_t seen_ms; /* monotonic */
 	uint32_t hash;
+	struct share_sender sender;
 	socklen_t name_length;
 	struct sockaddr_storage name; /* of the remote, for a quick look */
 	struct udp_session *older, *newer; /* by seen_ms */
@@ -47,7 +53,9 @@ struct udp_in {
 	struct udp_session *oldest, *newest;
 	uint64_t seed;
 	uint64_t truncated;
-	struct log_limit truncated_log;
+	struct share share;
+	const struct udp_session *next; /* for share.c */
+	struct log_limit truncated_log, shed_log;
 };
 
 /* ---- sessions ---------------------------------------------------------- */
@@ -182,6 +190,32 @@ take_truncated(struct udp_in *in, struct udp_session *s, uint64_t mono)
 			    (unsigned long long)in->truncated);
 }
 
+/* The datagram is one too many. */
+static void
+shed(struct udp_in *in, struct udp_session *s, uint64_t mono)
+{
+	char text[ADDR_TEXT_SIZE];
+	uint32_t held;
+
+	s->session.shed++;
+	if (log_limit_pass(&in->shed_log, mono, &held))
+		log_warning("udp %s: it sends more than its share while not "
+			    "all can be taken: %llu of its datagrams were "
+			    "dropped so far (%u lines held back)",
+			    addr_format(text, &s->session.remote),
+			    (unsigned long long)s->session.shed, held);
+}
+
+static bool
+may_take(struct udp_in *in, struct udp_session *s, uint32_t octets)
+{
+	struct share *share = &in->share;
+
+	/* Else it was asked before the first of the datagrams. */
+	return share_take(share, &s->sender, octets,
+			  share_short(share) && !net_in_ready(&in->in));
+}
+
 static void
 take_datagram(struct datagram_socket *socket, const struct mmsghdr *header,
 	      uint64_t mono, uint64_t wall)
@@ -205,6 +239,8 @@ take_datagram(struct datagram_socket *socket, const struct mmsghdr *header,
 	s->session.last_ms = wall;
 	if (h->msg_flags & MSG_TRUNC)
 		take_truncated(in, s, mono);
+	else if (!may_take(in, s, header->msg_len))
+		shed(in, s, mono);
 	else
 		net_in_message(&in->in, &s->session, h->msg_iov->iov_base,
 			       header->msg_len);
@@ -214,8 +250,33 @@ static void
 take_datagrams(struct datagram_socket *socket, const struct mmsghdr *header,
 	       unsigned count, uint64_t mono, uint64_t wall)
 {
+	struct udp_in *in = (struct udp_in *)socket->in->net;
+
+	if (!net_in_ready(&in->in))
+		in->share.congested = true;
 	for (unsigned i = 0; i < count; i++)
 		take_datagram(socket, &header[i], mono, wall);
+}
+
+static void
+rewind_senders(void *arg)
+{
+	struct udp_in *in = arg;
+
+	in->next = in->newest;
+}
+
+/* Those that have sent something lately stand at the end of the list. */
+static const struct share_sender *
+next_sender(void *arg)
+{
+	struct udp_in *in = arg;
+	const struct udp_session *s = in->next;
+
+	if (!s || s->sender.turn != in->share.turn)
+		return NULL;
+	in->next = s->older;
+	return &s->sender;
 }
 
 static void
@@ -224,7 +285,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	struct udp_in *in = arg;
 	uint64_t mono = clock_mono_ms();
 
-	datagrams_tick(&in->datagrams);
+	share_turn(&in->share, datagrams_tick(&in->datagrams) > 0, next_sender,
+		   rewind_senders, in);
 	while (in->in.conf.session_idle_ms && in->oldest &&
 	       mono - in->oldest->seen_ms > in->in.conf.session_idle_ms)
 		session_end(in, in->oldest, NULL);
@@ -240,6 +302,7 @@ udp_in_open(struct net_in *net, char **error)
 	int rc;
 
 	in->seed = hash_seed();
+	share_init(&in->share);
 	rc = datagrams_open(&in->datagrams, net, take_datagrams, error);
 	if (rc < 0)
 		return rc;

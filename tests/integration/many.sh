@@ -5,7 +5,8 @@
 # A proxy with 300 exporters at once, each with Templates of its own that come
 # and go: all of each exporter's records arrive, in their order, in an Observation
 # Domain of its own, also while another exporter sends as fast as it can through
-# a destination that is slower than that.
+# a destination that is slower than that. Over UDP others lose little by such a
+# one.
 . "${SRC:-.}/tests/integration/lib.sh"
 need python3
 MANY=$SRC/tests/integration/many.py
@@ -89,4 +90,44 @@ stop "$near" KILL
 stop "$far_pid"
 python3 "$MANY" check "$T/far.ipfix" $EXPORTERS $ROUNDS 2>"$T/check" ||
 	fail "records are missing or not in their order: $(tail -n 1 "$T/check")"
+
+step "over UDP, beside one that sends as fast as it can"
+far=$(free_port)
+port=$(free_port)
+proxy far 1 "$far" "<fileWriter><file>file://$T/udp.ipfix</file></fileWriter>"
+proxy near 1 "$port" "<tcpExporter><destinationIPAddress>127.0.0.1</destinationIPAddress><destinationPort>$far</destinationPort><rateLimit>2000000</rateLimit></tcpExporter>"
+sed 's/tcpCollector/udpCollector/g; /maxConnections/s/.*/<\/udpCollector>/' \
+	"$T/near.xml" >"$T/udp.xml"
+"$CONFLUX" check "$T/udp.xml" >/dev/null || fail "conflux check"
+start far2 "$CONFLUXD" -c "$T/far.xml"
+far_pid=$PID
+wait_port tcp "$far"
+start udp "$CONFLUXD" -c "$T/udp.xml"
+near=$PID
+wait_port udp "$port"
+start flood2 "$MKIPFIX" -n 2000000000 -6 0 -S 10 "udp:127.0.0.1:$port"
+flood=$PID
+wait_for 20 grep -q "its queue of .* octets is full" "$T/udp.err"
+slow=
+for i in 1 2 3 4; do
+	start "slow$i" "$MKIPFIX" -n 3000 -r 1000 -6 0 -S 20 -d $((i + 1)) \
+		-t 0 "udp:127.0.0.1:$port"
+	slow="$slow $PID"
+done
+for one in $slow; do
+	wait_exit "$one" 60
+done
+stop "$flood" KILL
+matches "it is told" "sends more than its share while not all" "$T/udp.err"
+stop "$near"
+equal status 0 "$STATUS"
+stop "$far_pid"
+sources()
+{
+	"$CONFLUX" read -f json "$T/udp.ipfix" |
+		grep -c "\"sourceIPv4Address\":\"$1\\."
+}
+theirs=$(sources 20)
+echo "   of 12000 records of four others $theirs arrived, of the flood's $(sources 10)"
+[ "$theirs" -ge 6000 ] || fail "of 12000 records of others only $theirs arrived"
 exit 0
