@@ -4,7 +4,8 @@
 #
 # Exporters of NetFlow that others wrote send to confluxd: softflowd meters a
 # capture that is made here, pmacctd (nfprobe) likewise, nfreplay sends what
-# nfcapd has stored of softflowd's. What arrives as IPFIX at a second confluxd is
+# nfcapd has stored of softflowd's, and what nfpcapd meters of it; nfprobe sends
+# IPFIX, too. What arrives as IPFIX at a second confluxd is
 # compared with the truth, flow by flow to the unit, its times with those that
 # nfcapd has of the same flows.
 . "${SRC:-.}/tests/integration/lib.sh"
@@ -246,8 +247,23 @@ if [ -d "$T/store" ] && command -v nfreplay >/dev/null; then
 	done
 fi
 
+if command -v nfpcapd >/dev/null && command -v nfreplay >/dev/null; then
+	step "nfpcapd, by nfreplay"
+	mkdir "$T/pcapd"
+	nfpcapd -r "$T/c.pcap" -l "$T/pcapd" -t 3600 >"$T/nfpcapd.out" 2>&1 ||
+		fail nfpcapd
+	begin
+	for file in "$T"/pcapd/nfcapd.*; do
+		nfreplay -r "$file" -H 127.0.0.1 -p "$port" -v 9 \
+			>"$T/nfreplay.out" 2>&1 || fail nfreplay
+	done
+	end "$flows"
+	python3 -c "import truth; truth.compare('$T')" || fail "its flows"
+	done=$((done + 1))
+fi
+
 if command -v pmacctd >/dev/null; then
-	for version in 5 9; do
+	for version in 5 9 10; do
 		step "pmacctd (nfprobe), version $version"
 		begin
 		cat >"$T/pmacctd.conf" <<-END
