@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What the Exporting Process sends, read by collectors that others wrote: tshark
-# (file and UDP), libfixbuf's ipfixDump (file and TCP), nfcapd and nfdump (UDP)
-# and python3-ipfix (file). Numbers of records and sums are equal to the unit.
+# (file and UDP), libfixbuf's ipfixDump (file and TCP), nfcapd and nfdump (UDP),
+# pmacct's nfacctd (UDP) and python3-ipfix (file). Numbers of records and sums are equal to the unit.
 . "${SRC:-.}/tests/integration/lib.sh"
 need tshark ipfixDump nfcapd nfdump python3
 MKEXPORT=$BUILD/tests/tools/mkexport
@@ -146,6 +146,44 @@ for sum in flows octets:Bytes packets; do
 		"$(json "$T/nf.json" "d['${sum%:*}']")" \
 		"$(sed -n "s/^$name: //Ip" "$T/nfdump")"
 done
+
+step "UDP to nfacctd (pmacct): equal sums"
+if command -v nfacctd >/dev/null; then
+	port=$(free_port)
+	cat >"$T/nfacctd.conf" <<-END
+	daemonize: false
+	nfacctd_ip: 127.0.0.1
+	nfacctd_port: $port
+	nfacctd_pipe_size: 4194304
+	plugins: print
+	aggregate: proto
+	print_output: csv
+	print_output_file: $T/nfacctd.csv
+	print_refresh_time: 600
+	END
+	start nfacctd nfacctd -f "$T/nfacctd.conf"
+	nfacctd=$PID
+	wait_port udp "$port"
+	wait_for 20 grep -q "waiting for NetFlow" "$T/nfacctd.err"
+	"$MKEXPORT" --udp "127.0.0.1:$port" --records 20000 --plain \
+		--rate 1e6 --refresh-packets 20 >"$T/acct.json" ||
+		fail "mkexport"
+	sleep 1
+	# Its print plugin writes what it has when it ends.
+	stop "$nfacctd" INT
+	wait_for 10 test -s "$T/nfacctd.csv"
+	for sum in octets:BYTES packets:PACKETS; do
+		equal "${sum#*:} that nfacctd has" \
+			"$(json "$T/acct.json" "d['${sum%:*}']")" \
+			"$(awk -F, -v name="${sum#*:}" '
+			NR == 1 { for (i = 1; i <= NF; i++)
+				if ($i == name) at = i; next }
+			{ n += $at } END { printf "%.0f\n", n }' \
+			"$T/nfacctd.csv")"
+	done
+else
+	echo "there is no nfacctd: left out"
+fi
 
 step "UDP to tshark"
 port=$(free_port)
