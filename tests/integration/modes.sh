@@ -6,7 +6,8 @@
 # balancing each record arrives once, whoever is there, and what waited for one
 # that is away arrives elsewhere. Under SIGKILL in the middle nothing arrives
 # twice, and no more is missing than what the kernel had taken. What a
-# destination is configured to take is what it gets.
+# destination is configured to take is what it gets. With spools nothing is lost
+# when nobody is there, nor when the mediator is killed then.
 . "${SRC:-.}/tests/integration/lib.sh"
 need python3
 
@@ -40,12 +41,12 @@ collector()
 	wait_port tcp "$port"
 }
 
-# destination N [MORE]
+# destination N [MORE [MORE-OF-TCP]]
 destination()
 {
 	eval "port=\$port$1"
 	cat <<-END
-	<destination><name>c$1</name>${2:-}<tcpExporter>
+	<destination><name>c$1</name>${2:-}<tcpExporter>${3:-}
 	  <destinationIPAddress>127.0.0.1</destinationIPAddress>
 	  <destinationPort>$port</destinationPort>
 	  <cx:reconnectMin>50</cx:reconnectMin>
@@ -242,6 +243,121 @@ for who in 1 2 3; do
 	eval "stop \$pid$who"
 done
 stop "$mediator"
+equal "records" "$fed" "$(got)"
+
+# spooled N
+spooled()
+{
+	destination "$1" "" "<cx:spool><cx:directory>$T/spool$1</cx:directory>
+		<cx:replayShare>50</cx:replayShare></cx:spool>"
+}
+
+# held NAME RECORDS
+held()
+{
+	states && grep -q "^$1 [a-z]* $2 " "$T/states"
+}
+
+# all_held RECORDS
+all_held()
+{
+	states && [ "$(awk '{ h += $3 } END { print h }' "$T/states")" = "$1" ]
+}
+
+# each_once: all that was fed has arrived
+each_once()
+{
+	equal "records" "$fed" "$(got)"
+	equal "octets" "$octets" "$(got_octets)"
+	equal "records that came twice" 0 "$(sort "$T/got" | uniq -d | wc -l)"
+}
+
+step "fallback with spools: nobody is there, the second comes, then the first"
+rm -f "$T"/got.*
+fed=0 octets=0
+mediator fallback "<exportMode>fallback</exportMode>
+	$(spooled 1)$(spooled 2)"
+mediator=$PID
+feed 20000
+wait_for 20 held c1 20000
+collector 2
+wait_for 20 state c2 well
+feed 10000
+wait_for 20 all_held 20000
+held c1 20000 || fail "held: $(cat "$T/states")"
+collector 1
+wait_for 20 state c1 well
+feed 10000
+wait_for 20 sent
+awk '$1 == "c1" && $4 < 25000 { exit 1 }' "$T/states" ||
+	fail "the first: $(cat "$T/states")"
+for who in 1 2; do
+	eval "stop \$pid$who"
+done
+stop "$mediator"
+ledger_holds "$T/fallback.err"
+each_once
+
+step "load balancing with spools: both are gone, and the mediator is killed"
+rm -f "$T"/got.*
+fed=0 octets=0
+collector 1
+collector 2
+mediator spools "<exportMode>loadBalancing</exportMode>
+	<cx:loadBalancing>roundRobin</cx:loadBalancing>
+	$(spooled 1)$(spooled 2)"
+mediator=$PID
+for who in 1 2; do
+	wait_for 20 state c$who well
+done
+feed 10000
+wait_for 20 sent
+for who in 1 2; do
+	eval "stop \$pid$who"
+	wait_for 20 state c$who away
+done
+feed 20000
+wait_for 20 all_held 20000
+stop "$mediator" KILL
+rm -f "$T/m.sock"
+start spools2 "$CONFLUXD" -c "$T/spools.xml"
+mediator=$PID
+wait_for 20 all_held 20000
+for who in 1 2; do
+	collector $who
+done
+wait_for 20 all_held 0
+feed 10000
+wait_for 20 all_held 0
+for who in 1 2; do
+	wait_for 20 state c$who well
+	eval "stop \$pid$who"
+done
+stop "$mediator"
+ledger_holds "$T/spools2.err"
+each_once
+
+step "a spool at its bound: what is new is lost, or waits"
+rm -f "$T"/got.* "$T"/spool1/*
+fed=0 octets=0
+mediator bound "$(destination 1 "" "<cx:spool>
+	<cx:directory>$T/spool1</cx:directory><cx:maxSize>1048576</cx:maxSize>
+	<cx:whenFull>dropNewest</cx:whenFull></cx:spool>")
+	<cx:queueOctets>262144</cx:queueOctets>"
+mediator=$PID
+seed=$((seed + 1))
+start wait "$MKIPFIX" -n 200000 -f 200000 -s $seed "tcp:127.0.0.1:$feed_port"
+load=$PID
+wait_for 20 grep -q "it is full" "$T/bound.err"
+sleep 1
+running "$load" || fail "the source did not wait"
+collector 1
+wait_exit "$load" 60
+fed=200000
+wait_for 60 sent
+stop "$pid1"
+stop "$mediator"
+ledger_holds "$T/bound.err"
 equal "records" "$fed" "$(got)"
 
 step "an expression that is none"
