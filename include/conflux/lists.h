@@ -14,6 +14,7 @@
 
 #include "conflux/ie.h"
 #include "conflux/shape.h"
+#include "conflux/stage.h"
 
 /* Do records of this shape have fields that are lists? */
 bool lists_in(const struct shape *shape);
@@ -35,5 +36,27 @@ typedef const struct shape *(*lists_id_cb)(void *arg, size_t at);
 void lists_walk(const struct shape *shape, const struct ie_registry *registry,
 		const uint8_t *record, uint32_t length, lists_id_cb cb,
 		void *arg);
+
+/*
+ * Lists that are made here, of packets, name these instead of Templates of a
+ * peer, whose ids begin at 256.
+ */
+enum list_template {
+	LIST_CHAIN = 1,	       /* ipv6ExtensionHeaderType, -Count */
+	LIST_CHAIN_LENGTH = 2, /* ipv6ExtensionHeadersFull, -ChainLength */
+	LIST_TEMPLATES,
+};
+
+struct list_shapes {
+	const struct shape *shape[LIST_TEMPLATES]; /* held */
+};
+
+int list_shapes_init(struct list_shapes *lists,
+		     const struct ie_registry *registry,
+		     struct shape_table *shapes);
+void list_shapes_fini(struct list_shapes *lists);
+
+/* template_shape of a scope that has list_shapes set. */
+const struct shape *list_shapes_find(const struct scope *scope, uint16_t id);
 
 #endif

@@ -63,6 +63,8 @@ struct scope_origin {
 	uint32_t path[SCOPE_PATH_MAX]; /* exportingProcessId, first to last */
 };
 
+struct list_shapes;
+
 /*
  * Where records come from: one Observation Domain of one Transport Session,
  * one meter, one cache, one Observation Point or Selection Sequence. Owned by
@@ -92,6 +94,7 @@ struct scope {
 	 */
 	const struct shape *(*template_shape)(const struct scope *scope,
 					      uint16_t id);
+	const struct list_shapes *list_shapes; /* of lists.h, or NULL */
 };
 
 /*

@@ -288,6 +288,7 @@ cache_free(struct stage *stage)
 	var_store_free(cache->strings);
 	totals_free(cache->totals);
 	closing_free(cache->closing);
+	list_shapes_fini(&cache->lists);
 	free(cache->wire);
 	free(cache);
 }
@@ -356,12 +357,17 @@ cache_new(const struct cache_conf *conf, struct ie_registry *registry,
 	cache->now_ms = conf->data_clock ? 0 : clock_mono_ms();
 	cache->start_wall_ms = clock_wall_ms();
 	set_next_export(cache, cache->start_wall_ms);
+	/* What lists of others name is not known any more. */
 	cache->scope = (struct scope){
 		.serial = scope_serial(),
 		.domain = conf->domain,
 		.transport = TRANSPORT_WORKER,
+		.template_shape = list_shapes_find,
+		.list_shapes = &cache->lists,
 	};
 	err = columns_init(cache, conf, error);
+	if (!err)
+		err = list_shapes_init(&cache->lists, registry, shapes);
 	if (!err && cache->distribution != DISTRIBUTION_NONE &&
 	    (cache->type != CACHE_PERMANENT || !conf->interval_s)) {
 		*error = "distribution over intervals needs a permanent cache "

@@ -24,6 +24,7 @@
 
 #include "conflux/cache.h"
 #include "conflux/flow_table.h"
+#include "conflux/lists.h"
 #include "conflux/projection.h"
 #include "conflux/table.h"
 
@@ -178,6 +179,7 @@ struct cache {
 	struct var_store *strings;
 	struct totals *totals;
 	const struct ie *tcp_flags;
+	struct list_shapes lists; /* of those that packets have made */
 	struct table plans;
 	struct plan *last_plan;
 	unsigned layout_count;

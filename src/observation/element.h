@@ -49,6 +49,7 @@ enum element_extra {
 	EXTRA_TCP_32 = 1 << 5,
 	EXTRA_UDP_SAFE = 1 << 6,
 	EXTRA_UDP_UNSAFE = 1 << 7,
+	EXTRA_CHAIN = 1 << 8, /* extension headers of IPv6 */
 	EXTRA_OPTIONS = EXTRA_WINDOW_SCALE | EXTRA_TCP_16 | EXTRA_TCP_32 |
 			EXTRA_UDP_SAFE | EXTRA_UDP_UNSAFE,
 };
@@ -67,8 +68,8 @@ struct element {
 	bool counter;      /* packets stand for as many as their weight */
 	uint32_t needs;    /* enum packet_has, all of them */
 	uint8_t labels;    /* of MPLS that there must be */
-	uint8_t extra;     /* enum element_extra, all of them */
-	uint8_t beside;    /* the same, if others ask for it; so this way is
+	uint16_t extra;    /* enum element_extra, all of them */
+	uint16_t beside;   /* the same, if others ask for it; so this way is
 			    * for packets of which another element tells it */
 	uint16_t base;     /* COPY, PACKET, FRAME: offset of the member */
 	uint16_t offset;   /* COPY: behind the pointer */

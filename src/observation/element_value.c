@@ -349,6 +349,13 @@ value_wlan_point(const struct packet *p)
 	return get48(wlan_address(p, (p->wlan[1] & 3) == 1 ? 1 : 2));
 }
 
+/* That of the packet to or from the station. */
+uint64_t
+value_station_ip(const struct packet *p)
+{
+	return wire_get32(p->ip + ((p->wlan[1] & 3) == 1 ? 12 : 16));
+}
+
 /* ---- extras --------------------------------------------------------------- */
 
 unsigned
@@ -357,6 +364,8 @@ element_extras(const struct packet *p, unsigned extras)
 	const uint8_t *there = p->frame->data + p->frame->length;
 	unsigned set = 0;
 
+	if (extras & EXTRA_CHAIN && p->has & HAS_IPV6 && has_chain(p))
+		set |= EXTRA_CHAIN;
 	if (extras & EXTRA_OPTIONS)
 		set |= option_extras(p, extras);
 	if (extras & EXTRA_GTPU_SEQUENCE && p->has & HAS_GTPU &&

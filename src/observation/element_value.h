@@ -25,7 +25,7 @@ element_value value_fragment, value_extension_limit, value_udp_length;
 element_value value_udp_unsafe, value_udp_unsafe_unlisted;
 element_value value_gtpu_sequence, value_gtpu_qfi, value_gtpu_pdu_type;
 element_value value_wlan_source, value_wlan_target, value_wlan_station,
-	value_wlan_point;
+	value_wlan_point, value_station_ip;
 element_value value_ethernet_header, value_ethernet_payload, value_vlan,
 	value_vlan_priority, value_vlan_dei, value_customer_vlan,
 	value_customer_priority, value_customer_dei, value_service_id,
@@ -36,6 +36,7 @@ element_value value_mpls_1, value_mpls_2, value_mpls_3, value_mpls_4,
 element_section section_srh, section_segments, section_transport,
 	section_service_tag, section_frame, section_ip, section_ip_payload,
 	section_mpls, section_mpls_payload, section_ssid;
+element_list list_chain, list_chain_length;
 element_list list_segments, list_tcp_16, list_tcp_32, list_udp_safe,
 	list_udp_unsafe;
 element_bits bits_extensions, bits_tcp_options, bits_tcp_unlisted,
@@ -43,6 +44,9 @@ element_bits bits_extensions, bits_tcp_options, bits_tcp_unlisted,
 
 /* In a set of 32 octets; bit 0 is the least significant, so in the last one. */
 void bits_set(uint8_t *out, unsigned bit);
+
+/* Has this IPv6 packet extension headers? */
+bool has_chain(const struct packet *packet);
 
 /* Which of EXTRA_OPTIONS that are asked for the packet has. */
 unsigned option_extras(const struct packet *packet, unsigned extras);

@@ -13,6 +13,7 @@
 #include "conflux/clock.h"
 #include "conflux/hash.h"
 #include "conflux/ie.h"
+#include "conflux/lists.h"
 #include "conflux/wire.h"
 #include "duplicate.h"
 #include "element.h"
@@ -76,6 +77,7 @@ struct observer {
 	uint64_t ignored, ignored_octets, ignored_first_ms, ignored_last_ms;
 	uint64_t told_ignored, told_ms;
 	const struct shape *reliability;
+	struct list_shapes lists;
 };
 
 /* ---- wants --------------------------------------------------------------- */
@@ -134,7 +136,7 @@ static const struct element *
 way(const struct ie *ie, uint64_t key)
 {
 	uint8_t labels = (uint8_t)(key >> LABELS_SHIFT);
-	uint8_t extras = (uint8_t)(key >> EXTRAS_SHIFT);
+	uint16_t extras = (uint16_t)(key >> EXTRAS_SHIFT);
 	const struct element *e;
 
 	for (unsigned n = 0; (e = element_find(ie, n)); n++)
@@ -615,6 +617,7 @@ observer_free(struct stage *stage)
 	fragments_free(o->fragments);
 	duplicates_free(o->duplicates);
 	shape_release(o->reliability);
+	list_shapes_fini(&o->lists);
 	free(o);
 }
 
@@ -648,9 +651,13 @@ observer_new(const struct observer_conf *conf, struct ie_registry *registry,
 		.domain = conf->domain,
 		.transport = TRANSPORT_CAPTURE,
 		.packets = true,
+		.template_shape = list_shapes_find,
+		.list_shapes = &o->lists,
 	};
 	scope_set_fact(&o->scope, FACT_OBSERVATION_POINT_ID, conf->point_id);
 	rc = reliability_shape(o);
+	if (rc == 0)
+		rc = list_shapes_init(&o->lists, registry, shapes);
 	if (rc == 0 && conf->max_fragments)
 		rc = fragments_new(conf->max_fragments, conf->fragment_ms,
 				   &o->fragments);

@@ -50,6 +50,7 @@ enum packet_has {
 	HAS_WEIGHT = 1 << 25,  /* it stands for more packets than itself */
 	HAS_CHANNEL = 1 << 26, /* wlan_channel */
 	HAS_SSID = 1 << 27,    /* ssid: its length and that many octets */
+	HAS_CONTROL_WORD = 1 << 28, /* control_word: 4 octets */
 };
 
 /* Why a packet can't be metered. */
@@ -74,6 +75,7 @@ struct packet {
 				   * other link layer fields are those inside */
 	const uint8_t *mpls;      /* top entry */
 	const uint8_t *mpls_payload;
+	const uint8_t *control_word; /* of the pseudo-wire in mpls */
 	const uint8_t *ip;
 	const uint8_t *ip_payload; /* behind the IPv4 header with its options,
 				    * or behind the fixed IPv6 header */

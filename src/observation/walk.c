@@ -50,6 +50,7 @@ looks_ethernet(const uint8_t *p, size_t length)
 static enum layer
 walk_pseudo_wire(struct walk *w)
 {
+	struct packet *p = w->packet;
 	bool plain, word;
 
 	if (walk_left(w) < 4)
@@ -58,6 +59,10 @@ walk_pseudo_wire(struct walk *w)
 	word = looks_ethernet(w->at + 4, walk_left(w) - 4);
 	if (plain == word)
 		word = wire_get16(w->at) == 0;
+	if (word && p->mpls_payload == w->at) {
+		p->has |= HAS_CONTROL_WORD;
+		p->control_word = w->at;
+	}
 	if (word)
 		w->at += 4;
 	return LAYER_ETHERNET;

@@ -10,6 +10,8 @@
  */
 #include "conflux/lists.h"
 
+#include <errno.h>
+
 #include "conflux/wire.h"
 
 #define DEPTH_MAX 16
@@ -175,4 +177,54 @@ lists_walk(const struct shape *shape, const struct ie_registry *registry,
 
 	walk_records(&walk, shape->field, shape->count, record, record + length,
 		     0);
+}
+
+/* ---- lists that are made here -------------------------------------------- */
+
+int
+list_shapes_init(struct list_shapes *lists, const struct ie_registry *registry,
+		 struct shape_table *shapes)
+{
+	static const uint16_t id[LIST_TEMPLATES][2] = {
+		[LIST_CHAIN] = {IE_ipv6ExtensionHeaderType,
+				IE_ipv6ExtensionHeaderCount},
+		[LIST_CHAIN_LENGTH] = {IE_ipv6ExtensionHeadersFull,
+				       IE_ipv6ExtensionHeadersChainLength},
+	};
+	int rc = 0;
+
+	for (unsigned n = LIST_CHAIN; n < LIST_TEMPLATES; n++)
+		lists->shape[n] = NULL;
+	for (unsigned n = LIST_CHAIN; rc == 0 && n < LIST_TEMPLATES; n++) {
+		struct field field[2];
+
+		for (unsigned i = 0; rc == 0 && i < 2; i++) {
+			field[i].ie = ie_find(registry, 0, id[n][i]);
+			rc = field[i].ie ? 0 : -ENOENT;
+			if (rc == 0)
+				field[i].length = field[i].ie->length;
+		}
+		if (rc == 0)
+			rc = shape_get(shapes, field, 2, 0, &lists->shape[n]);
+	}
+	if (rc < 0)
+		list_shapes_fini(lists);
+	return rc;
+}
+
+void
+list_shapes_fini(struct list_shapes *lists)
+{
+	for (unsigned n = LIST_CHAIN; n < LIST_TEMPLATES; n++) {
+		shape_release(lists->shape[n]);
+		lists->shape[n] = NULL;
+	}
+}
+
+const struct shape *
+list_shapes_find(const struct scope *scope, uint16_t id)
+{
+	return id >= LIST_CHAIN && id < LIST_TEMPLATES
+		       ? scope->list_shapes->shape[id]
+		       : NULL;
 }

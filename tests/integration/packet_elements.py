@@ -10,10 +10,13 @@ packet_elements.py compare TSHARK JSON
     compares what tshark and what conflux read say of each packet; packets
     are told apart by their times
 packet_elements.py options FILE TRUTH
-    writes a capture of packets with options of TCP and UDP that tshark does
-    not know, and what is in them, packet by packet and of all as one Flow
+    writes a capture of packets with options of TCP and UDP and with chains of
+    extension headers, of which tshark does not tell what IPFIX does, and what
+    is in them
+packet_elements.py option-fields, packet_elements.py chain-fields
+    prints the names of the elements of these
 packet_elements.py told TRUTH JSON, packet_elements.py flow TRUTH JSON
-    compares with that
+    compares with that: each packet is a record, or all are one Flow
 """
 import datetime
 import json
@@ -193,6 +196,9 @@ TCP_IDS = [b'\x03\x48', b'\xf9\x89', b'\xac\xc0', b'\xe2\xd4\xc3\xd9']
 OPTIONS = ['tcpOptionsFull', 'tcpSharedOptionExID16List',
            'tcpSharedOptionExID32List', 'udpSafeOptions', 'udpUnsafeOptions',
            'udpSafeExIDList', 'udpUnsafeExIDList']
+CHAINS = ['ipv6ExtensionHeaderTypeCountList',
+          'ipv6ExtensionHeaderChainLengthList']
+BITS = {0: 1, 43: 5, 60: 0, 135: 12, 139: 16, 140: 17, 51: 14}
 
 
 def surplus(odd, options, right):
@@ -263,6 +269,33 @@ def tcp_options(r, truth):
     return text + bytes(-len(text) % 4)
 
 
+def chain(r, last, truth):
+    """Extension headers, and the type of the first one."""
+    types = [r.choice(list(BITS)) for _ in range(r.choice([0, 1, 2, 5, 9]))]
+    text, runs = b'', []
+    for at, kind in enumerate(types):
+        then = types[at + 1] if at + 1 < len(types) else last
+        more = r.randrange(3)  # of the units in which lengths are told
+        if kind == 51:
+            text += bytes([then, 1 + 2 * more]) + bytes(10 + 8 * more)
+        else:
+            text += bytes([then, more]) + bytes(6 + 8 * more)
+        if runs and runs[-1][0] == kind:
+            runs[-1][1] += 1
+        else:
+            runs.append([kind, 1])
+    if types:
+        truth['ipv6ExtensionHeaderTypeCountList'] = [
+            'ordered', [{'ipv6ExtensionHeaderType': kind,
+                         'ipv6ExtensionHeaderCount': count}
+                        for kind, count in runs]]
+        truth['ipv6ExtensionHeaderChainLengthList'] = [
+            'allOf', [{'ipv6ExtensionHeadersFull': '%064x' % sum(
+                {1 << BITS[kind] for kind in types}),
+                'ipv6ExtensionHeadersChainLength': len(text)}]]
+    return (types + [last])[0], text
+
+
 def make_options(path, truth_path):
     from scapy.all import Ether, IP, IPv6, Raw, wrpcap
     r = random.Random(3)
@@ -288,9 +321,13 @@ def make_options(path, truth_path):
                 data += surplus(len(text) % 2, options, right)
             protocol = 17
         p = Ether(src='02:00:00:00:00:01', dst='02:00:00:00:00:02')
-        p /= (IPv6(src='2001:db8::1', dst='2001:db8::2', nh=protocol) if v6
-              else IP(src='192.0.2.1', dst='192.0.2.2', proto=protocol))
-        p /= Raw(data)
+        if v6:
+            first, headers = chain(r, protocol, truth)
+            p /= IPv6(src='2001:db8::1', dst='2001:db8::2', nh=first)
+            p /= Raw(headers + data)
+        else:
+            p /= IP(src='192.0.2.1', dst='192.0.2.2', proto=protocol)
+            p /= Raw(data)
         p.time = 1700020000 + n
         packets.append(p)
         truths.append({name: sorted(value) if isinstance(value, set) else value
@@ -303,6 +340,8 @@ def make_options(path, truth_path):
 def value_of(record, name):
     """Lists as sets, and sets of bits as numbers."""
     value = record.get(name)
+    if name in CHAINS:
+        return value and [value['semantic'], value['records']]
     if isinstance(value, dict):
         assert value['semantic'] == 'allOf', value
         assert len(set(value['values'])) == len(value['values']), value
@@ -319,7 +358,7 @@ def told(truth_path, records):
     bad = 0
     for record in ours:
         n = seconds(record['observationTimeSeconds']) - 1700020000
-        for name in OPTIONS:
+        for name in OPTIONS + CHAINS:
             if value_of(record, name) != truths[n].get(name):
                 bad += 1
                 print('packet %d: %s: %r, made %r' % (
@@ -332,6 +371,8 @@ def flow(truth_path, records):
     whole = {}
     for truth in json.load(open(truth_path)):
         for name, value in truth.items():
+            if name in CHAINS:  # there is one for each
+                continue
             if isinstance(value, list):
                 whole[name] = sorted(set(whole.get(name, [])) | set(value))
             else:
@@ -395,6 +436,8 @@ elif sys.argv[1] in ('told', 'flow'):
     sys.exit(0 if globals()[sys.argv[1]](sys.argv[2], sys.argv[3]) else 1)
 elif sys.argv[1] == 'option-fields':
     print('\n'.join(OPTIONS))
+elif sys.argv[1] == 'chain-fields':
+    print('\n'.join(CHAINS))
 elif sys.argv[1] == 'fields':
     print('\n'.join(name for name, _, _ in ELEMENTS))
 elif sys.argv[1] == 'tshark':

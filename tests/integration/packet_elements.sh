@@ -17,14 +17,13 @@ mergecap -a -w "$T/in.pcap" "$T/ethernet.pcap" "$T/wlan.pcap" || fail mergecap
 
 # fields WHICH
 fields() {
-	echo "<cacheField><name>n</name><ieName>packetTotalCount</ieName>
-</cacheField>"
 	"$PY" "$E" "$1" | while read -r name; do
 		echo "<cacheField><name>$name</name><ieName>$name</ieName>
 </cacheField>"
 	done
 }
-time="<cacheField><name>t</name><ieName>observationTimeSeconds</ieName>
+count="<cacheField><name>n</name><ieName>packetTotalCount</ieName></cacheField>"
+time="$count<cacheField><name>t</name><ieName>observationTimeSeconds</ieName>
 </cacheField>"
 
 # meter NAME CACHE FIELDS [MORE]: the packets of NAME.pcap, to json; MORE: of
@@ -62,13 +61,13 @@ tshark -r "$T/in.pcap" -o ip.defragment:FALSE -T fields \
 	>"$T/tshark" 2>"$T/tshark.log" || fail tshark
 "$PY" "$E" compare "$T/tshark" "$T/json" || fail "they differ"
 
-step "options of TCP and UDP"
+step "options of TCP and UDP, chains of extension headers"
 "$PY" "$E" options "$T/options.pcap" "$T/truth" || fail "making packets"
-meter options immediateCache "$time$(fields option-fields)"
+meter options immediateCache "$time$(fields option-fields)$(fields chain-fields)"
 "$PY" "$E" told "$T/truth" "$T/json" || fail "they differ"
 
 step "a Flow has what all its packets have"
-meter options timeoutCache "$(fields option-fields)" \
+meter options timeoutCache "$count$(fields option-fields)" \
 	"<activeTimeout>0</activeTimeout><idleTimeout>0</idleTimeout>"
 "$PY" "$E" flow "$T/truth" "$T/json" || fail "it differs"
 exit 0
