@@ -82,6 +82,12 @@ taken()
 	    for c in d['cache'] if 'cx:state' not in c)")" = True ]
 }
 
+# journaled: what was sent is in the file
+journaled()
+{
+	status && [ "$(state journalRecords)" = 20000 ]
+}
+
 # sums: octets and packets of what was sent, and of what came out
 sent()
 {
@@ -194,7 +200,7 @@ round=0
 while [ $round -lt 5 ]; do
 	configure $((round % 2 + 1)) 1 save
 	send $((round + 5))
-	wait_for 20 taken 20000
+	wait_for 20 journaled
 	stop "$pid" KILL
 	round=$((round + 1))
 done
