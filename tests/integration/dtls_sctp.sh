@@ -21,11 +21,11 @@ udp()
 		echo "<cx:$1EncapsulationPort>$2</cx:$1EncapsulationPort>"
 }
 
-# collector NAME DTLS [WORKERS]
+# collector NAME DTLS [WORKERS]; at $host, or 127.0.0.1
 collector()
 {
 	collects "$1" "<sctpCollector><name>s</name><localPort>$PORT</localPort>
-		<localIPAddress>127.0.0.1</localIPAddress>
+		<localIPAddress>${host:-127.0.0.1}</localIPAddress>
 		<transportLayerSecurity>$2</transportLayerSecurity>
 		<cx:stack>$STACK</cx:stack>
 		$(udp local "$TO")
@@ -39,8 +39,8 @@ exporter()
 	exports "$1" "<sctpExporter>
 		<destinationPort>$PORT</destinationPort>
 		<transportLayerSecurity>$2</transportLayerSecurity>
-		<sourceIPAddress>127.0.0.1</sourceIPAddress>
-		<destinationIPAddress>127.0.0.1</destinationIPAddress>
+		<sourceIPAddress>${host:-127.0.0.1}</sourceIPAddress>
+		<destinationIPAddress>${host:-127.0.0.1}</destinationIPAddress>
 		<cx:stack>$STACK</cx:stack>
 		$(udp local "$(free_port)")
 		$(udp remote "$TO")
@@ -94,6 +94,17 @@ turned_away()
 stop $c
 ended both $c
 holds "$T/both.ipfix" $((3 * records))
+
+step "IPv6"
+host=::1
+collector six "$psk"
+c=$PID
+exporter to-six "$psk$ours"
+ended to-six $PID
+wait_for 10 arrives six $records
+stop $c
+ended six $c
+host=
 
 step "an association a second under full load: nothing is lost, nothing doubled"
 collector rotates "$to_exporter"
