@@ -240,6 +240,9 @@ void stage_template_end(struct stage *stage, const struct scope *scope,
 void stage_cut(struct stage *stage);
 /* The same for all next stages: for stages that have these operations. */
 void stage_pass_scope_end(const struct stage *stage, const struct scope *scope);
+void stage_pass_template_end(const struct stage *stage,
+			     const struct scope *scope,
+			     const struct shape *shape);
 void stage_pass_cut(const struct stage *stage);
 void stage_flush(struct stage *stage);
 bool stage_congested(const struct stage *stage);

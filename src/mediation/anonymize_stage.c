@@ -137,9 +137,8 @@ anon_stage_template_end(struct stage *stage, const struct scope *scope,
 	const struct anon_program *program =
 		(struct anon_program *)shape_map_find(&s->programs, shape, 0);
 
-	for (unsigned i = 0; program && program->out && i < stage->next_count;
-	     i++)
-		stage_template_end(stage->next[i], scope, program->out);
+	if (program && program->out)
+		stage_pass_template_end(stage, scope, program->out);
 }
 
 static void

@@ -275,9 +275,7 @@ conv_stage_template_end(struct stage *stage, const struct scope *scope,
 		&s->programs, shape, scope_more(scope));
 
 	if (!p || p->out)
-		for (unsigned i = 0; i < stage->next_count; i++)
-			stage_template_end(stage->next[i], scope,
-					   p ? p->out : shape);
+		stage_pass_template_end(stage, scope, p ? p->out : shape);
 }
 
 /* What comes from packets has to be there to become something else. */

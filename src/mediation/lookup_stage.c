@@ -580,6 +580,19 @@ lookup_stage_scope_end(struct stage *stage, const struct scope *scope)
 	stage_pass_scope_end(stage, scope);
 }
 
+/* Behind us it is the Template of another shape. */
+static void
+lookup_stage_template_end(struct stage *stage, const struct scope *scope,
+			  const struct shape *shape)
+{
+	struct lookup_stage *s = (struct lookup_stage *)stage;
+	const struct lookup_plan *plan = (struct lookup_plan *)shape_map_find(
+		&s->plans, shape, scope_class(scope));
+
+	stage_pass_template_end(stage, scope,
+				plan && plan->to ? plan->to : shape);
+}
+
 static int
 lookup_stage_wants(const struct stage *stage,
 		   int (*want)(void *arg, const struct ie *ie, uint16_t length),
@@ -689,6 +702,7 @@ lookup_stage_free(struct stage *stage)
 static const struct stage_ops lookup_stage_ops = {
 	.run = lookup_stage_run,
 	.scope_end = lookup_stage_scope_end,
+	.template_end = lookup_stage_template_end,
 	.wants = lookup_stage_wants,
 	.reload = lookup_stage_reload,
 	.report = lookup_stage_report,

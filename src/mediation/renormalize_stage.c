@@ -559,6 +559,19 @@ renormalize_stage_scope_end(struct stage *stage, const struct scope *scope)
 	stage_pass_scope_end(stage, scope);
 }
 
+/* Behind us it is the Template of another shape. */
+static void
+renormalize_stage_template_end(struct stage *stage, const struct scope *scope,
+			       const struct shape *shape)
+{
+	struct renormalize_stage *s = (struct renormalize_stage *)stage;
+	const struct renormalize_plan *plan =
+		(struct renormalize_plan *)shape_map_find(&s->plans, shape, 0);
+
+	stage_pass_template_end(stage, scope,
+				plan && plan->to ? plan->to : shape);
+}
+
 const char *
 renormalize_origin_name(enum renormalize_origin origin)
 {
@@ -607,6 +620,7 @@ renormalize_stage_free(struct stage *stage)
 static const struct stage_ops renormalize_stage_ops = {
 	.run = renormalize_stage_run,
 	.scope_end = renormalize_stage_scope_end,
+	.template_end = renormalize_stage_template_end,
 	.report = renormalize_stage_report,
 	.free = renormalize_stage_free,
 };

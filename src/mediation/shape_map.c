@@ -31,6 +31,18 @@ shape_map_find(struct shape_map *map, const struct shape *shape, uint64_t more)
 	return made;
 }
 
+struct shape_made *
+shape_map_next(const struct shape_map *map, const struct shape *shape,
+	       uint32_t *at)
+{
+	struct shape_made *made;
+
+	while ((made = table_next(&map->table, at)))
+		if (made->shape == shape)
+			return made;
+	return NULL;
+}
+
 int
 shape_map_add(struct shape_map *map, const struct shape *shape, uint64_t more,
 	      struct shape_made *made)

@@ -28,6 +28,9 @@ struct shape_map {
 /* NULL: there is none yet. */
 struct shape_made *shape_map_find(struct shape_map *map,
 				  const struct shape *shape, uint64_t more);
+/* Each that was made for the shape, whatever more is; *at begins with 0. */
+struct shape_made *shape_map_next(const struct shape_map *map,
+				  const struct shape *shape, uint32_t *at);
 /*
  * Adds what was made for a shape and something more, which it holds from now
  * on; it is the last one found then. -ENOMEM: made is freed.

@@ -468,6 +468,31 @@ split_scope_end(struct stage *stage, const struct scope *scope)
 	stage_pass_scope_end(stage, scope);
 }
 
+/* Behind us these are the Templates of both directions. */
+static void
+split_template_end(struct stage *stage, const struct scope *scope,
+		   const struct shape *shape)
+{
+	struct split_stage *s = (struct split_stage *)stage;
+	const struct split *split;
+	uint32_t at = 0;
+	bool biflow = false;
+
+	/* With whatever Flow Keys. */
+	while ((split = (struct split *)shape_map_next(&s->splits, shape,
+						       &at))) {
+		biflow |= split->biflow;
+		for (int i = 0; i < HALVES; i++) {
+			const struct shape *half = split->half[i].shape;
+
+			if (half && (i == 0 || half != split->half[0].shape))
+				stage_pass_template_end(stage, scope, half);
+		}
+	}
+	if (!biflow)
+		stage_pass_template_end(stage, scope, shape);
+}
+
 static void
 split_stage_free(struct stage *stage)
 {
@@ -481,6 +506,7 @@ split_stage_free(struct stage *stage)
 static const struct stage_ops split_ops = {
 	.run = split_run,
 	.scope_end = split_scope_end,
+	.template_end = split_template_end,
 	.free = split_stage_free,
 };
 

@@ -45,10 +45,16 @@ void
 stage_template_end(struct stage *stage, const struct scope *scope,
 		   const struct shape *shape)
 {
-	if (stage->ops->template_end) {
+	if (stage->ops->template_end)
 		stage->ops->template_end(stage, scope, shape);
-		return;
-	}
+	else
+		stage_pass_template_end(stage, scope, shape);
+}
+
+void
+stage_pass_template_end(const struct stage *stage, const struct scope *scope,
+			const struct shape *shape)
+{
 	for (unsigned i = 0; i < stage->next_count; i++)
 		stage_template_end(stage->next[i], scope, shape);
 }

@@ -322,7 +322,7 @@ enum { RECORDS = 4 };
 
 static struct seen {
 	struct unit_sink sink;
-	const struct shape *shape;
+	const struct shape *shape, *ended;
 	unsigned records;
 	uint8_t octets[RECORDS][512];
 	uint32_t length[RECORDS];
@@ -341,7 +341,15 @@ seen_run(struct stage *stage, const struct batch *batch)
 	}
 }
 
-static const struct stage_ops seen_ops = {.run = seen_run};
+static void
+seen_template_end(struct stage *stage, const struct scope *ended,
+		  const struct shape *shape)
+{
+	seen.ended = shape;
+}
+
+static const struct stage_ops seen_ops = {.run = seen_run,
+					  .template_end = seen_template_end};
 
 static void
 seen_begin(struct stage *stage)
@@ -446,6 +454,9 @@ test_networks(void)
 	CU_ASSERT_EQUAL(seen_uint(1, 0, IE_bgpDestinationAsNumber), 0);
 	expect_text(1, COUNTRY, "");
 	expect_text(1, SITE, "");
+	/* What is withdrawn is what was announced. */
+	stage_template_end(stage, &scope, batch.shape);
+	CU_ASSERT_PTR_EQUAL(seen.ended, seen.shape);
 	stage_free(stage);
 }
 

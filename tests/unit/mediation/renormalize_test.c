@@ -21,7 +21,7 @@ static struct scope scope = {
 
 static struct seen {
 	struct unit_sink sink;
-	const struct shape *shape;
+	const struct shape *shape, *ended;
 	uint8_t octets[512];
 	uint32_t length;
 } seen;
@@ -36,7 +36,15 @@ seen_run(struct stage *stage, const struct batch *batch)
 	memcpy(seen.octets, p, seen.length);
 }
 
-static const struct stage_ops seen_ops = {.run = seen_run};
+static void
+seen_template_end(struct stage *stage, const struct scope *ended,
+		  const struct shape *shape)
+{
+	seen.ended = shape;
+}
+
+static const struct stage_ops seen_ops = {.run = seen_run,
+					  .template_end = seen_template_end};
 
 static uint64_t
 seen_uint(uint32_t pen, uint16_t id)
@@ -115,6 +123,9 @@ pass(struct stage *stage, const struct value *value, unsigned count,
 	make_batch(&batch, record, value, count, scopes);
 	stage_run(stage, &batch);
 	CU_ASSERT(ledger_balanced(&stage->ledger));
+	/* What is withdrawn is what was announced. */
+	stage_template_end(stage, &scope, batch.shape);
+	CU_ASSERT_PTR_EQUAL(seen.ended, seen.shape);
 	shape_release(batch.shape);
 }
 

@@ -197,7 +197,7 @@ is_empty(const struct record *r, uint32_t pen)
 
 static struct sink {
 	struct unit_sink base;
-	unsigned count, shapes, ends;
+	unsigned count, shapes, ends, withdrawn;
 	const struct shape *last;
 	struct record record[KEPT];
 } sink;
@@ -219,8 +219,16 @@ sink_scope_end(struct stage *stage, const struct scope *ended)
 	sink.ends++;
 }
 
+static void
+sink_template_end(struct stage *stage, const struct scope *in,
+		  const struct shape *shape)
+{
+	sink.withdrawn += shape == sink.last;
+}
+
 static const struct stage_ops sink_ops = {.run = sink_run,
-					  .scope_end = sink_scope_end};
+					  .scope_end = sink_scope_end,
+					  .template_end = sink_template_end};
 
 static struct stage *
 open_stage(void)
@@ -386,6 +394,9 @@ run_one(struct stage *stage, const struct field *field, uint16_t count,
 		shape_get(shapes, field, count, scopes, &batch.shape), 0);
 	batch.stride = batch.shape->min_length;
 	stage_run(stage, &batch);
+	sink.withdrawn = 0;
+	stage_template_end(stage, &scope, batch.shape);
+	CU_ASSERT_EQUAL(sink.withdrawn, 1);
 	shape_release(batch.shape);
 }
 
