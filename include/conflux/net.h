@@ -323,6 +323,9 @@ struct net_out_conf {
 	uint32_t send_buffer;  /* SO_SNDBUF, 0: system default */
 	uint32_t reconnect_min_ms, reconnect_max_ms;
 	uint64_t rate_octets; /* per second, 0: no limit */
+	/* TCP: when the peer's system has acknowledged nothing for so long,
+	 * while something was on its way, it is dead; 0: as the system says. */
+	uint32_t silent_ms;
 	/* TLS over TCP, DTLS over UDP; NULL: plain. It is copied, its files
 	 * are read. */
 	const struct secure_conf *secure;

@@ -243,6 +243,18 @@ static const struct conf_row tcp_message_rows[] = {
 	CONF_LAST,
 };
 
+static const struct conf_row silence_rows[] = {
+	CONF_ROW(LEAF, "silenceTime", .cx = true, CONF_RANGE(1, 86400),
+		 .units = "seconds", .def = "120",
+		 .help = "When something is on its way to the collector, and "
+			 "its system has acknowledged nothing for this long, "
+			 "it is dead, or the path to it is: the connection is "
+			 "given up, and what it has not got is sent on a new "
+			 "one, or waits. One that is there but reads slowly, "
+			 "or not at all, is not given up."),
+	CONF_LAST,
+};
+
 static const struct conf_row acknowledgement_rows[] = {
 	CONF_ROW(LEAF, "acknowledgement", .cx = true, .type = CONF_BOOL,
 		 .def = "false",
@@ -266,6 +278,7 @@ static const struct conf_row tcp_rows[] = {
 	CONF_ROW(GROUP, "exporterAddresses", .rows = address_rows),
 	CONF_ROW(GROUP, "messages", .rows = tcp_message_rows),
 	CONF_ROW(GROUP, "reconnect", .rows = conf_rows_reconnect),
+	CONF_ROW(GROUP, "silence", .rows = silence_rows),
 	CONF_ROW(GROUP, "acknowledgement", .rows = acknowledgement_rows),
 	CONF_LAST,
 };
@@ -293,6 +306,7 @@ static const struct conf_row listener_rows[] = {
 	SENDING_ROWS(true),
 	CONF_ROW(GROUP, "spool", .rows = spool_group),
 	CONF_ROW(GROUP, "messages", .rows = tcp_message_rows),
+	CONF_ROW(GROUP, "silence", .rows = silence_rows),
 	CONF_ROW(GROUP, "acknowledgement", .rows = acknowledgement_rows),
 	CONF_LAST,
 };

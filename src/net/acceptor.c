@@ -79,8 +79,7 @@ open_socket(struct acceptor *a, struct acceptor_socket *s,
 	if (listen(s->fd, BACKLOG) < 0) {
 		rc = -errno;
 		*error = net_error("cannot listen at %s: %s",
-				   addr_format(text, &s->local),
-				   strerror(-rc));
+				   addr_format(text, &s->local), strerror(-rc));
 		return rc;
 	}
 	s->acceptable = event_new(a->base, s->fd, EV_READ | EV_PERSIST,

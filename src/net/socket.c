@@ -122,9 +122,10 @@ socket_error(int fd)
 }
 
 void
-socket_keepalive(int fd)
+socket_keepalive(int fd, int idle)
 {
-	static const int on = 1, idle = 60, interval = 15, count = 4;
+	static const int on = 1, count = 4;
+	int interval = idle / count;
 
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));

@@ -54,8 +54,17 @@ int socket_from(int fd, const struct addr *local, const char *interface);
 int socket_connect(int fd, const struct addr *remote);
 int socket_error(int fd);
 
-/* Finds TCP peers that died silently, in about two minutes. */
-void socket_keepalive(int fd);
+/*
+ * Finds TCP peers that died silently while nothing is on its way to them: they
+ * are asked after so many seconds of silence, and are dead after as many again.
+ */
+enum {
+	SOCKET_IDLE_S = 60,
+	/* Who has made the connection and only reads has nothing else to find
+	 * out by, and nobody else will make a new one. */
+	SOCKET_IDLE_READER_S = 20,
+};
+void socket_keepalive(int fd, int idle);
 
 /* Datagrams are never fragmented here, and of any size, whatever ICMP has said.
  */

@@ -21,13 +21,13 @@
 
 struct tcp_dial {
 	struct tcp_in tcp;
-	int fd;                 /* that connects; else -1 */
+	int fd;			/* that connects; else -1 */
 	struct event *writable; /* of fd */
-	struct event *turn;     /* dial again, or fd takes too long */
-	unsigned at;            /* the address that is dialled */
-	uint32_t wait_ms;       /* of the next back-off */
-	uint64_t begun_ms;      /* when it was there, monotonic */
-	bool told;              /* that nobody is */
+	struct event *turn;	/* dial again, or fd takes too long */
+	unsigned at;		/* the address that is dialled */
+	uint32_t wait_ms;	/* of the next back-off */
+	uint64_t begun_ms;	/* when it was there, monotonic */
+	bool told;		/* that nobody is */
 };
 
 static const char *
@@ -54,11 +54,11 @@ plan(struct tcp_dial *dial)
 	const struct net_in_conf *conf = &dial->tcp.in.conf;
 
 	dial->at = (dial->at + 1) % conf->dial_count;
-	timer_start(dial->turn, dial->at ? 0
-					 : timer_back_off(
-						   conf->reconnect_min_ms,
-						   conf->reconnect_max_ms,
-						   &dial->wait_ms));
+	timer_start(dial->turn, dial->at
+					? 0
+					: timer_back_off(conf->reconnect_min_ms,
+							 conf->reconnect_max_ms,
+							 &dial->wait_ms));
 }
 
 static void

@@ -511,7 +511,7 @@ tcp_in_take(struct tcp_in *in, int fd)
 
 	if (!s)
 		return false;
-	socket_keepalive(fd);
+	socket_keepalive(fd, in->ended ? SOCKET_IDLE_READER_S : SOCKET_IDLE_S);
 	s->index = in->session_count;
 	in->session[in->session_count++] = s;
 	if (!in->stopped && event_add(s->readable, NULL) < 0)

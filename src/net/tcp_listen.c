@@ -45,10 +45,10 @@ turn_away(struct tcp_listen *l, const struct addr *remote, const char *peer,
 	  enum net_refusal why, const char *reason)
 {
 	l->tcp.out.stats.turned_away[why]++;
-	net_log_rejected(&l->log,
-			 transport_secure_name(TRANSPORT_TCP,
-					       l->tcp.out.secure),
-			 remote, peer ? peer : "", reason);
+	net_log_rejected(
+		&l->log,
+		transport_secure_name(TRANSPORT_TCP, l->tcp.out.secure), remote,
+		peer ? peer : "", reason);
 }
 
 static bool
@@ -165,8 +165,7 @@ candidate_watch(struct candidate *c)
 	uint32_t ms = c->listen->tcp.out.conf.handshake_ms;
 	int fd = c->stream.fd;
 
-	c->readable =
-		event_new(base, fd, EV_READ | EV_PERSIST, on_shaking, c);
+	c->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_shaking, c);
 	c->writable = event_new(base, fd, EV_WRITE, on_shaking, c);
 	c->late = evtimer_new(base, on_late, c);
 	if (!c->readable || !c->writable || !c->late ||

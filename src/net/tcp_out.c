@@ -129,6 +129,54 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 		net_out_writable(&out->out);
 }
 
+/* ---- dead peers ----------------------------------------------------------- */
+
+/*
+ * Keep-alives are not sent while something is on its way, and the system tries
+ * for a quarter of an hour to send that. TCP_USER_TIMEOUT would be shorter, but
+ * also ends connections whose peer is there and has no room.
+ */
+static uint64_t
+pulse_ms(const struct tcp_out *out)
+{
+	return out->out.conf.silent_ms / 4 + 1;
+}
+
+/* Has an acknowledgement come since the last look, or is none due? */
+static bool
+is_heard(const struct tcp_out *out, uint64_t now)
+{
+	struct tcp_info info = {0};
+	socklen_t length = sizeof(info);
+
+	return getsockopt(out->stream.fd, IPPROTO_TCP, TCP_INFO, &info,
+			  &length) < 0 ||
+	       info.tcpi_unacked == 0 ||
+	       info.tcpi_last_ack_recv <= now - out->heard_ms;
+}
+
+static void
+on_pulse(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct linger at_once = {.l_onoff = 1};
+	struct tcp_out *out = arg;
+	uint64_t now = clock_mono_ms();
+
+	if (out->phase != TCP_UP)
+		return;
+	if (is_heard(out, now))
+		out->heard_ms = now;
+	if (now - out->heard_ms < out->out.conf.silent_ms) {
+		timer_start(out->pulse, pulse_ms(out));
+		return;
+	}
+	/* What is on its way must not arrive after all, when it has been sent
+	 * again. */
+	setsockopt(out->stream.fd, SOL_SOCKET, SO_LINGER, &at_once,
+		   sizeof(at_once));
+	tcp_out_down(out, "the peer does not acknowledge anything any more");
+}
+
 static void
 go_up(struct tcp_out *out)
 {
@@ -149,6 +197,9 @@ go_up(struct tcp_out *out)
 	} else {
 		log_info("%s: connected", out->out.name);
 	}
+	out->heard_ms = out->up_ms;
+	if (out->out.conf.silent_ms)
+		timer_start(out->pulse, pulse_ms(out));
 	out->out.ops->up(out->out.arg);
 }
 
@@ -218,7 +269,7 @@ watch(struct tcp_out *out)
 	static const int on = 1;
 	int fd = out->stream.fd;
 
-	socket_keepalive(fd);
+	socket_keepalive(fd, SOCKET_IDLE_S);
 	/* Rounds are collected here already. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	socket_names(fd, &out->out.stats.local, &out->out.stats.remote);
@@ -388,7 +439,9 @@ tcp_out_init(struct tcp_out *out)
 	out->stream.fd = -1;
 	out->turn = evtimer_new(out->out.base, on_turn, out);
 	out->retry = evtimer_new(out->out.base, on_retry, out);
-	if (!out->turn || !out->retry || outbuf_init(&out->buffer, BUFFER) < 0)
+	out->pulse = evtimer_new(out->out.base, on_pulse, out);
+	if (!out->turn || !out->retry || !out->pulse ||
+	    outbuf_init(&out->buffer, BUFFER) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -467,6 +520,8 @@ tcp_out_close(struct net_out *net, unsigned linger_ms)
 	event_free(out->turn);
 	if (out->retry)
 		event_free(out->retry);
+	if (out->pulse)
+		event_free(out->pulse);
 	outbuf_fini(&out->buffer);
 	return unsent;
 }

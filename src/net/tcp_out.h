@@ -30,9 +30,11 @@ struct tcp_out {
 	const char *broken;	 /* or the owner, who says why */
 	struct event *turn;      /* end of the round */
 	struct event *retry;     /* connect again, or it took too long */
+	struct event *pulse;     /* is the peer there? */
 	struct event *readable, *writable;
 	uint32_t wait_ms;        /* of the next back-off */
 	uint64_t up_ms;          /* monotonic */
+	uint64_t heard_ms;       /* likewise: last sign of the peer */
 	bool told;               /* that it is down */
 	struct outbuf buffer;
 	bool dials; /* else the peer does */

@@ -199,6 +199,13 @@ fill_reconnect(struct exporting_destination *d, const struct conf_node *node)
 	d->net.reconnect_max_ms = (uint32_t)conf_uint(node, "reconnectMax", 0);
 }
 
+static void
+fill_tcp(struct exporting_destination *d, const struct conf_node *node)
+{
+	d->net.silent_ms = conf_ms(node, "silenceTime");
+	d->acknowledged = conf_bool(node, "acknowledgement");
+}
+
 static int
 fill_sctp(struct exporting_destination *d, const struct conf_node *node,
 	  struct destination_room *room)
@@ -314,7 +321,7 @@ fill_destination(struct exporting_destination *d, const struct conf_node *node,
 	else if (d->kind == EXPORTING_TCP || d->kind == EXPORTING_SCTP)
 		fill_reconnect(d, kind);
 	if (d->kind == EXPORTING_TCP)
-		d->acknowledged = conf_bool(kind, "acknowledgement");
+		fill_tcp(d, kind);
 	if (d->kind == EXPORTING_SCTP)
 		rc = fill_sctp(d, kind, room);
 	return rc;

@@ -263,6 +263,31 @@ stop "$fourth"
 holds "$T/third.ipfix" 1000
 holds "$T/fourth.ipfix" 1000
 
+step "the path is cut without a word, and then is there again"
+spool="<cx:spool><cx:directory>$T/cut</cx:directory></cx:spool>"
+relay cut "$theirs" "$spool<cx:silenceTime>1</cx:silenceTime>"
+far=$PID
+inside before "$ours"
+near=$PID
+feed 1000 11
+wait_for 10 arrived before 1000
+on in nft add table inet cut
+on in nft add chain inet cut in \
+	'{ type filter hook input priority -1; policy drop; }'
+feed 1000 12
+wait_for 20 shows cut '"status":"inactive"'
+matches "it says why" "does not acknowledge anything any more" "$T/cut.err"
+wait_for 10 shows cut '"records":1000,'
+on in nft delete table inet cut
+inside after "$ours"
+after=$PID
+wait_for 10 arrived after 1000
+stop "$far"
+stop "$near"
+stop "$after"
+holds "$T/before.ipfix" 1000
+holds "$T/after.ipfix" 1000
+
 # Passes connections on and resets them, with what is on its way.
 cat >"$T/breaker.py" <<PYTHON
 import random, select, socket, struct
@@ -353,6 +378,9 @@ server=$PID
 exec 8>"$T/to-server"
 inside from-server "$ours"
 near=$PID
+# If it has something to send before hands are shaken, it may then wait for
+# something to read, for ever.
+wait_for 10 shows from-server '"cx:peer":"exporter.test"'
 cat "$file" >&8 &
 PIDS="$PIDS $!"
 wanted=$("$CONFLUX" read -f json "$file" | wc -l | tr -d ' ')

@@ -137,8 +137,7 @@ all_comes(const struct secure_conf *out, const struct secure_conf *in,
 	p.sender.out = NULL;
 	RUN_UNTIL(p.base, p.receiver.closed == 1);
 	CU_ASSERT_PTR_NULL(p.receiver.reason);
-	CU_ASSERT_EQUAL(p.receiver.messages,
-			p.sender.next - p.sender.unsent);
+	CU_ASSERT_EQUAL(p.receiver.messages, p.sender.next - p.sender.unsent);
 	pair_close(&p);
 }
 
@@ -277,8 +276,9 @@ test_another(void)
 	pair_open(&p, &with_key.exporter, &with_key.collector, 10, 100);
 	RUN_UNTIL(p.base, p.receiver.messages == 10);
 	in = dialling(p.base, &p.at, 1, &second, &other);
-	RUN_UNTIL(p.base, net_out_counts(p.sender.out)
-					  ->turned_away[NET_REFUSED_FULL] >= 2);
+	RUN_UNTIL(p.base,
+		  net_out_counts(p.sender.out)->turned_away[NET_REFUSED_FULL] >=
+			  2);
 	CU_ASSERT_EQUAL(second.messages, 0);
 	CU_ASSERT_EQUAL(p.sender.down, 0);
 	/* And takes its turn when the first is gone. */
@@ -289,6 +289,27 @@ test_another(void)
 	sender_push(&p.sender);
 	RUN_UNTIL(p.base, second.messages == 10);
 	net_in_close(in);
+	pair_close(&p);
+}
+
+/* One that does not read is there all the same: see silent_ms. */
+static void
+test_slow(void)
+{
+	struct pair p = {.base = event_base_new()};
+	int fd;
+
+	p.conf.silent_ms = 100;
+	p.sender.stop = 100000;
+	p.sender.length = 1400;
+	listening(p.base, &p.conf, &p.sender, NULL);
+	fd = test_connect(SOCK_STREAM, 4, p.conf.listen.port);
+	RUN_UNTIL(p.base, p.sender.error == -EAGAIN);
+	run_for(p.base, 1000);
+	CU_ASSERT_EQUAL(p.sender.down, 0);
+	CU_ASSERT(net_out_unacknowledged(p.sender.out) > 0);
+	close(fd);
+	RUN_UNTIL(p.base, p.sender.down == 1);
 	pair_close(&p);
 }
 
@@ -306,8 +327,9 @@ test_not_allowed(void)
 	listening(p.base, &p.conf, &p.sender, NULL);
 	loopback(&p.at, 4, p.conf.listen.port);
 	p.in = dialling(p.base, &p.at, 1, &p.receiver, NULL);
-	RUN_UNTIL(p.base, net_out_counts(p.sender.out)
-					  ->turned_away[NET_REFUSED_PEER] >= 2);
+	RUN_UNTIL(p.base,
+		  net_out_counts(p.sender.out)->turned_away[NET_REFUSED_PEER] >=
+			  2);
 	CU_ASSERT_EQUAL(p.sender.up, 0);
 	CU_ASSERT_EQUAL(p.receiver.messages, 0);
 	pair_close(&p);
@@ -324,8 +346,9 @@ test_refused(void)
 
 	out.remote_fqdn.text = nobody;
 	pair_open(&p, &out, &in, 10, 100);
-	RUN_UNTIL(p.base, net_out_counts(p.sender.out)
-					  ->turned_away[NET_REFUSED_PEER] >= 2);
+	RUN_UNTIL(p.base,
+		  net_out_counts(p.sender.out)->turned_away[NET_REFUSED_PEER] >=
+			  2);
 	RUN_UNTIL(p.base, p.receiver.refused >= 1);
 	if (!unit_slow())
 		CU_ASSERT_EQUAL(p.receiver.opened, 0);
@@ -378,9 +401,9 @@ test_open(void)
 	conf.listen.on = true;
 	conf.listen.local = &local;
 	conf.listen.local_count = 1;
-	CU_ASSERT_EQUAL(net_out_open(base, &conf, &sender_ops, &s, &out,
-				     &error),
-			-EADDRINUSE);
+	CU_ASSERT_EQUAL(
+		net_out_open(base, &conf, &sender_ops, &s, &out, &error),
+		-EADDRINUSE);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(error);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error, "cannot listen at 127.0.0.1"));
 	free(error);
@@ -396,6 +419,7 @@ static const struct unit_test tests[] = {
 	{"the next address", test_next_address},
 	{"the same peer again", test_replaces},
 	{"another peer", test_another},
+	{"a peer that does not read", test_slow},
 	{"an address that may not", test_not_allowed},
 	{"refused peers", test_refused},
 	{"stalled handshakes", test_stalled},
