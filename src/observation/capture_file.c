@@ -305,9 +305,12 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 		f->capture.finished(f->capture.arg);
 		return;
 	}
-	/* Others first, then on. */
+	/*
+	 * Others first, then on. Activated here the event would come next, and
+	 * the loop would look at nothing else until the end of the file.
+	 */
 	if (more)
-		event_active(f->turn, EV_TIMEOUT, 0);
+		again(f, 0);
 }
 
 /* ---- opening -------------------------------------------------------------- */

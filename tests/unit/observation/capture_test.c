@@ -35,6 +35,8 @@ struct double_observer {
 	uint64_t after_frames;
 	unsigned asked;      /* while congested */
 	uint64_t last_ns;
+	unsigned nap_us; /* for each block */
+	uint64_t at_timer; /* frames when on_timer came, 0: not yet */
 	struct event_base *base;
 	unsigned finished;
 };
@@ -46,6 +48,8 @@ observer_frames(struct stage *stage, const struct frame *frames, uint32_t count)
 
 	CU_ASSERT(count >= 1 && count <= BATCH_MAX);
 	o->blocks++;
+	if (o->nap_us)
+		usleep(o->nap_us);
 	if (count > o->largest)
 		o->largest = count;
 	for (uint32_t i = 0; i < count; i++) {
@@ -667,6 +671,36 @@ test_shrinking(void)
 }
 
 static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct double_observer *o = arg;
+
+	o->at_timer = o->frames;
+}
+
+/* Timers, and all else in the loop, have their turns within a file. */
+static void
+test_others(void)
+{
+	static const struct timeval soon = {.tv_usec = 1000};
+	struct octets o = {0};
+	struct run r = {.o = {.nap_us = 100}};
+	struct event *timer;
+
+	add_header(&o, LINK_ETHERNET);
+	add_packets(&o, 0, 50000, PACKET);
+	write_file("plain", &o);
+	r.o.base = event_base_new();
+	timer = evtimer_new(r.o.base, on_timer, &r.o);
+	event_add(timer, &soon);
+	run_file(&r, "plain");
+	CU_ASSERT_EQUAL(r.o.frames, 50000);
+	CU_ASSERT(r.o.at_timer > 0 && r.o.at_timer < 50000);
+	event_free(timer);
+	run_close(&r);
+}
+
+static void
 test_stopped(void)
 {
 	struct octets o = {0};
@@ -828,6 +862,7 @@ main(void)
 		{"standard input", test_standard_input},
 		{"congestion", test_congestion},
 		{"a file that shrinks", test_shrinking},
+		{"others have their turns", test_others},
 		{"stopped", test_stopped},
 		{"filters", test_filters},
 		{"many link types", test_many_links},
