@@ -268,6 +268,8 @@ int exporting_seal(struct stage *stage, uint64_t number,
 		   const struct positions *positions);
 void exporting_unseal(struct stage *stage, uint64_t number);
 void exporting_release(struct stage *stage);
+/* Is there a spool that is sealed? */
+bool exporting_seals(const struct stage *stage);
 /* Is there something that is not released? */
 bool exporting_unsealed(const struct stage *stage);
 /*

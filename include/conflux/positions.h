@@ -11,6 +11,7 @@
 #define CONFLUX_POSITIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -29,6 +30,7 @@ struct position {
 };
 
 struct positions;
+struct text;
 
 /* max 0: the default. NULL: no memory. */
 struct positions *positions_new(uint32_t max);
@@ -55,5 +57,14 @@ uint32_t positions_count(const struct positions *positions);
 /* All that was taken is safe; is it already? */
 void positions_settle(struct positions *positions);
 bool positions_settled(const struct positions *positions);
+
+/*
+ * As a text: a line for each, those that were used last at the end. read adds
+ * those that are not there; -EBADMSG: it is none, or was cut off, and nothing
+ * is added.
+ */
+void positions_write(const struct positions *positions, struct text *text);
+int positions_read(struct positions *positions, const char *data,
+		   size_t length);
 
 #endif

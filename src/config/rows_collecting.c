@@ -257,7 +257,7 @@ static const struct conf_row limit_rows[] = {
 		 .units = "records", .def = "4096",
 		 .help = "Options Data Records kept of one session."),
 	CONF_ROW(LEAF, "maxAcknowledgedStreams", .cx = true,
-		 CONF_RANGE(1, 1048576), .units = "streams", .def = "1024",
+		 CONF_RANGE(1, 2048), .units = "streams", .def = "1024",
 		 .help = "Streams of which it is remembered what was had, see "
 			 "acknowledgement; an exporter begins one at each "
 			 "start. The one that is unused for longest is "
@@ -274,6 +274,13 @@ static const struct conf_row ipfix_rows[] = {
 		 .max = 107, .def = "/run/conflux/conflux.sock",
 		 .help = "Local socket of conflux status and conflux "
 			 "selection."),
+	CONF_ROW(LEAF, "acknowledgementFile", .cx = true, .type = CONF_PATH,
+		 .min = 1,
+		 .help = "File in which it is kept which records of whom have "
+			 "been acknowledged, for collectors whose records go "
+			 "to no destination with acknowledgement: those keep "
+			 "it with the records. It is written before each "
+			 "acknowledgement. See ACKNOWLEDGEMENT."),
 	CONF_ROW(LEAF_LIST, "elementFile", .cx = true, .type = CONF_PATH,
 		 .help = "File with Information Elements of your own, in the "
 			 "form of ipfix-elements.xml. A relative path starts "

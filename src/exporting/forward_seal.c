@@ -203,6 +203,15 @@ exporting_release(struct stage *stage)
 }
 
 bool
+exporting_seals(const struct stage *stage)
+{
+	for (unsigned i = 0; i < count(stage); i++)
+		if (nth(stage, i))
+			return true;
+	return false;
+}
+
+bool
 exporting_unsealed(const struct stage *stage)
 {
 	for (unsigned i = 0; i < count(stage); i++)

@@ -2,11 +2,14 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "conflux/positions.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "conflux/hash.h"
 #include "conflux/table.h"
+#include "conflux/text.h"
 
 struct positions {
 	TAILQ_HEAD(position_list, position) list; /* unused for longest first */
@@ -155,4 +158,132 @@ positions_settled(const struct positions *ps)
 	if (p->safe != p->taken)
 		return false;
 	return true;
+}
+
+/* ---- as a text ----------------------------------------------------------- */
+
+#define FIRST "conflux acknowledged streams 1"
+#define LAST "end"
+
+/* Names are those of certificates: they may have anything but a zero. */
+void
+positions_write(const struct positions *ps, struct text *text)
+{
+	const struct position *p;
+
+	text_add(text, FIRST "\n");
+	TAILQ_FOREACH(p, &ps->list, next)
+	{
+		text_printf(text, "%" PRIu32 " %" PRIu64 " ", p->run, p->taken);
+		text_add_hex(text, (const uint8_t *)p->peer, strlen(p->peer));
+		text_add_char(text, '\n');
+	}
+	text_add(text, LAST "\n");
+}
+
+static int
+digit(char c)
+{
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+				      : -1;
+}
+
+/* The octets up to the end of the line; false: these are none. */
+static bool
+read_name(const char *p, const char *end, char name[POSITIONS_PEER_MAX + 1])
+{
+	size_t n = (size_t)(end - p) / 2;
+
+	if ((end - p) % 2 || n > POSITIONS_PEER_MAX || n == 0)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		int high = digit(p[2 * i]), low = digit(p[2 * i + 1]);
+
+		if (high < 0 || low < 0 || (high == 0 && low == 0))
+			return false;
+		name[i] = (char)(high << 4 | low);
+	}
+	name[n] = '\0';
+	return true;
+}
+
+/* A number and the blank behind it. */
+static bool
+read_number(const char **at, const char *end, uint64_t max, uint64_t *number)
+{
+	const char *p = *at;
+
+	*number = 0;
+	for (; p < end && *p >= '0' && *p <= '9'; p++) {
+		unsigned next = (unsigned)(*p - '0');
+
+		if (*number > (max - next) / 10)
+			return false;
+		*number = *number * 10 + next;
+	}
+	if (p == *at || p == end || *p != ' ')
+		return false;
+	*at = p + 1;
+	return true;
+}
+
+static bool
+is_line(const char *p, const char *end, const char *text)
+{
+	return (size_t)(end - p) == strlen(text) &&
+	       memcmp(p, text, strlen(text)) == 0;
+}
+
+/* ps NULL: it is only looked at. */
+static bool
+read_line(struct positions *ps, const char *p, const char *end)
+{
+	char name[POSITIONS_PEER_MAX + 1];
+	struct position forgotten, *position;
+	uint64_t run, taken;
+	bool made;
+
+	if (!read_number(&p, end, UINT32_MAX, &run) || run == 0 ||
+	    !read_number(&p, end, UINT64_MAX, &taken) ||
+	    !read_name(p, end, name))
+		return false;
+	if (!ps)
+		return true;
+	position = positions_get(ps, name, (uint32_t)run, &made, &forgotten);
+	if (position && made)
+		position->taken = position->safe = taken;
+	return true;
+}
+
+static bool
+read_lines(struct positions *ps, const char *p, const char *end)
+{
+	bool first = true;
+
+	while (p < end) {
+		const char *line = p;
+
+		p = memchr(p, '\n', (size_t)(end - p));
+		if (!p)
+			return false;
+		if (first && !is_line(line, p, FIRST))
+			return false;
+		if (!first && is_line(line, p, LAST))
+			return p + 1 == end;
+		if (!first && !read_line(ps, line, p))
+			return false;
+		first = false;
+		p++;
+	}
+	return false;
+}
+
+int
+positions_read(struct positions *ps, const char *data, size_t length)
+{
+	if (!read_lines(NULL, data, data + length))
+		return -EBADMSG;
+	read_lines(ps, data, data + length);
+	return 0;
 }

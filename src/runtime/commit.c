@@ -12,18 +12,25 @@
  * itself (exporting/forward_seal.c), with a number that counts on. All spools
  * have it before anything is acknowledged or sent on. After a crash some may
  * have one more than others: then it is taken back, and the one before it
- * counts.
+ * counts. Where there is no such spool they may go into a file; then what is
+ * written between that and the destinations is doubled by a crash.
  *
  * All of this is in the one worker that there is then.
  */
 #include <errno.h>
 #include <event2/event.h>
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "conflux/clock.h"
 #include "conflux/exporting.h"
+#include "conflux/file.h"
 #include "conflux/log.h"
+#include "conflux/text.h"
 #include "runtime.h"
+
+enum { FILE_MAX = 4 << 20 };
 
 static bool
 is_acknowledged(const struct conf_node *process)
@@ -102,23 +109,64 @@ seal_all(struct worker *worker, uint64_t number)
 	return failed;
 }
 
-/* NULL: all is safe. */
-static const struct unit *
+static bool
+has_seals(const struct worker *worker)
+{
+	for (unsigned i = 0; i < worker->unit_count; i++)
+		if (worker->unit[i].commits &&
+		    exporting_seals(worker->unit[i].stage))
+			return true;
+	return false;
+}
+
+/* The file, where no spool has the positions. 0 or a negative errno. */
+static int
+write_file(struct runtime *runtime)
+{
+	struct text text = {0};
+	int rc;
+
+	if (!runtime->commit_file || has_seals(&runtime->worker[0]))
+		return 0;
+	positions_write(runtime->positions, &text);
+	rc = text.failed ? -ENOMEM
+			 : file_replace(runtime->commit_file, text.data,
+					text.length, 0640, false);
+	text_fini(&text);
+	return rc;
+}
+
+/* False: it is not, and the log says why. */
+static bool
 make_safe(struct runtime *runtime)
 {
 	struct worker *worker = &runtime->worker[0];
 	const struct unit *failed = secure_all(worker);
+	uint32_t held;
+	int rc = 0;
 
-	if (failed)
-		return failed;
-	if (positions_settled(runtime->positions) && !is_unsealed(worker))
-		return NULL;
-	failed = seal_all(worker, runtime->seal + 1);
-	if (failed)
-		return failed;
-	runtime->seal++;
-	positions_settle(runtime->positions);
-	return NULL;
+	if (!failed && positions_settled(runtime->positions) &&
+	    !is_unsealed(worker))
+		return true;
+	if (!failed)
+		failed = seal_all(worker, runtime->seal + 1);
+	if (!failed)
+		rc = write_file(runtime);
+	if (!failed && rc == 0) {
+		runtime->seal++;
+		positions_settle(runtime->positions);
+		return true;
+	}
+	if (log_limit_pass(&runtime->commit_log, clock_mono_ms(), &held))
+		log_warning("%s%s: %s: exporters have to wait for their "
+			    "acknowledgement (%" PRIu32 " lines held back)",
+			    failed ? "exportingProcess " : "",
+			    failed ? conf_name(failed->node)
+				   : runtime->commit_file,
+			    failed ? "it can't make safe what it has"
+				   : strerror(-rc),
+			    held);
+	return false;
 }
 
 static void
@@ -126,19 +174,12 @@ on_commit(evutil_socket_t fd, short what, void *arg)
 {
 	struct runtime *runtime = arg;
 	struct worker *worker = &runtime->worker[0];
-	const struct unit *failed = make_safe(runtime);
-	uint32_t held;
+	bool safe = make_safe(runtime);
 
-	if (failed &&
-	    log_limit_pass(&runtime->commit_log, clock_mono_ms(), &held))
-		log_warning("exportingProcess %s: it can't make safe what it "
-			    "has: exporters have to wait for their "
-			    "acknowledgement (%" PRIu32 " lines held back)",
-			    conf_name(failed->node), held);
 	for (unsigned i = 0; i < worker->unit_count; i++)
 		if (worker->unit[i].kind == UNIT_COLLECTING)
 			collecting_acknowledge(worker->unit[i].collecting,
-					       !failed);
+					       safe);
 }
 
 void
@@ -193,8 +234,33 @@ restore(struct worker *worker, uint64_t number)
 	return rc;
 }
 
+/* One that is not there is none; one that is none stops us. */
+static int
+read_file(struct runtime *runtime, char **error)
+{
+	const char *path = runtime->commit_file;
+	size_t length;
+	char *data;
+	int rc;
+
+	if (!path)
+		return 0;
+	rc = file_read_all(path, FILE_MAX, &data, &length);
+	if (rc == -ENOENT)
+		return 0;
+	if (rc == 0) {
+		rc = positions_read(runtime->positions, data, length);
+		free(data);
+	}
+	if (rc < 0 && rc != -ENOMEM)
+		text_error(error, rc, "%s: %s", path,
+			   rc == -EBADMSG ? "this is no cx:acknowledgementFile"
+					  : strerror(-rc));
+	return rc;
+}
+
 int
-commit_restore(struct runtime *runtime)
+commit_restore(struct runtime *runtime, char **error)
 {
 	struct worker *worker = &runtime->worker[0];
 	bool behind = false;
@@ -207,7 +273,7 @@ commit_restore(struct runtime *runtime)
 			exporting_sealed(worker->unit[i].stage, &runtime->seal,
 					 &behind);
 	if (!runtime->seal)
-		return 0;
+		return read_file(runtime, error);
 	if (behind)
 		runtime->seal--;
 	rc = restore(worker, runtime->seal);
@@ -231,6 +297,7 @@ commit_init(struct runtime *runtime)
 	runtime->positions = positions_new((uint32_t)conf_uint(
 		conf_child(root, "limits"), "maxAcknowledgedStreams", 0));
 	runtime->commit = evtimer_new(runtime->base, on_commit, runtime);
+	runtime->commit_file = conf_path(root, "acknowledgementFile");
 	return runtime->positions && runtime->commit ? 0 : -ENOMEM;
 }
 

@@ -175,6 +175,7 @@ step(struct runtime *runtime)
 		    !too_long(runtime))
 			return false;
 		enter(runtime, PHASE_ENDED);
+		commit_tick(runtime);
 		end_exporters(first);
 		runtime->ended(runtime->arg);
 		return false;
@@ -353,7 +354,7 @@ runtime_new(struct event_base *base, const struct conf *conf,
 	for (unsigned i = 0; rc == 0 && i < runtime->worker_count; i++)
 		rc = make_worker(runtime, i, error);
 	if (rc == 0)
-		rc = commit_restore(runtime);
+		rc = commit_restore(runtime, error);
 	if (rc == 0)
 		rc = open_control(runtime, error);
 	if (rc < 0) {

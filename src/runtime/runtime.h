@@ -147,6 +147,7 @@ struct runtime {
 	/* Streams that are acknowledged, NULL: none; see commit.c. */
 	struct positions *positions;
 	uint64_t seal; /* number of the last one */
+	const char *commit_file; /* or NULL */
 	struct event *commit;
 	struct log_limit commit_log;
 	/* Of the first worker's, set before the others read theirs. */
@@ -441,7 +442,7 @@ bool commit_wanted_by(const struct conf *conf,
 		      const struct conf_node *exporting);
 int commit_init(struct runtime *runtime);
 /* When all is built: goes on with the positions of an earlier run. */
-int commit_restore(struct runtime *runtime);
+int commit_restore(struct runtime *runtime, char **error);
 void commit_fini(struct runtime *runtime);
 /* Of collecting_conf; arg is the unit. */
 void commit_soon(void *arg);
