@@ -569,6 +569,8 @@ void forward_template_gone(struct forward *forward,
 void forward_report(const struct forward *forward, struct report *report);
 /* Does the peer acknowledge records? Then all goes by way of the spool. */
 bool forward_acknowledged(const struct forward *forward);
+/* And have we to acknowledge them? Then nothing waits in memory. */
+bool forward_sealed(const struct forward *forward);
 /* Before anything else in a session. 0: go on; -EAGAIN: later. */
 int forward_greet(struct forward *forward);
 /* Before a message: which records these are, if the peer would not know. */

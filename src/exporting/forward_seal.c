@@ -29,8 +29,8 @@ enum {
 	NAME_OCTETS = 1,    /* before it */
 };
 
-static bool
-is_sealed(const struct forward *f)
+bool
+forward_sealed(const struct forward *f)
 {
 	return f && f->conf->sealed;
 }
@@ -121,7 +121,7 @@ forward_seal(struct forward *f, uint64_t number,
 
 	next->number = number;
 	if (rc == 0)
-		rc = forward_prepare(f, next->length, &segment, &loss);
+		rc = spool_prepare_seal(f->spool, &segment, &loss);
 	if (rc == 0)
 		rc = write_seal(f, next, segment, &loss);
 	if (rc == 0)
@@ -142,7 +142,7 @@ forward_unseal(struct forward *f, uint64_t number)
 int
 forward_seal_open(struct forward *f)
 {
-	if (!is_sealed(f))
+	if (!forward_sealed(f))
 		return 0;
 	for (int i = 0; i < 2; i++) {
 		f->seal[i] = calloc(1, sizeof(*f->seal[i]));
@@ -160,7 +160,7 @@ nth(const struct stage *stage, unsigned i)
 {
 	const struct exporting *e = (const struct exporting *)stage;
 
-	return is_sealed(e->sink[i].forward) ? e->sink[i].forward : NULL;
+	return forward_sealed(e->sink[i].forward) ? e->sink[i].forward : NULL;
 }
 
 static unsigned

@@ -395,6 +395,9 @@ wait_for_turn(struct sink *s, const struct queue_entry *entry, uint8_t *message,
 {
 	bool full = s->queue.octets >= s->conf->queue_octets;
 
+	/* What is not stored can't be sealed, and would hold up all. */
+	if (forward_sealed(s->forward))
+		return forward_store(s->forward, entry, message, loss);
 	if (s->forward && (full || forward_away(s->forward))) {
 		/* What could not be stored goes before. */
 		if (forward_acknowledged(s->forward))
@@ -663,6 +666,8 @@ sink_drained(const struct sink *s)
 bool
 sink_congested(const struct sink *s)
 {
+	if (forward_sealed(s->forward))
+		return forward_tight(s->forward);
 	return s->queue.octets >= s->conf->queue_octets / 4 * 3 &&
 	       forward_tight(s->forward);
 }

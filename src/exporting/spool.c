@@ -15,6 +15,11 @@
  * a crash some are sent again. They are those that were read ahead, with
  * SPOOL_AHEAD_OCTETS octets at most (and one message more).
  *
+ * Where it is sealed there is a file more, reserve: its octets are for what is
+ * on its way when the disk gets full, and for the seal behind that. For without
+ * a seal nothing can be sent, so nothing would ever go. Of maxSize as much is
+ * kept free. Sources should wait while it is not all there.
+ *
  * Nothing is written late: what was appended without an error is with the
  * system, and outlives this process. When it is with the disk, too, sync tells.
  */
@@ -40,6 +45,10 @@ enum {
 	SEGMENT_FRACTION = 4, /* of the whole, one may have */
 	AGE_STEPS = 8,	      /* segments in the longest age */
 	KICK_OCTETS = 8 << 20,
+	/* For a seal, that may be of MESSAGE_MAX octets; and for what is on
+	 * its way when sources are told to wait. */
+	SEAL_OCTETS = 128 << 10,
+	RESERVE_OCTETS = 512 << 10,
 };
 
 /* ---- accounts -------------------------------------------------------------
@@ -210,9 +219,36 @@ drop_oldest(struct spool *sp, enum loss loss)
 /* ---- writing ------------------------------------------------------------ */
 
 static bool
-has_room(const struct spool *sp, uint32_t length)
+has_room(const struct spool *sp, uint32_t length, uint64_t reserve)
 {
-	return sp->octets + length + SEGMENT_ENTRY <= sp->conf.max_octets;
+	return sp->octets + (sp->conf.sealed ? reserve : 0) + length +
+		       SEGMENT_ENTRY <=
+	       sp->conf.max_octets;
+}
+
+static void
+keep_reserve(struct spool *sp)
+{
+	static const uint32_t wanted[] = {RESERVE_OCTETS, SEAL_OCTETS};
+
+	for (int i = 0; i < 2 && sp->conf.sealed; i++) {
+		if (sp->reserved >= wanted[i])
+			return;
+		if (posix_fallocate(sp->reserve, 0, wanted[i]) == 0)
+			sp->reserved = wanted[i];
+		else if (ftruncate(sp->reserve, sp->reserved) < 0)
+			return;
+	}
+}
+
+/* Some of it is there for others. */
+static bool
+use_reserve(struct spool *sp, uint32_t left)
+{
+	if (sp->reserved <= left || ftruncate(sp->reserve, left) < 0)
+		return false;
+	sp->reserved = left;
+	return true;
 }
 
 static int
@@ -221,7 +257,7 @@ make_room(struct spool *sp, uint32_t length)
 	if (sp->writing && sp->writing->entries &&
 	    sp->writing->octets + length > segment_limit(sp))
 		end_segment(sp);
-	while (!has_room(sp, length))
+	while (!has_room(sp, length, SEAL_OCTETS))
 		if (!drop_oldest(sp, LOSS_SPOOL_FULL))
 			return -ENOSPC;
 	return 0;
@@ -240,9 +276,26 @@ spool_prepare(struct spool *sp, uint32_t length, uint64_t *segment,
 	}
 	if (!sp->writing) {
 		rc = begin_segment(sp);
-		if (rc == -ENOSPC && drop_oldest(sp, LOSS_DISK_FULL))
+		if (rc == -ENOSPC && (drop_oldest(sp, LOSS_DISK_FULL) ||
+				      use_reserve(sp, SEAL_OCTETS)))
 			rc = begin_segment(sp);
 	}
+	if (rc < 0) {
+		*loss = loss_of(rc);
+		log_failure(sp, strerror(-rc));
+		return rc;
+	}
+	*segment = sp->writing->number;
+	return 0;
+}
+
+int
+spool_prepare_seal(struct spool *sp, uint64_t *segment, enum loss *loss)
+{
+	int rc = sp->writing ? 0 : begin_segment(sp);
+
+	if (rc == -ENOSPC && use_reserve(sp, 0))
+		rc = begin_segment(sp);
 	if (rc < 0) {
 		*loss = loss_of(rc);
 		log_failure(sp, strerror(-rc));
@@ -288,6 +341,8 @@ spool_append(struct spool *sp, const uint8_t *message, uint32_t length,
 	if (rc == -ENOSPC && oldest_idle(sp) != sp->writing &&
 	    drop_oldest(sp, LOSS_DISK_FULL))
 		rc = segment_write(&sp->out, sp->writing, message, &entry);
+	if (rc == -ENOSPC && use_reserve(sp, SEAL_OCTETS))
+		rc = segment_write(&sp->out, sp->writing, message, &entry);
 	if (rc < 0) {
 		*loss = loss_of(rc);
 		log_failure(sp, strerror(-rc));
@@ -319,7 +374,8 @@ spool_position(const struct spool *sp)
 bool
 spool_takes(const struct spool *sp, uint32_t length)
 {
-	return sp->conf.drop_oldest || has_room(sp, length);
+	return (!sp->conf.sealed || sp->reserved == RESERVE_OCTETS) &&
+	       (sp->conf.drop_oldest || has_room(sp, length, RESERVE_OCTETS));
 }
 
 bool
@@ -367,6 +423,10 @@ spool_seal(struct spool *sp, uint64_t number, const uint8_t *message,
 			 ? segment_write(&sp->out, sp->writing, message, &entry)
 			 : -EBADF;
 
+	/* A copy leaves room for one that is none. */
+	if (rc == -ENOSPC &&
+	    use_reserve(sp, number == sp->seal.number ? SEAL_OCTETS : 0))
+		rc = segment_write(&sp->out, sp->writing, message, &entry);
 	if (rc < 0) {
 		*loss = loss_of(rc);
 		log_failure(sp, strerror(-rc));
@@ -425,55 +485,6 @@ uint64_t
 spool_sealed(const struct spool *sp)
 {
 	return sp->seal.number;
-}
-
-const uint8_t *
-spool_seal_read(struct spool *sp, uint32_t *length)
-{
-	struct segment_reader *r = &sp->reader;
-	struct segment_entry entry;
-	const uint8_t *message = NULL;
-	struct segment *g;
-
-	TAILQ_FOREACH(g, &sp->segments, next)
-	if (g->number == sp->seal.segment)
-		break;
-	if (!g || r->segment || segment_reader_open(r, sp->folder, g) < 0)
-		return NULL;
-	r->entry = sp->seal.entry;
-	if (segment_peek(r, &entry) == 0)
-		message = segment_read(r, &entry);
-	if (message)
-		*length = entry.length;
-	segment_reader_close(r);
-	return message;
-}
-
-static void
-forget_segments(struct spool *sp)
-{
-	struct segment *g;
-
-	while ((g = TAILQ_FIRST(&sp->segments))) {
-		TAILQ_REMOVE(&sp->segments, g, next);
-		free(g);
-	}
-}
-
-int
-spool_seal_back(struct spool *sp, uint64_t number, uint64_t *records)
-{
-	uint64_t before = sp->found;
-	int rc;
-
-	*records = 0;
-	if (sp->seal.number <= number)
-		return 0;
-	forget_segments(sp);
-	sp->octets = sp->records = sp->found = sp->torn = 0;
-	rc = spool_find(sp, number);
-	*records = before - sp->found;
-	return rc;
 }
 
 /* ---- position ----------------------------------------------------------- */
@@ -810,6 +821,7 @@ spool_tick(struct spool *sp, uint64_t now_ms)
 		sp->torn = 0;
 		sp->lost(sp->arg, torn, LOSS_SPOOL_TORN);
 	}
+	keep_reserve(sp);
 	if (sp->conf.max_age_s)
 		drop_aged(sp);
 	spool_commit(sp);
@@ -865,7 +877,16 @@ open_folder(struct spool *sp)
 		return errno == EWOULDBLOCK ? -EBUSY : -errno;
 	sp->position = openat(sp->folder, "position",
 			      O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-	return sp->position < 0 ? -errno : 0;
+	if (sp->position < 0)
+		return -errno;
+	if (!sp->conf.sealed)
+		return 0;
+	sp->reserve = openat(sp->folder, "reserve",
+			     O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	if (sp->reserve < 0)
+		return -errno;
+	keep_reserve(sp);
+	return 0;
 }
 
 static int
@@ -898,7 +919,7 @@ spool_open(const struct exporting_spool *conf, const char *name,
 	/* 0 is nobody's. */
 	while (!sp->run)
 		sp->run = (uint32_t)hash_seed();
-	sp->folder = sp->lock = sp->position = -1;
+	sp->folder = sp->lock = sp->position = sp->reserve = -1;
 	sp->out = (struct segment_files){-1, -1};
 	sp->reader.files = (struct segment_files){-1, -1};
 	TAILQ_INIT(&sp->segments);
@@ -932,8 +953,9 @@ spool_close(struct spool *sp)
 		spool_commit(sp);
 	end_segment(sp);
 	segment_reader_fini(&sp->reader);
-	forget_segments(sp);
+	spool_forget(sp);
 	close_fd(sp->position);
+	close_fd(sp->reserve);
 	close_fd(sp->lock);
 	close_fd(sp->folder);
 	free((char *)sp->conf.directory);

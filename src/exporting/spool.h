@@ -81,9 +81,10 @@ int spool_append(struct spool *spool, const uint8_t *message, uint32_t length,
  * not read.
  *
  * The last seal stays, whatever is done or dropped; so a new segment should
- * begin with the same again. spool_seal comes after spool_prepare, as
- * spool_append does.
+ * begin with the same again. spool_seal comes after spool_prepare_seal, for a
+ * copy after spool_prepare. A full spool and a full disk have room for a seal.
  */
+int spool_prepare_seal(struct spool *spool, uint64_t *segment, enum loss *loss);
 int spool_seal(struct spool *spool, uint64_t number, const uint8_t *message,
 	       uint32_t length, enum loss *loss);
 /* It was the last that was written, and is not to be. */

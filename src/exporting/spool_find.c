@@ -223,3 +223,52 @@ spool_find(struct spool *sp, uint64_t seal)
 			   sp->name, sp->conf.directory, sp->found);
 	return rc;
 }
+
+const uint8_t *
+spool_seal_read(struct spool *sp, uint32_t *length)
+{
+	struct segment_reader *r = &sp->reader;
+	struct segment_entry entry;
+	const uint8_t *message = NULL;
+	struct segment *g;
+
+	TAILQ_FOREACH(g, &sp->segments, next)
+	if (g->number == sp->seal.segment)
+		break;
+	if (!g || r->segment || segment_reader_open(r, sp->folder, g) < 0)
+		return NULL;
+	r->entry = sp->seal.entry;
+	if (segment_peek(r, &entry) == 0)
+		message = segment_read(r, &entry);
+	if (message)
+		*length = entry.length;
+	segment_reader_close(r);
+	return message;
+}
+
+void
+spool_forget(struct spool *sp)
+{
+	struct segment *g;
+
+	while ((g = TAILQ_FIRST(&sp->segments))) {
+		TAILQ_REMOVE(&sp->segments, g, next);
+		free(g);
+	}
+}
+
+int
+spool_seal_back(struct spool *sp, uint64_t number, uint64_t *records)
+{
+	uint64_t before = sp->found;
+	int rc;
+
+	*records = 0;
+	if (sp->seal.number <= number)
+		return 0;
+	spool_forget(sp);
+	sp->octets = sp->records = sp->found = sp->torn = 0;
+	rc = spool_find(sp, number);
+	*records = before - sp->found;
+	return rc;
+}

@@ -34,7 +34,8 @@ struct spool {
 	char *name;
 	spool_lost lost;
 	void *arg;
-	int folder, lock, position;
+	int folder, lock, position, reserve;
+	uint32_t reserved;	      /* octets */
 	struct segment_list segments; /* oldest first */
 	struct segment *writing;      /* the last one, or NULL */
 	struct segment_files out;
@@ -89,5 +90,7 @@ void spool_log_torn(struct spool *sp, const struct segment *g, uint64_t records,
  * has at most this number.
  */
 int spool_find(struct spool *sp, uint64_t seal);
+/* The list; the files stay. */
+void spool_forget(struct spool *sp);
 
 #endif

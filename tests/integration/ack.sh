@@ -183,6 +183,50 @@ flows "$T/c.ipfix" >"$T/got"
 equal "arrived" 40000 "$(lines "$T/got")"
 equal "each once" 40000 "$(sort -u "$T/got" | wc -l | tr -d ' ')"
 
+step "the disk of a relay is full while its collector is away, and it is killed"
+no_disk()
+{
+	code=$?
+	umount -l "$T/spool-b" 2>/dev/null
+	(exit $code)
+	cleanup
+}
+# Of 512 KiB there are less, as the disk is full.
+reserve_is_used()
+{
+	[ "$(wc -c <"$T/spool-b/reserve")" -lt 524288 ]
+}
+rm -rf "$T"/spool-*
+mkdir "$T/spool-b"
+trap no_disk EXIT
+if [ "$(id -u)" = 0 ] &&
+		mount -t tmpfs -o size=1400k none "$T/spool-b" 2>/dev/null; then
+	config b "$b" true "$(exporter "$c" b | sed \
+		's|</cx:directory>|&<cx:whenFull>dropNewest</cx:whenFull>|')"
+	run b
+	pb=$PID
+	run a
+	pa=$PID
+	wait_port tcp "$a"
+	"$MKIPFIX" -n 40000 -6 0 -f 9999999 "tcp:127.0.0.1:$a" >/dev/null
+	wait_for 20 reserve_is_used
+	stop $pb KILL
+	run b
+	pb=$PID
+	start c "$CONFLUXD" -c "$T/c.xml"
+	pc=$PID
+	wait_for 20 nothing_waits a b
+	stop $pa
+	stop $pb
+	stop $pc
+	flows "$T/c.ipfix" >"$T/got"
+	equal "arrived" 40000 "$(lines "$T/got")"
+	equal "each once" 40000 "$(sort -u "$T/got" | wc -l | tr -d ' ')"
+	umount "$T/spool-b"
+else
+	echo "not tried: no tmpfs can be mounted"
+fi
+
 step "the collector, which writes files, is ended and comes back"
 rm -rf "$T"/spool-* "$T"/*.sock
 sed "s|<cx:workers>|<cx:acknowledgementFile>$T/had</cx:acknowledgementFile>&|

@@ -8,7 +8,7 @@
 #include "conflux/wire.h"
 #include "folder.h"
 #include "peer.h"
-#include "spool.h"
+#include "forward.h"
 
 struct account {
 	uint64_t lost;
@@ -290,6 +290,15 @@ relay_close(struct relay *r)
 	feeder_fini(&r->f);
 }
 
+/* In the first of its spools. */
+static uint64_t
+spool_records_in(struct relay *r)
+{
+	struct exporting *e = (struct exporting *)r->f.stage;
+
+	return spool_records(e->sink[0].forward->spool);
+}
+
 static void
 know(struct positions *positions, const char *peer, uint32_t run,
      uint64_t taken)
@@ -387,6 +396,34 @@ test_two(void)
 	folder_remove(old);
 }
 
+/* A spool that takes no more messages can still be sealed. */
+static void
+test_full(void)
+{
+	char one[FOLDER_NAME], two[FOLDER_NAME];
+	struct positions *positions = positions_new(0);
+	struct relay r;
+	uint64_t held;
+
+	folder_make(one);
+	folder_make(two);
+	relay_open(&r, one, two);
+	do {
+		held = spool_records_in(&r);
+		feed_flows(&r.f, r.shape, &r.f.scope, 5000, 0);
+		exporting_secure(r.f.stage);
+	} while (spool_records_in(&r) > held);
+	know(positions, "a", 1, held);
+	CU_ASSERT_TRUE(exporting_unsealed(r.f.stage));
+	CU_ASSERT_EQUAL(exporting_seal(r.f.stage, 1, positions), 0);
+	exporting_release(r.f.stage);
+	CU_ASSERT_FALSE(exporting_unsealed(r.f.stage));
+	relay_close(&r);
+	positions_free(positions);
+	folder_remove(one);
+	folder_remove(two);
+}
+
 static void
 check_segment(void *arg, const char *file)
 {
@@ -431,8 +468,11 @@ test_segments(void)
 }
 
 static const struct unit_test tests[] = {
-	{"what counts", test_counts},	   {"the last one stays", test_stays},
-	{"torn at each octet", test_torn}, {"two spools", test_two},
+	{"what counts", test_counts},
+	{"the last one stays", test_stays},
+	{"torn at each octet", test_torn},
+	{"two spools", test_two},
+	{"full", test_full},
 	{"segments", test_segments},
 };
 
