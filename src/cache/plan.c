@@ -193,7 +193,9 @@ plan_value(struct plan *plan, const struct cache *cache, unsigned i,
 {
 	const struct column *column = &cache->column[i];
 	const struct slot *slot = &plan->layout->slot[i];
-	bool back = plan->reverse && plan->packets && column->forward;
+	/* A packet is of one direction: it has no values of the other one, not
+	 * even where the key can't be exchanged. */
+	bool back = plan->packets && column->forward;
 	int err = decoder_add(plan->decoder, slot, source);
 
 	if (err)

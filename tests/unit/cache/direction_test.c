@@ -65,7 +65,7 @@ static const struct stage_ops sink_ops = {.run = sink_run,
 					  .congested = unit_sink_congested};
 
 static struct stage *
-open_cache(bool starts)
+open_cache_by(bool starts, bool one_end)
 {
 	static const struct {
 		uint32_t pen;
@@ -99,7 +99,7 @@ open_cache(bool starts)
 	for (size_t i = 0; i < UNIT_COUNT(list); i++)
 		field[i] = (struct cache_field){
 			.ie = ie_find(registry, list[i].pen, list[i].id),
-			.key = list[i].key,
+			.key = list[i].key && !(one_end && i == 1),
 			.prefix_length = -1,
 		};
 	CU_ASSERT_EQUAL_FATAL(
@@ -108,6 +108,12 @@ open_cache(bool starts)
 	sink.base.stage.ops = &sink_ops;
 	stage_link(cache, &sink.base.stage);
 	return cache;
+}
+
+static struct stage *
+open_cache(bool starts)
+{
+	return open_cache_by(starts, false);
 }
 
 static void
@@ -212,6 +218,30 @@ test_alone(void)
 	CU_ASSERT_EQUAL(sink.flow[3][2].back_start, 0);
 }
 
+/* Grouped by one end, packets have but one direction, whatever is asked for. */
+static void
+test_one_end(void)
+{
+	static const struct uniflow list[] = {
+		{1, 2, 1, 5000, 5000, 0x02, 7},
+		{1, 3, 1, 6000, 6000, 0x10, 7},
+		{2, 1, 1, 5500, 5500, 0x12, 7},
+	};
+	struct stage *cache = open_cache_by(true, true);
+
+	scope.packets = true;
+	put(cache, list, 3);
+	close_cache(cache);
+	scope.packets = false;
+	CU_ASSERT(sink.flow[1][2].there && sink.flow[2][1].there);
+	CU_ASSERT_EQUAL(sink.flow[1][2].packets, 2);
+	CU_ASSERT_EQUAL(sink.flow[1][2].back_packets, 0);
+	CU_ASSERT_EQUAL(sink.flow[1][2].back_flags, 0);
+	CU_ASSERT_EQUAL(sink.flow[1][2].flags, 0x12);
+	CU_ASSERT_EQUAL(sink.flow[2][1].packets, 1);
+	CU_ASSERT_EQUAL(sink.flow[2][1].back_start, 0);
+}
+
 static void
 add(struct flow *f, const struct uniflow *u, bool back)
 {
@@ -300,6 +330,7 @@ main(void)
 	static const struct unit_test tests[] = {
 		{"the answer comes first", test_answer_first},
 		{"no answer", test_alone},
+		{"one end", test_one_end},
 		{"random uniflows", test_random},
 	};
 	static const struct {
