@@ -417,6 +417,9 @@ shake_again(struct dtls *d)
 	} else if (rc == GNUTLS_E_GOT_APPLICATION_DATA) {
 		d->drain = true;
 	} else if (rc == GNUTLS_E_TIMEDOUT) {
+		/* It may be that only its answers do not arrive. */
+		gnutls_alert_send(d->session, GNUTLS_AL_WARNING,
+				  GNUTLS_A_CLOSE_NOTIFY);
 		finish(d, DTLS_FAILED,
 		       "the peer does not answer a handshake: it is dead, or "
 		       "has lost the session");
