@@ -111,7 +111,7 @@ collector rotates "$to_exporter"
 r=$PID
 # The kernel's has to do with the speed of user-mode Linux.
 more=300000 rate=
-[ "$STACK" = userland ] || more=60000 rate="<rateLimit>700000</rateLimit>"
+[ "$STACK" = userland ] || more=60000 rate="<rateLimit>350000</rateLimit>"
 "$MKIPFIX" -n $more -f 50 "$T/in.ipfix" >/dev/null || fail mkipfix
 level=info
 exporter rotating "$to_collector<cx:sessionLifetime>1</cx:sessionLifetime>" \
