@@ -259,6 +259,15 @@ int exporting_new(struct event_base *base, const struct exporting_conf *conf,
 bool exporting_secure(struct stage *stage);
 
 /*
+ * Notes how long the files are that are appended to (conflux/positions.h). True:
+ * some have grown since they were noted.
+ */
+bool exporting_note_files(const struct stage *stage,
+			  struct positions *positions);
+/* At the start: cuts them back to what was found. 0 or a negative errno. */
+int exporting_cut_files(struct stage *stage, const struct positions *positions);
+
+/*
  * Where spools are sealed (struct exporting_spool): writes a seal with that
  * number, one more than the last one of all Exporting Processes, behind all
  * that is stored, which has those positions. Not 0: not all have it, unseal

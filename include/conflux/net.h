@@ -320,6 +320,9 @@ struct net_out_conf {
 	struct addr local;     /* version 0: any */
 	const char *interface; /* bind to this interface, or NULL */
 	const char *file;      /* TRANSPORT_FILE: "/path" or "-": stdout */
+	/* TRANSPORT_FILE: what the file has stays, up to the end of the last
+	 * whole message, and messages go behind it; NULL: it is replaced. */
+	net_frame append;
 	uint32_t send_buffer;  /* SO_SNDBUF, 0: system default */
 	uint32_t reconnect_min_ms, reconnect_max_ms;
 	uint64_t rate_octets; /* per second, 0: no limit */
@@ -384,6 +387,14 @@ int net_out_send_as(struct net_out *out, const uint8_t *message, size_t length,
  * until all has been acknowledged).
  */
 void net_out_settle(struct net_out *out);
+
+/*
+ * A file that is appended to: how long it is, what waits to be written not
+ * counted. False: it is none. net_out_cut makes it no longer than that, before
+ * anything is sent; 0 or a negative errno.
+ */
+bool net_out_length(const struct net_out *out, uint64_t *length);
+int net_out_cut(struct net_out *out, uint64_t length);
 
 /*
  * TCP: the session ends in the next turn of the loop, with this reason (constant

@@ -3,7 +3,9 @@
 /*
  * What we have of streams that are acknowledged: of each exporter, and each run
  * of its spool, so many Flow Records from the first on. Two Conflux that are
- * connected know a record by that number (src/exporting/forward_answer.c).
+ * connected know a record by that number (src/exporting/forward_answer.c). And how
+ * long files were then that have these records: what is behind that in them comes
+ * again.
  *
  * Not for several threads.
  */
@@ -18,6 +20,8 @@
 enum {
 	POSITIONS_MAX = 1024,	  /* streams, if nothing else is said */
 	POSITIONS_PEER_MAX = 254, /* octets of the name of a peer */
+	POSITIONS_PATH_MAX = 4095, /* of that of a file */
+	POSITIONS_FILES_MAX = 1024,
 };
 
 struct position {
@@ -59,9 +63,19 @@ void positions_settle(struct positions *positions);
 bool positions_settled(const struct positions *positions);
 
 /*
+ * The length of a file, in octets. note: true if it is not the one that was
+ * noted before in this run, or is none that can be (too many, no memory).
+ * found: that of an earlier run.
+ */
+bool positions_note_file(struct positions *positions, const char *path,
+			 uint64_t length);
+bool positions_found_file(const struct positions *positions, const char *path,
+			  uint64_t *length);
+
+/*
  * As a text: a line for each, those that were used last at the end. read adds
  * those that are not there; -EBADMSG: it is none, or was cut off, and nothing
- * is added.
+ * is added. Files are written if they have been noted.
  */
 void positions_write(const struct positions *positions, struct text *text);
 int positions_read(struct positions *positions, const char *data,

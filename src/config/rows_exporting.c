@@ -314,7 +314,14 @@ static const struct conf_row listener_rows[] = {
 static const struct conf_row file_rows[] = {
 	CONF_ROW(GROUP, "ipfixVersion", .rows = version_rows),
 	CONF_ROW(LEAF, "file", .type = CONF_URI, .mandatory = true,
-		 .help = "File to write, as file:///path; it is replaced."),
+		 .help = "File to write, as file:///path; it is replaced, if "
+			 "cx:append does not say otherwise."),
+	CONF_ROW(LEAF, "append", .cx = true, .type = CONF_BOOL,
+		 .def = "false",
+		 .help = "What the file has stays, and messages go behind it. A "
+			 "message at its end that was cut off goes. With "
+			 "cx:acknowledgementFile what was not acknowledged goes, "
+			 "too, as it comes again."),
 	CONF_ROW(LEAF, "maxMessageSize", .cx = true, CONF_RANGE(512, 65535),
 		 .units = "octets", .def = "65535",
 		 .help = "Bound of an IPFIX Message in the file."),

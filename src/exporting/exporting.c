@@ -312,6 +312,44 @@ exporting_secure(struct stage *stage)
 	return secure;
 }
 
+bool
+exporting_note_files(const struct stage *stage, struct positions *positions)
+{
+	const struct exporting *e = (const struct exporting *)stage;
+	bool grown = false;
+	uint64_t length;
+
+	for (unsigned i = 0; i < e->conf.destination_count; i++)
+		if (e->sink[i].out && net_out_length(e->sink[i].out, &length))
+			grown |= positions_note_file(
+				positions, e->sink[i].conf->net.file, length);
+	return grown;
+}
+
+int
+exporting_cut_files(struct stage *stage, const struct positions *positions)
+{
+	struct exporting *e = of(stage);
+	uint64_t length, found;
+	int rc = 0;
+
+	for (unsigned i = 0; i < e->conf.destination_count && rc == 0; i++) {
+		const struct sink *s = &e->sink[i];
+
+		if (!s->out || !net_out_length(s->out, &length) ||
+		    !positions_found_file(positions, s->conf->net.file,
+					  &found) ||
+		    length <= found)
+			continue;
+		log_notice("exporting: %s/%s: %s: %" PRIu64 " octets go that "
+			   "were not acknowledged: they come again",
+			   e->conf.name, s->conf->name, s->conf->net.file,
+			   length - found);
+		rc = net_out_cut(s->out, found);
+	}
+	return rc;
+}
+
 void
 exporting_end(struct stage *stage)
 {

@@ -4,7 +4,9 @@
  * Messages into a file (RFC 5655 section 5) or pipe. Whole messages only:
  * after a write that failed, a regular file is cut back to the last whole
  * message, and what is still in the buffer is tried again with the next one.
- * Written when the buffer is full, each second, and at the end.
+ * Written when the buffer is full, each second, and at the end. A file that is
+ * appended to may end within a message, as its writer was killed: it is cut back
+ * likewise.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -141,7 +143,7 @@ file_out_send(struct net_out *net, const uint8_t *message, size_t length)
 }
 
 static int
-open_fd(const char *name)
+open_fd(const char *name, bool append)
 {
 	int fd;
 
@@ -149,9 +151,51 @@ open_fd(const char *name)
 		fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
 	else
 		/* Does not wait for the reader of a named pipe. */
-		fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK,
+		fd = open(name,
+			  (append ? O_RDWR : O_WRONLY) | O_CREAT | O_CLOEXEC |
+				  O_NONBLOCK,
 			  0666);
 	return fd < 0 ? -errno : fd;
+}
+
+/* Where the last whole message ends, or a negative errno. */
+static off_t
+find_end(const struct file_out *out, off_t size)
+{
+	uint8_t head[16];
+	off_t at = 0;
+	ssize_t n;
+	int length;
+
+	while (at < size) {
+		n = pread(out->fd, head, sizeof(head), at);
+		if (n < 0)
+			return -errno;
+		length = out->out.conf.append(head, (size_t)n);
+		if (length < 0)
+			return length;
+		if (length == 0 || size - at < length)
+			break;
+		at += length;
+	}
+	return at;
+}
+
+/* Behind what the file has. */
+static int
+go_to_end(struct file_out *out, off_t size)
+{
+	off_t end = find_end(out, size);
+
+	if (end < 0)
+		return (int)end;
+	if (end < size)
+		log_warning("%s: its last message was cut off, and goes (%lld "
+			    "octets)",
+			    out->out.name, (long long)(size - end));
+	if (ftruncate(out->fd, end) < 0 || lseek(out->fd, end, SEEK_SET) < 0)
+		return -errno;
+	return 0;
 }
 
 static int
@@ -159,7 +203,7 @@ open_file(struct file_out *out)
 {
 	struct stat st;
 
-	out->fd = open_fd(out->out.conf.file);
+	out->fd = open_fd(out->out.conf.file, out->out.conf.append);
 	if (out->fd < 0)
 		return out->fd;
 	out->open = true;
@@ -167,10 +211,11 @@ open_file(struct file_out *out)
 		return -errno;
 	out->regular = S_ISREG(st.st_mode);
 	/* Standard output may be redirected behind what others wrote. */
-	if (out->regular && strcmp(out->out.conf.file, "-") != 0 &&
-	    ftruncate(out->fd, 0) < 0)
-		return -errno;
-	return 0;
+	if (!out->regular || strcmp(out->out.conf.file, "-") == 0)
+		return 0;
+	if (out->out.conf.append)
+		return go_to_end(out, st.st_size);
+	return ftruncate(out->fd, 0) < 0 ? -errno : 0;
 }
 
 static int
@@ -182,8 +227,11 @@ file_out_open(struct net_out *net, char **error)
 
 	if (rc < 0) {
 		*error = net_error("%s: %s", net->name,
-				   rc == -ENXIO ? "nobody reads this pipe"
-						: strerror(-rc));
+				   rc == -ENXIO     ? "nobody reads this pipe"
+				   : rc == -EBADMSG ? "it has something else "
+						      "than messages, and is "
+						      "not appended to"
+						    : strerror(-rc));
 		return rc;
 	}
 	if (outbuf_init(&out->buffer, BUFFER) < 0)
@@ -206,6 +254,35 @@ file_out_drained(const struct net_out *net)
 
 	/* Asked before the end: a good moment to write the rest. */
 	return flush(out) == 0;
+}
+
+static bool
+file_out_length(const struct net_out *net, uint64_t *length)
+{
+	const struct file_out *out = (const struct file_out *)net;
+	off_t at;
+
+	if (!out->regular || !net->conf.append)
+		return false;
+	at = lseek(out->fd, 0, SEEK_CUR);
+	if (at < 0)
+		return false;
+	*length = (uint64_t)at - out->buffer.partial;
+	return true;
+}
+
+static int
+file_out_cut(struct net_out *net, uint64_t length)
+{
+	struct file_out *out = (struct file_out *)net;
+	uint64_t now;
+
+	if (!file_out_length(net, &now) || now <= length)
+		return 0;
+	if (ftruncate(out->fd, (off_t)length) < 0 ||
+	    lseek(out->fd, (off_t)length, SEEK_SET) < 0)
+		return -errno;
+	return 0;
 }
 
 static void
@@ -246,5 +323,7 @@ const struct net_out_type net_file_out = {
 	.open = file_out_open,
 	.send = file_out_send,
 	.drained = file_out_drained,
+	.length = file_out_length,
+	.cut = file_out_cut,
 	.close = file_out_close,
 };

@@ -430,6 +430,18 @@ net_out_send_as(struct net_out *out, const uint8_t *message, size_t length,
 	return rc;
 }
 
+bool
+net_out_length(const struct net_out *out, uint64_t *length)
+{
+	return out->type->length && out->type->length(out, length);
+}
+
+int
+net_out_cut(struct net_out *out, uint64_t length)
+{
+	return out->type->cut ? out->type->cut(out, length) : 0;
+}
+
 void
 net_out_break(struct net_out *out, const char *reason)
 {

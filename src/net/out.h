@@ -25,6 +25,9 @@ struct net_out_type {
 	uint16_t (*port)(const struct net_out *out); /* listens at; or NULL */
 	/* Octets that the peer has not acknowledged; or NULL. */
 	uint64_t (*unacknowledged)(const struct net_out *out);
+	/* Of a file that is appended to: net_out_length. Or NULL. */
+	bool (*length)(const struct net_out *out, uint64_t *length);
+	int (*cut)(struct net_out *out, uint64_t length);
 	void (*break_off)(struct net_out *out, const char *reason); /* or NULL */
 	/* Files were read again: ends a session with who was revoked. Or
 	 * NULL. */

@@ -11,8 +11,17 @@
 #include "conflux/table.h"
 #include "conflux/text.h"
 
+struct position_file {
+	SLIST_ENTRY(position_file) next;
+	uint64_t length;
+	bool noted; /* in this run; else it is of an earlier one */
+	char path[];
+};
+
 struct positions {
 	TAILQ_HEAD(position_list, position) list; /* unused for longest first */
+	SLIST_HEAD(position_files, position_file) files;
+	unsigned file_count;
 	struct table by_key;
 	uint64_t seed;
 	uint32_t max;
@@ -63,12 +72,17 @@ forget(struct positions *ps, struct position *p)
 void
 positions_free(struct positions *ps)
 {
+	struct position_file *file;
 	struct position *p;
 
 	if (!ps)
 		return;
 	while ((p = TAILQ_FIRST(&ps->list)))
 		forget(ps, p);
+	while ((file = SLIST_FIRST(&ps->files))) {
+		SLIST_REMOVE_HEAD(&ps->files, next);
+		free(file);
+	}
 	table_fini(&ps->by_key);
 	free(ps);
 }
@@ -160,15 +174,77 @@ positions_settled(const struct positions *ps)
 	return true;
 }
 
+/* ---- files --------------------------------------------------------------- */
+
+static struct position_file *
+find_file(const struct positions *ps, const char *path)
+{
+	struct position_file *file;
+
+	SLIST_FOREACH(file, &ps->files, next)
+	if (strcmp(file->path, path) == 0)
+		return file;
+	return NULL;
+}
+
+static struct position_file *
+add_file(struct positions *ps, const char *path, uint64_t length)
+{
+	size_t size = strlen(path) + 1;
+	struct position_file *file;
+
+	if (ps->file_count == POSITIONS_FILES_MAX ||
+	    size > POSITIONS_PATH_MAX + 1)
+		return NULL;
+	file = calloc(1, sizeof(*file) + size);
+	if (!file)
+		return NULL;
+	memcpy(file->path, path, size);
+	file->length = length;
+	SLIST_INSERT_HEAD(&ps->files, file, next);
+	ps->file_count++;
+	return file;
+}
+
+bool
+positions_note_file(struct positions *ps, const char *path, uint64_t length)
+{
+	struct position_file *file = find_file(ps, path);
+
+	if (file && file->noted && file->length == length)
+		return false;
+	if (!file)
+		file = add_file(ps, path, length);
+	if (file) {
+		file->noted = true;
+		file->length = length;
+	}
+	return true;
+}
+
+bool
+positions_found_file(const struct positions *ps, const char *path,
+		     uint64_t *length)
+{
+	const struct position_file *file = find_file(ps, path);
+
+	if (!file || file->noted)
+		return false;
+	*length = file->length;
+	return true;
+}
+
 /* ---- as a text ----------------------------------------------------------- */
 
 #define FIRST "conflux acknowledged streams 1"
 #define LAST "end"
+#define FILE_LINE "file "
 
 /* Names are those of certificates: they may have anything but a zero. */
 void
 positions_write(const struct positions *ps, struct text *text)
 {
+	const struct position_file *file;
 	const struct position *p;
 
 	text_add(text, FIRST "\n");
@@ -176,6 +252,15 @@ positions_write(const struct positions *ps, struct text *text)
 	{
 		text_printf(text, "%" PRIu32 " %" PRIu64 " ", p->run, p->taken);
 		text_add_hex(text, (const uint8_t *)p->peer, strlen(p->peer));
+		text_add_char(text, '\n');
+	}
+	SLIST_FOREACH(file, &ps->files, next)
+	{
+		if (!file->noted)
+			continue;
+		text_printf(text, FILE_LINE "%" PRIu64 " ", file->length);
+		text_add_hex(text, (const uint8_t *)file->path,
+			     strlen(file->path));
 		text_add_char(text, '\n');
 	}
 	text_add(text, LAST "\n");
@@ -189,13 +274,13 @@ digit(char c)
 				      : -1;
 }
 
-/* The octets up to the end of the line; false: these are none. */
+/* The octets up to the end of the line, max at most; false: these are none. */
 static bool
-read_name(const char *p, const char *end, char name[POSITIONS_PEER_MAX + 1])
+read_name(const char *p, const char *end, char *name, size_t max)
 {
 	size_t n = (size_t)(end - p) / 2;
 
-	if ((end - p) % 2 || n > POSITIONS_PEER_MAX || n == 0)
+	if ((end - p) % 2 || n > max || n == 0)
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		int high = digit(p[2 * i]), low = digit(p[2 * i + 1]);
@@ -235,6 +320,20 @@ is_line(const char *p, const char *end, const char *text)
 	       memcmp(p, text, strlen(text)) == 0;
 }
 
+static bool
+read_file(struct positions *ps, const char *p, const char *end)
+{
+	char path[POSITIONS_PATH_MAX + 1];
+	uint64_t length;
+
+	if (!read_number(&p, end, UINT64_MAX, &length) ||
+	    !read_name(p, end, path, POSITIONS_PATH_MAX))
+		return false;
+	if (ps && !find_file(ps, path))
+		add_file(ps, path, length);
+	return true;
+}
+
 /* ps NULL: it is only looked at. */
 static bool
 read_line(struct positions *ps, const char *p, const char *end)
@@ -242,11 +341,14 @@ read_line(struct positions *ps, const char *p, const char *end)
 	char name[POSITIONS_PEER_MAX + 1];
 	struct position forgotten, *position;
 	uint64_t run, taken;
+	size_t word = strlen(FILE_LINE);
 	bool made;
 
+	if ((size_t)(end - p) >= word && memcmp(p, FILE_LINE, word) == 0)
+		return read_file(ps, p + word, end);
 	if (!read_number(&p, end, UINT32_MAX, &run) || run == 0 ||
 	    !read_number(&p, end, UINT64_MAX, &taken) ||
-	    !read_name(p, end, name))
+	    !read_name(p, end, name, POSITIONS_PEER_MAX))
 		return false;
 	if (!ps)
 		return true;

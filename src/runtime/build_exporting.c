@@ -10,6 +10,7 @@
 #include "conflux/filter.h"
 #include "conflux/hash.h"
 #include "conflux/log.h"
+#include "conflux/message.h"
 #include "runtime.h"
 
 enum {
@@ -265,6 +266,8 @@ static void
 fill_file(struct exporting_destination *d, const struct conf_node *node)
 {
 	d->net.file = conf_path(node, "file");
+	if (d->kind == EXPORTING_FILE && conf_bool(node, "append"))
+		d->net.append = message_frame;
 	/* The stream itself: opening its name anew would write over what a
 	 * file has that it was redirected behind. */
 	if (strcmp(d->net.file, "/dev/stdout") == 0)

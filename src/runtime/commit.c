@@ -12,8 +12,10 @@
  * itself (exporting/forward_seal.c), with a number that counts on. All spools
  * have it before anything is acknowledged or sent on. After a crash some may
  * have one more than others: then it is taken back, and the one before it
- * counts. Where there is no such spool they may go into a file; then what is
- * written between that and the destinations is doubled by a crash.
+ * counts. Where there is no such spool they may go into a file, with the lengths
+ * of the files that are appended to: these are cut back to it at the next start.
+ * In others, what is written between that and the destinations is doubled by a
+ * crash.
  *
  * All of this is in the one worker that there is then.
  */
@@ -136,6 +138,22 @@ write_file(struct runtime *runtime)
 	return rc;
 }
 
+/* Is there more in the files than the last time that we looked? What others send
+ * there, too, must not be cut back. */
+static void
+note_files(struct runtime *runtime)
+{
+	struct worker *worker = &runtime->worker[0];
+
+	if (!runtime->commit_file || has_seals(worker))
+		return;
+	for (unsigned i = 0; i < worker->unit_count; i++)
+		if (worker->unit[i].commits &&
+		    exporting_note_files(worker->unit[i].stage,
+					 runtime->positions))
+			runtime->commit_grown = true;
+}
+
 /* False: it is not, and the log says why. */
 static bool
 make_safe(struct runtime *runtime)
@@ -145,8 +163,10 @@ make_safe(struct runtime *runtime)
 	uint32_t held;
 	int rc = 0;
 
+	if (!failed)
+		note_files(runtime);
 	if (!failed && positions_settled(runtime->positions) &&
-	    !is_unsealed(worker))
+	    !is_unsealed(worker) && !runtime->commit_grown)
 		return true;
 	if (!failed)
 		failed = seal_all(worker, runtime->seal + 1);
@@ -154,6 +174,7 @@ make_safe(struct runtime *runtime)
 		rc = write_file(runtime);
 	if (!failed && rc == 0) {
 		runtime->seal++;
+		runtime->commit_grown = false;
 		positions_settle(runtime->positions);
 		return true;
 	}
@@ -205,9 +226,11 @@ commit_tick(struct runtime *runtime)
 {
 	struct worker *worker = &runtime->worker[0];
 
-	if (runtime->positions &&
-	    (is_waited_for(worker) || is_unsealed(worker) ||
-	     !positions_settled(runtime->positions)))
+	if (!runtime->positions)
+		return;
+	note_files(runtime);
+	if (is_waited_for(worker) || is_unsealed(worker) ||
+	    runtime->commit_grown || !positions_settled(runtime->positions))
 		on_commit(-1, 0, runtime);
 }
 
@@ -259,6 +282,20 @@ read_file(struct runtime *runtime, char **error)
 	return rc;
 }
 
+/* Before anything is written. */
+static int
+cut_files(struct runtime *runtime)
+{
+	struct worker *worker = &runtime->worker[0];
+	int rc = 0;
+
+	for (unsigned i = 0; i < worker->unit_count && rc == 0; i++)
+		if (worker->unit[i].commits)
+			rc = exporting_cut_files(worker->unit[i].stage,
+						 runtime->positions);
+	return rc;
+}
+
 int
 commit_restore(struct runtime *runtime, char **error)
 {
@@ -272,8 +309,10 @@ commit_restore(struct runtime *runtime, char **error)
 		if (worker->unit[i].commits)
 			exporting_sealed(worker->unit[i].stage, &runtime->seal,
 					 &behind);
-	if (!runtime->seal)
-		return read_file(runtime, error);
+	if (!runtime->seal) {
+		rc = read_file(runtime, error);
+		return rc < 0 ? rc : cut_files(runtime);
+	}
 	if (behind)
 		runtime->seal--;
 	rc = restore(worker, runtime->seal);

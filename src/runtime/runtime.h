@@ -148,6 +148,7 @@ struct runtime {
 	struct positions *positions;
 	uint64_t seal; /* number of the last one */
 	const char *commit_file; /* or NULL */
+	bool commit_grown;	 /* files, since it was written */
 	struct event *commit;
 	struct log_limit commit_log;
 	/* Of the first worker's, set before the others read theirs. */

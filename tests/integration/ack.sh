@@ -227,31 +227,36 @@ else
 	echo "not tried: no tmpfs can be mounted"
 fi
 
-step "the collector, which writes files, is ended and comes back"
-rm -rf "$T"/spool-* "$T"/*.sock
+step "the collector, which writes a file, is ended or killed, and comes back"
+rm -rf "$T"/spool-* "$T"/*.sock "$T/c.ipfix"
 sed "s|<cx:workers>|<cx:acknowledgementFile>$T/had</cx:acknowledgementFile>&|
-	s|c.ipfix|c0.ipfix|" "$T/c.xml" >"$T/c2.xml"
+	s|</fileWriter>|<cx:append>true</cx:append>&|" "$T/c.xml" >"$T/e.xml"
 sed "s/>$b</>$c</" "$T/a.xml" >"$T/a2.xml"
-start c2 "$CONFLUXD" -c "$T/c2.xml"
-pc=$PID
+run e
+pe=$PID
 start a2 "$CONFLUXD" -c "$T/a2.xml"
 pa=$PID
 wait_port tcp "$a"
 start feed "$MKIPFIX" -n 20000 -6 0 -f 9999999 -r 8000 "tcp:127.0.0.1:$a"
 feed=$PID
-for i in 1 2 3 4 5; do
-	sleep 0.2
-	stop $pc
-	equal "status" 0 "$STATUS"
-	sed -i "s|c[0-9].ipfix|c$i.ipfix|" "$T/c2.xml"
-	start c2 "$CONFLUXD" -c "$T/c2.xml"
-	pc=$PID
+kills=0
+while running $feed || [ $kills -lt 12 ]; do
+	sleep 0.$(od -An -N1 -tu1 /dev/urandom | awk '{ printf "%02d", $1 % 50 }')
+	if [ $((kills % 3)) = 0 ]; then
+		stop $pe
+		equal "status" 0 "$STATUS"
+	else
+		stop $pe KILL
+	fi
+	run e
+	pe=$PID
+	kills=$((kills + 1))
 done
-wait_exit $feed 20
+echo "$kills times"
 wait_for 20 nothing_waits a
 stop $pa
-stop $pc
-flows "$T"/c[0-5].ipfix >"$T/got"
+stop $pe
+flows "$T/c.ipfix" >"$T/got"
 equal "arrived" 20000 "$(lines "$T/got")"
 equal "each once" 20000 "$(sort -u "$T/got" | wc -l | tr -d ' ')"
 matches "the file" "^end$" "$T/had"

@@ -375,6 +375,55 @@ test_file(void)
 	event_base_free(base);
 }
 
+/* Behind what is there; what was cut off of it goes, and what is not a message
+ * stays as it is. */
+static void
+test_file_append(void)
+{
+	struct event_base *base = event_base_new();
+	char name[32], content[] = "M\0\7abcdM\0\4xM\0\7ab";
+	struct net_out_conf conf = {
+		.transport = TRANSPORT_FILE,
+		.file = name,
+		.append = test_frame,
+	};
+	struct sender s = {.stop = 3, .length = 100};
+	struct net_out *out = NULL;
+	uint64_t length = 0;
+	char *error = NULL;
+	FILE *file;
+
+	temporary(name, "");
+	file = fopen(name, "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	fwrite(content, 1, sizeof(content) - 1, file);
+	fclose(file);
+	open_out(base, &conf, &s);
+	CU_ASSERT_EQUAL(file_size(name), 11);
+	CU_ASSERT(net_out_length(s.out, &length));
+	CU_ASSERT_EQUAL(length, 11);
+	CU_ASSERT_EQUAL(net_out_cut(s.out, 12), 0);
+	CU_ASSERT_EQUAL(file_size(name), 11);
+	CU_ASSERT_EQUAL(net_out_cut(s.out, 7), 0);
+	RUN_UNTIL(base, s.next == 3);
+	CU_ASSERT(net_out_length(s.out, &length));
+	CU_ASSERT_EQUAL(length, 7); /* nothing is written yet */
+	CU_ASSERT(net_out_drained(s.out));
+	CU_ASSERT(net_out_length(s.out, &length));
+	CU_ASSERT_EQUAL(length, 307);
+	net_out_close(s.out, 0);
+	CU_ASSERT_EQUAL(file_size(name), 307);
+	temporary(name, "old content");
+	CU_ASSERT_EQUAL(net_out_open(base, &conf, &sender_ops, &s, &out,
+				     &error),
+			-EBADMSG);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error, "something else"));
+	free(error);
+	CU_ASSERT_EQUAL(file_size(name), 11);
+	unlink(name);
+	event_base_free(base);
+}
+
 /* The disk is full: whole messages only, and every one accounted for. */
 static void
 test_file_full(void)
@@ -463,6 +512,7 @@ static const struct unit_test tests[] = {
 	{"TCP: a peer that does not read", test_tcp_stalled},
 	{"TCP: the close is bounded", test_tcp_lingers},
 	{"file", test_file},
+	{"appending to a file", test_file_append},
 	{"file on a full disk", test_file_full},
 	{"named pipe", test_fifo},
 };

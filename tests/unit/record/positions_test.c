@@ -86,6 +86,9 @@ test_text(void)
 		"conflux acknowledged streams 1\n1 2 6g\nend\n",
 		"conflux acknowledged streams 1\n1 2 \nend\n",
 		"conflux acknowledged streams 1\n1 2\nend\n",
+		"conflux acknowledged streams 1\nfile 2\nend\n",
+		"conflux acknowledged streams 1\nfile x 61\nend\n",
+		"conflux acknowledged streams 1\nfile 2 6\nend\n",
 		"conflux acknowledged streams 1\nend\nend\n",
 		"end\n",
 		"",
@@ -118,9 +121,43 @@ test_text(void)
 	positions_free(again);
 }
 
+static void
+test_files(void)
+{
+	struct positions *ps = positions_new(0), *again = positions_new(0);
+	struct text text = {0};
+	uint64_t length = 0;
+
+	CU_ASSERT_TRUE(positions_note_file(ps, "/a b", 5));
+	CU_ASSERT_FALSE(positions_note_file(ps, "/a b", 5));
+	CU_ASSERT_TRUE(positions_note_file(ps, "/a b", UINT64_MAX));
+	CU_ASSERT_TRUE(positions_note_file(ps, "/c", 7));
+	CU_ASSERT_FALSE(positions_found_file(ps, "/c", &length));
+	positions_write(ps, &text);
+	CU_ASSERT_EQUAL(read_text(again, text.data, text.length), 0);
+	CU_ASSERT_TRUE(positions_found_file(again, "/a b", &length));
+	CU_ASSERT_EQUAL(length, UINT64_MAX);
+	CU_ASSERT_TRUE(positions_found_file(again, "/c", &length));
+	CU_ASSERT_EQUAL(length, 7);
+	CU_ASSERT_FALSE(positions_found_file(again, "/d", &length));
+	text_fini(&text);
+	/* What this run does not write is forgotten. */
+	CU_ASSERT_TRUE(positions_note_file(again, "/c", 7));
+	CU_ASSERT_FALSE(positions_found_file(again, "/c", &length));
+	text = (struct text){0};
+	positions_write(again, &text);
+	text_add_char(&text, '\0');
+	CU_ASSERT_STRING_EQUAL(text.data, "conflux acknowledged streams 1\n"
+					  "file 7 2f63\nend\n");
+	text_fini(&text);
+	positions_free(ps);
+	positions_free(again);
+}
+
 static const struct unit_test tests[] = {
 	{"the bound", test_bound},
 	{"as a text", test_text},
+	{"files", test_files},
 };
 
 int
