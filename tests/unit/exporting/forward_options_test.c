@@ -63,6 +63,7 @@ struct run {
 	const struct shape *flow, *sampling;
 	struct feeder f;
 	struct collector c;
+	bool listens; /* c does, in the loop of f */
 	struct got got;
 };
 
@@ -126,6 +127,7 @@ run_listen(struct run *r)
 {
 	r->got = (struct got){0};
 	collector_init(&r->c, false);
+	r->listens = true;
 	r->c.record = on_record;
 	r->c.user = &r->got;
 	collector_listen(&r->c, r->f.base, r->port);
@@ -189,6 +191,14 @@ run_balanced(const struct run *r)
 }
 
 static void
+run_deaf(struct run *r)
+{
+	if (r->listens)
+		collector_fini(&r->c);
+	r->listens = false;
+}
+
+static void
 run_end(struct run *r)
 {
 	stage_flush(r->f.stage);
@@ -201,6 +211,7 @@ run_end(struct run *r)
 		shape_release(r->sampling);
 	}
 	r->flow = r->sampling = NULL;
+	run_deaf(r);
 	feeder_fini(&r->f);
 }
 
@@ -220,7 +231,7 @@ store(struct run *r)
 	CU_ASSERT_EQUAL(r->got.marks, 1);
 	CU_ASSERT_EQUAL(r->got.keys, 1);
 	CU_ASSERT_EQUAL(r->got.types, 1);
-	collector_fini(&r->c);
+	run_deaf(r);
 	for (int i = 0; i < 5; i++) {
 		feeder_tick(&r->f, 10);
 		usleep(1000);
@@ -262,7 +273,6 @@ test_another_run(void)
 	run_listen(&r);
 	expect(&r, 20000, 100);
 	run_end(&r);
-	collector_fini(&r.c);
 	folder_remove(r.path);
 }
 
@@ -285,7 +295,6 @@ test_newer(void)
 	/* The same Template as before. */
 	CU_ASSERT_EQUAL(r.got.marks, 1);
 	run_end(&r);
-	collector_fini(&r.c);
 	folder_remove(r.path);
 }
 
@@ -300,7 +309,6 @@ test_gone(void)
 	run_listen(&r);
 	expect(&r, 20000, 100);
 	run_end(&r);
-	collector_fini(&r.c);
 	folder_remove(r.path);
 }
 
@@ -319,7 +327,6 @@ test_changes(void)
 	run_listen(&r);
 	expect(&r, 21000, 300);
 	run_end(&r);
-	collector_fini(&r.c);
 	folder_remove(r.path);
 }
 
