@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Acknowledgement between Conflux: records go from A by B to C, which writes
-# them to files. What breaks under load: connections, and any of the three,
+# them to files. What breaks under load: connections, and any but the first,
 # killed without warning. Each record arrives once, and the accounts say so.
+#
+#	KILLS	how often, by hand (24): make integration T=ack KILLS=50
 . "${SRC:-.}/tests/integration/lib.sh"
 need python3
 
@@ -66,7 +68,8 @@ flows()
 config a "$a" false "$(exporter "$b" a)"
 config b "$b" true "$(exporter "$c" b)"
 config c "$c" true "<fileWriter><file>file://$T/c.ipfix</file></fileWriter>"
-
+sed "s|<cx:workers>|<cx:acknowledgementFile>$T/had</cx:acknowledgementFile>&|
+	s|</fileWriter>|<cx:append>true</cx:append>&|" "$T/c.xml" >"$T/e.xml"
 
 # breaker PORT TO: passes octets on both ways, and resets both connections after
 # some, so that data and answers are lost on their way.
@@ -142,14 +145,20 @@ run()
 	start "$1" "$CONFLUXD" -c "$T/$1.xml"
 }
 
-step "two relays are killed under load, again and again"
-rm -rf "$T"/spool-*
+# pause: up to half a second
+pause()
+{
+	sleep 0.$(od -An -N1 -tu1 /dev/urandom | awk '{ printf "%02d", $1 % 50 }')
+}
+
+step "two relays and a collector are killed under load, again and again"
+rm -rf "$T"/spool-* "$T/c.ipfix"
 d=$(free_port)
 config a "$a" false "$(exporter "$b" a)"
 config b "$b" true "$(exporter "$d" b)"
 config d "$d" true "$(exporter "$c" d)"
-start c "$CONFLUXD" -c "$T/c.xml"
-pc=$PID
+run e
+pe=$PID
 run b
 pb=$PID
 run d
@@ -160,17 +169,25 @@ wait_port tcp "$a"
 start feed "$MKIPFIX" -n 40000 -6 0 -f 9999999 -r 8000 "tcp:127.0.0.1:$a"
 feed=$PID
 kills=0
-while running $feed || [ $kills -lt 20 ]; do
-	sleep 0.$(od -An -N1 -tu1 /dev/urandom | awk '{ printf "%02d", $1 % 50 }')
-	if [ $((kills % 2)) = 0 ]; then
+while running $feed || [ $kills -lt "${KILLS:-24}" ]; do
+	pause
+	case $((kills % 3)) in
+	0)
 		stop $pb KILL
 		run b
 		pb=$PID
-	else
+		;;
+	1)
 		stop $pd KILL
 		run d
 		pd=$PID
-	fi
+		;;
+	2)
+		stop $pe KILL
+		run e
+		pe=$PID
+		;;
+	esac
 	kills=$((kills + 1))
 done
 echo "$kills times"
@@ -178,7 +195,7 @@ wait_for 20 nothing_waits a b d
 stop $pa
 stop $pb
 stop $pd
-stop $pc
+stop $pe
 flows "$T/c.ipfix" >"$T/got"
 equal "arrived" 40000 "$(lines "$T/got")"
 equal "each once" 40000 "$(sort -u "$T/got" | wc -l | tr -d ' ')"
@@ -227,10 +244,8 @@ else
 	echo "not tried: no tmpfs can be mounted"
 fi
 
-step "the collector, which writes a file, is ended or killed, and comes back"
+step "the collector, which writes a file, is ended, and comes back"
 rm -rf "$T"/spool-* "$T"/*.sock "$T/c.ipfix"
-sed "s|<cx:workers>|<cx:acknowledgementFile>$T/had</cx:acknowledgementFile>&|
-	s|</fileWriter>|<cx:append>true</cx:append>&|" "$T/c.xml" >"$T/e.xml"
 sed "s/>$b</>$c</" "$T/a.xml" >"$T/a2.xml"
 run e
 pe=$PID
@@ -239,20 +254,14 @@ pa=$PID
 wait_port tcp "$a"
 start feed "$MKIPFIX" -n 20000 -6 0 -f 9999999 -r 8000 "tcp:127.0.0.1:$a"
 feed=$PID
-kills=0
-while running $feed || [ $kills -lt 12 ]; do
-	sleep 0.$(od -An -N1 -tu1 /dev/urandom | awk '{ printf "%02d", $1 % 50 }')
-	if [ $((kills % 3)) = 0 ]; then
-		stop $pe
-		equal "status" 0 "$STATUS"
-	else
-		stop $pe KILL
-	fi
+for i in 1 2 3 4 5; do
+	pause
+	stop $pe
+	equal "status" 0 "$STATUS"
 	run e
 	pe=$PID
-	kills=$((kills + 1))
 done
-echo "$kills times"
+wait_exit $feed 20
 wait_for 20 nothing_waits a
 stop $pa
 stop $pe
