@@ -110,7 +110,7 @@ step "an association a second under full load: nothing is lost, nothing doubled"
 collector rotates "$to_exporter"
 r=$PID
 # The kernel's has to do with the speed of user-mode Linux.
-more=300000 rate=
+more=900000 rate=
 [ "$STACK" = userland ] || more=60000 rate="<rateLimit>350000</rateLimit>"
 "$MKIPFIX" -n $more -f 50 "$T/in.ipfix" >/dev/null || fail mkipfix
 level=info

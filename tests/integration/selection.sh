@@ -162,7 +162,9 @@ equal flows "100 1 1 9 10
 10 4294967297 1 99 100
 1000 8589934593 2 0 1" "$(flows count selectionSequenceId \
 	samplingPacketInterval samplingPacketSpace samplingInterval)"
-equal "sequences told" 3 "$(grep -c observationPointId "$T/count.options")"
+# One may be told twice: when it begins, and to a session that came up since.
+equal "sequences told" 3 "$(grep observationPointId "$T/count.options" |
+	grep -o '"selectionSequenceId":[0-9]*' | sort -u | wc -l | tr -d ' ')"
 matches "selector told" \
 	'"samplingPacketInterval":1,"samplingPacketSpace":99' "$T/count.options"
 matches "counts of before" \
@@ -176,10 +178,10 @@ if command -v tshark >/dev/null; then
 		-T fields -e cflow.sampling_packet_space 2>/dev/null |
 		tr ',' '\n' | grep -v '^$' | sort | uniq -c |
 		sed 's/^ *//' >"$T/tshark"
-	# Once in a flow, once in the report of the selector.
-	equal "tshark reads the spaces" "2 0
-2 9
-2 99" "$(cat "$T/tshark")"
+	# Once in a flow, once or more in the report of the selector.
+	equal "tshark reads the spaces" "0
+9
+99" "$(awk '$1 >= 2 { print $2 }' "$T/tshark")"
 fi
 
 step "other methods: a value, a range of hashes, a probability"
