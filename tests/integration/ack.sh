@@ -256,7 +256,7 @@ start feed "$MKIPFIX" -n 20000 -6 0 -f 9999999 -r 8000 "tcp:127.0.0.1:$a"
 feed=$PID
 for i in 1 2 3 4 5; do
 	pause
-	wait_for 10 "$CONFLUX" status -s "$T/e.sock"
+	wait_for 10 "$CONFLUX" status -s "$T/c.sock"
 	stop $pe
 	equal "status" 0 "$STATUS"
 	run e
