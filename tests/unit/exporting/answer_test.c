@@ -7,16 +7,6 @@
 #include "folder.h"
 #include "peer.h"
 
-#define TICK_UNTIL(f, condition)                                   \
-	do {                                                       \
-		uint64_t until_ = clock_mono_ms() + WAIT_MS;       \
-		while (!(condition) && clock_mono_ms() < until_) { \
-			feeder_tick((f), 10);                      \
-			usleep(500);                               \
-		}                                                  \
-		CU_ASSERT_TRUE(condition);                         \
-	} while (0)
-
 /* What came, by its number. */
 struct peer {
 	struct collector c;

@@ -98,19 +98,11 @@ run_open(struct run *r)
 static void
 run_shapes(struct run *r)
 {
-	static const struct ie ie = {
-		.pen = TEST_PEN,
-		.id = 12,
-		.length = 4,
-		.type = IE_UNSIGNED32,
-		.semantics = IE_IDENTIFIER,
-		.name = "siteNumber",
-	};
 	static const struct field_mark marks[4] = {
 		{0, 0}, {6, 3}, {0, 0}, {0, 0}};
 	const struct shape *plain;
 
-	CU_ASSERT_EQUAL(ie_add(r->f.registry, &ie), 0);
+	feeder_element(&r->f);
 	plain = SHAPE(&r->f, 0, 0, IE_sourceIPv4Address, 4, 0,
 		      IE_destinationIPv4Address, 4, 0, IE_octetDeltaCount, 8,
 		      TEST_PEN, 12, 4);
@@ -167,16 +159,6 @@ feed(struct run *r, uint32_t count)
 		stage_run(r->f.stage, &batch);
 }
 
-#define TICK_UNTIL(r, condition)                                   \
-	do {                                                       \
-		uint64_t until_ = clock_mono_ms() + WAIT_MS;       \
-		while (!(condition) && clock_mono_ms() < until_) { \
-			feeder_tick(&(r)->f, 10);                  \
-			usleep(500);                               \
-		}                                                  \
-		CU_ASSERT_TRUE(condition);                         \
-	} while (0)
-
 static const struct ledger *
 account(const struct run *r)
 {
@@ -202,7 +184,7 @@ static void
 run_end(struct run *r)
 {
 	stage_flush(r->f.stage);
-	TICK_UNTIL(r, stage_drained(r->f.stage));
+	TICK_UNTIL(&r->f, stage_drained(r->f.stage));
 	exporting_end(r->f.stage);
 	run_balanced(r);
 	CU_ASSERT_EQUAL(ledger_lost(account(r)), 0);
@@ -222,10 +204,10 @@ store(struct run *r)
 	run_open(r);
 	run_shapes(r);
 	run_listen(r);
-	TICK_UNTIL(r, r->c.sessions == 1);
+	TICK_UNTIL(&r->f, r->c.sessions == 1);
 	tell_sampling(r, 100);
 	feed(r, 10);
-	TICK_UNTIL(r, r->got.flows == 10);
+	TICK_UNTIL(&r->f, r->got.flows == 10);
 	CU_ASSERT_EQUAL(r->got.samplings, 1);
 	CU_ASSERT_EQUAL(r->got.identities, 1);
 	CU_ASSERT_EQUAL(r->got.marks, 1);
@@ -237,7 +219,7 @@ store(struct run *r)
 		usleep(1000);
 	}
 	feed(r, 20000);
-	TICK_UNTIL(r, account(r)->held == 20000);
+	TICK_UNTIL(&r->f, account(r)->held == 20000);
 }
 
 static void
@@ -245,8 +227,8 @@ expect(struct run *r, unsigned flows, uint32_t interval)
 {
 	const struct got *got = &r->got;
 
-	TICK_UNTIL(r, r->got.flows == flows);
-	TICK_UNTIL(r, account(r)->held == 0);
+	TICK_UNTIL(&r->f, r->got.flows == flows);
+	TICK_UNTIL(&r->f, account(r)->held == 0);
 	CU_ASSERT_EQUAL(got->early, 0);
 	CU_ASSERT_TRUE(got->samplings >= 1 && got->samplings <= 3);
 	CU_ASSERT_EQUAL(got->interval, interval);
@@ -290,7 +272,7 @@ test_newer(void)
 	run_listen(&r);
 	expect(&r, 20000, 200);
 	feed(&r, 1);
-	TICK_UNTIL(&r, r.got.flows == 20001);
+	TICK_UNTIL(&r.f, r.got.flows == 20001);
 	CU_ASSERT_EQUAL(r.got.interval, 200);
 	/* The same Template as before. */
 	CU_ASSERT_EQUAL(r.got.marks, 1);
@@ -321,7 +303,7 @@ test_changes(void)
 	store(&r);
 	tell_sampling(&r, 300);
 	feed(&r, 1000);
-	TICK_UNTIL(&r, account(&r)->held == 21001);
+	TICK_UNTIL(&r.f, account(&r)->held == 21001);
 	run_end(&r);
 	run_open(&r);
 	run_listen(&r);

@@ -33,16 +33,6 @@ check_ledger(struct feeder *f)
 	CU_ASSERT_TRUE(ledger_balanced(&f->stage->ledger));
 }
 
-#define TICK_UNTIL(f, condition)                                   \
-	do {                                                       \
-		uint64_t until_ = clock_mono_ms() + WAIT_MS;       \
-		while (!(condition) && clock_mono_ms() < until_) { \
-			feeder_tick((f), 10);                      \
-			usleep(500);                               \
-		}                                                  \
-		CU_ASSERT_TRUE(condition);                         \
-	} while (0)
-
 struct in_order {
 	uint64_t last;
 	unsigned wrong;
@@ -57,18 +47,6 @@ check_order(struct collector *c, const struct template *t, const uint8_t *p,
 
 	order->wrong += n != order->last + 1;
 	order->last = n;
-}
-
-static void
-segment_check(void *arg, const char *file)
-{
-	struct collector *c = arg;
-	size_t length = strlen(file);
-
-	if (length < 6 || strcmp(file + length - 6, ".ipfix") != 0)
-		return;
-	collector_reset_store(c);
-	collector_file(c, file);
 }
 
 /* Away at first, and then there: by way of the disk, in order. */
@@ -101,7 +79,7 @@ test_away(void)
 	CU_ASSERT_TRUE(folder_find(path, ".ipfix", 0, NULL) >= 3);
 	/* Each segment can be read by itself. */
 	collector_init(&files, false);
-	folder_each(path, segment_check, &files);
+	folder_each(path, collector_segment, &files);
 	CU_ASSERT_EQUAL(files.records, 200000);
 	CU_ASSERT_EQUAL(
 		files.bad_sequence + files.bad_message + files.no_template, 0);
@@ -515,7 +493,7 @@ test_templates(void)
 	CU_ASSERT_EQUAL(exporting_ledger(f.stage, 0)->held, 6000);
 	CU_ASSERT_EQUAL(exporting_ledger(f.stage, 0)->in, 6000);
 	collector_init(&files, false);
-	folder_each(path, segment_check, &files);
+	folder_each(path, collector_segment, &files);
 	CU_ASSERT_EQUAL(files.records, 6000);
 	CU_ASSERT_TRUE(files.outcome[TEMPLATE_WITHDRAWN] > 50);
 	CU_ASSERT_EQUAL(files.outcome[TEMPLATE_REDEFINED_BAD], 0);

@@ -20,20 +20,6 @@ static struct exporting_options options[] = {
 };
 
 static void
-add_element(struct feeder *f)
-{
-	static const struct ie ie = {
-		.pen = TEST_PEN,
-		.id = 12,
-		.length = 4,
-		.type = IE_UNSIGNED32,
-		.name = "siteNumber",
-	};
-
-	CU_ASSERT_EQUAL(ie_add(f->registry, &ie), 0);
-}
-
-static void
 check_ledgers(struct feeder *f, bool end)
 {
 	CU_ASSERT_TRUE(ledger_balanced(&f->stage->ledger));
@@ -92,7 +78,7 @@ run(unsigned nth, enum exporting_origin origin)
 	int r;
 
 	feeder_init(&f);
-	add_element(&f);
+	feeder_element(&f);
 	shape[0] = flow_shape(&f);
 	shape[1] = SHAPE(&f, 0, TEST_PEN, 12, 4, 0, IE_octetDeltaCount, 8);
 	shape[2] = SHAPE(&f, 1, 0, IE_observationDomainId, 4, 0,
@@ -287,7 +273,7 @@ run_spools(unsigned nth, const char *store, const char *replay, uint16_t port)
 		};
 	d[0].max_message = 1400;
 	feeder_init(&f);
-	add_element(&f);
+	feeder_element(&f);
 	shape[0] = flow_shape(&f);
 	shape[1] = SHAPE(&f, 0, TEST_PEN, 12, 4, 0, IE_octetDeltaCount, 8);
 	shape[2] = SHAPE(&f, 1, 0, IE_observationDomainId, 4, 0,

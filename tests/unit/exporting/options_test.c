@@ -114,22 +114,6 @@ on_record(struct collector *c, const struct template *t, const uint8_t *p,
 }
 
 static void
-add_element(struct feeder *f)
-{
-	static const struct ie ie = {
-		.pen = TEST_PEN,
-		.id = 12,
-		.length = 4,
-		.type = IE_UNSIGNED32,
-		.semantics = IE_IDENTIFIER,
-		.name = "siteNumber",
-		.description = "Number of the site.",
-	};
-
-	CU_ASSERT_EQUAL(ie_add(f->registry, &ie), 0);
-}
-
-static void
 test_forward(void)
 {
 	const struct shape *keys, *sampling;
@@ -180,7 +164,7 @@ test_types(void)
 	struct batch batch;
 
 	feeder_init(&f);
-	add_element(&f);
+	feeder_element(&f);
 	collector_init(&c, false);
 	c.record = on_record;
 	c.user = &got;
@@ -267,7 +251,7 @@ try_marks(enum exporting_kind kind)
 	struct batch batch;
 
 	feeder_init(&f);
-	add_element(&f);
+	feeder_element(&f);
 	collector_init(&c, kind == EXPORTING_UDP);
 	c.record = on_record;
 	c.user = &got;
@@ -456,7 +440,7 @@ test_idle(void)
 	struct feeder f;
 
 	feeder_init(&f);
-	add_element(&f);
+	feeder_element(&f);
 	d = to_file(f.path);
 	conf.options = options;
 	conf.options_count = 2;

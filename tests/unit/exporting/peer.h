@@ -235,6 +235,19 @@ collector_file(struct collector *c, const char *path)
 	fclose(file);
 }
 
+/* Of the files of a spool (folder_each) the segments: each is read by itself. */
+static inline void
+collector_segment(void *arg, const char *file)
+{
+	struct collector *c = arg;
+	size_t length = strlen(file);
+
+	if (length < 6 || strcmp(file + length - 6, ".ipfix") != 0)
+		return;
+	collector_reset_store(c);
+	collector_file(c, file);
+}
+
 static inline int
 collector_opened(void *arg, struct net_session *session)
 {
@@ -382,6 +395,23 @@ feeder_open(struct feeder *f, const struct exporting_conf *conf)
 	stage_tick(f->stage, f->now);
 }
 
+/* An enterprise-specific element that the feeder knows. */
+static inline void
+feeder_element(struct feeder *f)
+{
+	static const struct ie ie = {
+		.pen = TEST_PEN,
+		.id = 12,
+		.length = 4,
+		.type = IE_UNSIGNED32,
+		.semantics = IE_IDENTIFIER,
+		.name = "siteNumber",
+		.description = "Number of the site.",
+	};
+
+	CU_ASSERT_EQUAL(ie_add(f->registry, &ie), 0);
+}
+
 static inline void
 loop_once(struct event_base *base)
 {
@@ -403,6 +433,17 @@ feeder_tick(struct feeder *f, uint64_t ms)
 		uint64_t until_ = clock_mono_ms() + WAIT_MS;                   \
 		while (!(condition) && clock_mono_ms() < until_) {             \
 			loop_once((f)->base);                                  \
+			usleep(500);                                           \
+		}                                                              \
+		CU_ASSERT_TRUE(condition);                                     \
+	} while (0)
+
+/* The same, and time goes on for the stage. */
+#define TICK_UNTIL(f, condition)                                               \
+	do {                                                                   \
+		uint64_t until_ = clock_mono_ms() + WAIT_MS;                   \
+		while (!(condition) && clock_mono_ms() < until_) {             \
+			feeder_tick((f), 10);                                  \
 			usleep(500);                                           \
 		}                                                              \
 		CU_ASSERT_TRUE(condition);                                     \

@@ -424,18 +424,6 @@ test_full(void)
 	folder_remove(two);
 }
 
-static void
-check_segment(void *arg, const char *file)
-{
-	struct collector *c = arg;
-	size_t length = strlen(file);
-
-	if (length < 6 || strcmp(file + length - 6, ".ipfix") != 0)
-		return;
-	collector_reset_store(c);
-	collector_file(c, file);
-}
-
 /* Each segment can be read by itself, and begins with the last seal. */
 static void
 test_segments(void)
@@ -456,7 +444,7 @@ test_segments(void)
 	}
 	CU_ASSERT(folder_find(one, ".ipfix", 0, NULL) > 3);
 	collector_init(&c, false);
-	folder_each(one, check_segment, &c);
+	folder_each(one, collector_segment, &c);
 	CU_ASSERT_EQUAL(c.records, 20000);
 	CU_ASSERT_EQUAL(c.bad_message + c.bad_sequence + c.no_template, 0);
 	CU_ASSERT(c.options > 40);
