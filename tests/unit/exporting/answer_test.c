@@ -104,7 +104,7 @@ struct ack {
 };
 
 static void
-ack_run(struct ack *a)
+ack_run(struct ack *a, uint32_t max_message)
 {
 	feeder_init(&a->f);
 	a->d = to_port(EXPORTING_TCP, a->port);
@@ -114,7 +114,7 @@ ack_run(struct ack *a)
 		.segment_octets = 1 << 20,
 	};
 	a->d.acknowledged = true;
-	a->d.max_message = 1000;
+	a->d.max_message = max_message;
 	a->conf = conf_of(&a->d, 1);
 	feeder_open(&a->f, &a->conf);
 	a->shape = flow_shape(&a->f);
@@ -129,7 +129,7 @@ ack_begin(struct ack *a)
 	folder_make(a->path);
 	a->port = closed_port(base);
 	event_base_free(base);
-	ack_run(a);
+	ack_run(a, 1000);
 	peer_init(&a->peer);
 	collector_listen(&a->peer.c, a->f.base, a->port);
 }
@@ -161,6 +161,17 @@ ack_end(struct ack *a)
 	collector_fini(&a->peer.c);
 	feeder_fini(&a->f);
 	folder_remove(a->path);
+}
+
+/* The exporter ends, and so does the listener. */
+static void
+ack_stop(struct ack *a)
+{
+	exporting_end(a->f.stage);
+	shape_release(a->shape);
+	net_in_close(a->peer.c.in);
+	a->peer.c.in = NULL;
+	feeder_fini(&a->f);
 }
 
 /* Breaks the connection; the next one is announced. */
@@ -202,6 +213,17 @@ test_goes(void)
 	ack_end(&a);
 }
 
+/* 1000 records are with the collector, and not acknowledged. */
+static void
+ack_begin_sent(struct ack *a)
+{
+	ack_begin(a);
+	ack_feed(a, 1000);
+	TICK_UNTIL(&a->f, a->peer.announced == 1);
+	answer(&a->peer, 1, 0);
+	TICK_UNTIL(&a->f, a->peer.next == 1000);
+}
+
 /* Connections break with some acknowledged, and some had without that. */
 static void
 test_breaks(void)
@@ -209,11 +231,7 @@ test_breaks(void)
 	struct ack a;
 	uint64_t had;
 
-	ack_begin(&a);
-	ack_feed(&a, 1000);
-	TICK_UNTIL(&a.f, a.peer.announced == 1);
-	answer(&a.peer, 1, 0);
-	TICK_UNTIL(&a.f, a.peer.next == 1000);
+	ack_begin_sent(&a);
 	/* The first two with data, behind that and the Template. */
 	answer(&a.peer, 4, 1);
 	feeder_tick(&a.f, 10);
@@ -247,19 +265,11 @@ test_restart(void)
 	struct ack a;
 	uint32_t run;
 
-	ack_begin(&a);
-	ack_feed(&a, 1000);
-	TICK_UNTIL(&a.f, a.peer.announced == 1);
-	answer(&a.peer, 1, 0);
-	TICK_UNTIL(&a.f, a.peer.next == 1000);
+	ack_begin_sent(&a);
 	run = a.peer.run;
-	exporting_end(a.f.stage);
-	shape_release(a.shape);
-	net_in_close(a.peer.c.in);
-	a.peer.c.in = NULL;
-	feeder_fini(&a.f);
+	ack_stop(&a);
 
-	ack_run(&a);
+	ack_run(&a, 1000);
 	CU_ASSERT_EQUAL(ack_ledger(&a)->held, 1000);
 	ack_feed(&a, 200);
 	collector_listen(&a.peer.c, a.f.base, a.port);
@@ -292,18 +302,11 @@ test_gap(void)
 	wire_put64(record, ++a.f.serial);
 	stage_run(a.f.stage, &batch);
 	ack_feed(&a, 5);
-	exporting_end(a.f.stage);
-	shape_release(a.shape);
 	shape_release(named);
-	net_in_close(a.peer.c.in);
-	a.peer.c.in = NULL;
-	feeder_fini(&a.f);
+	ack_stop(&a);
 
 	/* Messages are shorter in this run. */
-	a.d.max_message = 512;
-	feeder_init(&a.f);
-	feeder_open(&a.f, &a.conf);
-	a.shape = flow_shape(&a.f);
+	ack_run(&a, 512);
 	a.peer.announced = 0;
 	collector_listen(&a.peer.c, a.f.base, a.port);
 	TICK_UNTIL(&a.f, a.peer.announced == 1);
