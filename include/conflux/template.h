@@ -85,8 +85,9 @@ void template_store_free(struct template_store *store);
 
 /*
  * Reads one Template Set or Options Template Set (its content, without the set
- * header) and calls back for each record in it. Reading stops at the first
- * malformed record, because the start of the next one is not known then.
+ * header) and calls back for each record in it, unless cb is NULL. Reading stops
+ * at the first malformed record, because the start of the next one is not known
+ * then.
  */
 typedef void (*template_event_cb)(void *arg, const struct template_event *);
 void template_store_read(struct template_store *store, uint32_t domain,

@@ -173,11 +173,6 @@ take(struct forward *f, uint32_t run, uint64_t messages, uint64_t position)
 }
 
 static void
-ignore_event(void *arg, const struct template_event *event)
-{
-}
-
-static void
 read_set(struct forward *f, uint32_t domain, const struct set *set)
 {
 	const struct exporting *e = f->sink->exporting;
@@ -186,7 +181,7 @@ read_set(struct forward *f, uint32_t domain, const struct set *set)
 
 	if (set->id < SET_DATA_MIN) {
 		template_store_read(f->answers, domain, set->id, p, set->length,
-				    0, 0, ignore_event, NULL);
+				    0, 0, NULL, NULL);
 		return;
 	}
 	t = template_store_find(f->answers, domain, set->id, 0, 0);

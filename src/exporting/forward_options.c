@@ -359,11 +359,6 @@ forward_tell_options(struct forward *f)
 	return r;
 }
 
-static void
-ignore_event(void *arg, const struct template_event *event)
-{
-}
-
 void
 forward_take_options(struct forward *f, const uint8_t *message, uint32_t length)
 {
@@ -379,7 +374,7 @@ forward_take_options(struct forward *f, const uint8_t *message, uint32_t length)
 		if (set.id < SET_DATA_MIN)
 			template_store_read(f->store, reader.header.domain,
 					    set.id, set.content, set.length, 0,
-					    0, ignore_event, NULL);
+					    0, NULL, NULL);
 }
 
 void

@@ -235,7 +235,8 @@ tell(struct reading *reading, enum template_outcome outcome, uint16_t id,
 {
 	struct template_event event = {outcome, id, reason, template};
 
-	reading->cb(reading->arg, &event);
+	if (reading->cb)
+		reading->cb(reading->arg, &event);
 }
 
 /* A definition that cannot be taken ends the one before it. */
