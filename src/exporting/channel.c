@@ -95,6 +95,14 @@ channel_get(struct sink *s, struct domain *domain)
 	return c;
 }
 
+struct channel *
+channel_numbered(struct sink *s, uint32_t number)
+{
+	struct domain *domain = domain_numbered(s->exporting, number);
+
+	return domain ? channel_get(s, domain) : NULL;
+}
+
 void
 channel_free(struct channel *c)
 {

@@ -217,6 +217,8 @@ struct channel {
 
 /* The channel of a domain, or NULL: no memory. */
 struct channel *channel_get(struct sink *sink, struct domain *domain);
+/* That of domain_numbered. */
+struct channel *channel_numbered(struct sink *sink, uint32_t number);
 void channel_free(struct channel *channel);
 
 /* Found or made; NULL: no memory, or the bound is reached. */

@@ -49,9 +49,8 @@ static int
 tell(struct forward *f, uint32_t run, uint64_t position)
 {
 	struct sink *s = f->sink;
-	struct exporting *e = s->exporting;
-	struct domain *domain = domain_numbered(e, 0);
-	struct channel *c = domain ? channel_get(s, domain) : NULL;
+	const struct exporting *e = s->exporting;
+	struct channel *c = channel_numbered(s, 0);
 	uint8_t record[RECORD_OCTETS];
 	int r;
 

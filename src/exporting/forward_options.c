@@ -305,9 +305,7 @@ static int
 tell(struct forward *f, const struct shape *shape, const uint8_t *record,
      uint32_t length)
 {
-	struct exporting *e = f->sink->exporting;
-	struct domain *d = domain_numbered(e, f->scope.domain);
-	struct channel *c = d ? channel_get(f->sink, d) : NULL;
+	struct channel *c = channel_numbered(f->sink, f->scope.domain);
 	const struct template *t = template_about(f, shape, record, length);
 
 	return c ? kept_tell_stored(f->sink, c, shape, t ? t->shape : NULL,

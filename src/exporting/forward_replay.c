@@ -243,10 +243,8 @@ room_comes(const struct channel *c)
 static void
 stage_message(struct forward *f)
 {
-	struct exporting *e = f->sink->exporting;
 	struct message_reader reader;
-	struct domain *domain;
-	struct channel *c = NULL;
+	struct channel *c;
 	struct queue_entry whole = {
 		.length = f->length,
 		.records = f->records,
@@ -262,9 +260,7 @@ stage_message(struct forward *f)
 		return;
 	}
 	f->scope.domain = reader.header.domain;
-	domain = domain_numbered(e, reader.header.domain);
-	if (domain)
-		c = channel_get(f->sink, domain);
+	c = channel_numbered(f->sink, reader.header.domain);
 	loss = c ? rewrite(f, c, &reader) : LOSS_LIMIT;
 	if (loss == LOSS_LIMIT && c && room_comes(c))
 		f->pending = true;

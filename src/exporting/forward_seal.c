@@ -59,13 +59,12 @@ static int
 make_seal(struct forward *f, struct seal *seal,
 	  const struct positions *positions)
 {
-	struct exporting *e = f->sink->exporting;
-	struct domain *domain = domain_numbered(e, 0);
+	const struct exporting *e = f->sink->exporting;
 	const struct out_template *t;
 	const struct position *p = NULL;
 	struct message_writer w;
 
-	f->seal_channel = domain ? channel_get(f->sink, domain) : NULL;
+	f->seal_channel = channel_numbered(f->sink, 0);
 	t = f->seal_channel
 		    ? channel_template_own(f->seal_channel,
 					   e->option_shape[OPTION_SHAPE_SEAL])
