@@ -92,6 +92,15 @@ log_failure(struct spool *sp, const char *what)
 			  sp->name, sp->conf.directory, what, held);
 }
 
+/* It could not be written. Returns rc. */
+static int
+failed(struct spool *sp, int rc, enum loss *loss)
+{
+	*loss = loss_of(rc);
+	log_failure(sp, strerror(-rc));
+	return rc;
+}
+
 static void
 log_recovery(struct spool *sp)
 {
@@ -280,11 +289,8 @@ spool_prepare(struct spool *sp, uint32_t length, uint64_t *segment,
 				      use_reserve(sp, SEAL_OCTETS)))
 			rc = begin_segment(sp);
 	}
-	if (rc < 0) {
-		*loss = loss_of(rc);
-		log_failure(sp, strerror(-rc));
-		return rc;
-	}
+	if (rc < 0)
+		return failed(sp, rc, loss);
 	*segment = sp->writing->number;
 	return 0;
 }
@@ -296,11 +302,8 @@ spool_prepare_seal(struct spool *sp, uint64_t *segment, enum loss *loss)
 
 	if (rc == -ENOSPC && use_reserve(sp, 0))
 		rc = begin_segment(sp);
-	if (rc < 0) {
-		*loss = loss_of(rc);
-		log_failure(sp, strerror(-rc));
-		return rc;
-	}
+	if (rc < 0)
+		return failed(sp, rc, loss);
 	*segment = sp->writing->number;
 	return 0;
 }
@@ -320,6 +323,21 @@ kick(struct spool *sp)
 	sp->kicked = g->octets;
 }
 
+static int
+write_entry(struct spool *sp, const uint8_t *message,
+	    struct segment_entry *entry)
+{
+	int rc = sp->writing
+			 ? segment_write(&sp->out, sp->writing, message, entry)
+			 : -EBADF;
+
+	if (rc == 0) {
+		sp->octets += entry->length + SEGMENT_ENTRY;
+		kick(sp);
+	}
+	return rc;
+}
+
 int
 spool_append(struct spool *sp, const uint8_t *message, uint32_t length,
 	     uint32_t records, uint32_t flows, enum loss *loss)
@@ -334,28 +352,22 @@ spool_append(struct spool *sp, const uint8_t *message, uint32_t length,
 		.flows = flows,
 		.position = sp->flows,
 	};
-	int rc = sp->writing
-			 ? segment_write(&sp->out, sp->writing, message, &entry)
-			 : -EBADF;
+	int rc = write_entry(sp, message, &entry);
 
 	if (rc == -ENOSPC && oldest_idle(sp) != sp->writing &&
 	    drop_oldest(sp, LOSS_DISK_FULL))
-		rc = segment_write(&sp->out, sp->writing, message, &entry);
+		rc = write_entry(sp, message, &entry);
 	if (rc == -ENOSPC && use_reserve(sp, SEAL_OCTETS))
-		rc = segment_write(&sp->out, sp->writing, message, &entry);
+		rc = write_entry(sp, message, &entry);
 	if (rc < 0) {
-		*loss = loss_of(rc);
-		log_failure(sp, strerror(-rc));
 		/* No file may be larger: the next one may be begun. */
 		if (rc == -EFBIG)
 			end_segment(sp);
-		return rc;
+		return failed(sp, rc, loss);
 	}
-	sp->octets += length + SEGMENT_ENTRY;
 	sp->records += records;
 	sp->flows += flows;
 	log_recovery(sp);
-	kick(sp);
 	return 0;
 }
 
@@ -419,20 +431,14 @@ spool_seal(struct spool *sp, uint64_t number, const uint8_t *message,
 		.run = sp->run,
 		.position = number,
 	};
-	int rc = sp->writing
-			 ? segment_write(&sp->out, sp->writing, message, &entry)
-			 : -EBADF;
+	int rc = write_entry(sp, message, &entry);
 
 	/* A copy leaves room for one that is none. */
 	if (rc == -ENOSPC &&
 	    use_reserve(sp, number == sp->seal.number ? SEAL_OCTETS : 0))
-		rc = segment_write(&sp->out, sp->writing, message, &entry);
-	if (rc < 0) {
-		*loss = loss_of(rc);
-		log_failure(sp, strerror(-rc));
-		return rc;
-	}
-	sp->octets += length + SEGMENT_ENTRY;
+		rc = write_entry(sp, message, &entry);
+	if (rc < 0)
+		return failed(sp, rc, loss);
 	if (number != sp->seal.number) {
 		sp->seal_before = sp->seal;
 		sp->kept_before = sp->seal_kept;
@@ -444,7 +450,6 @@ spool_seal(struct spool *sp, uint64_t number, const uint8_t *message,
 		};
 	}
 	sp->seal_kept = sp->writing->number;
-	kick(sp);
 	return 0;
 }
 
