@@ -390,11 +390,16 @@ spool_takes(const struct spool *sp, uint32_t length)
 	       (sp->conf.drop_oldest || has_room(sp, length, RESERVE_OCTETS));
 }
 
+static bool
+has_much_room(const struct spool *sp)
+{
+	return spool_takes(sp, (uint32_t)(segment_limit(sp) / 4));
+}
+
 bool
 spool_tight(const struct spool *sp)
 {
-	return sp->failing ||
-	       !spool_takes(sp, (uint32_t)(segment_limit(sp) / 4));
+	return sp->failing || !has_much_room(sp);
 }
 
 uint64_t
@@ -817,6 +822,17 @@ drop_aged(struct spool *sp)
 	}
 }
 
+/*
+ * Where it is sealed sources wait while it fails, so there may be nobody to try
+ * it again. A seal that could be written shows that it can be, too.
+ */
+static void
+see_room(struct spool *sp)
+{
+	if (sp->conf.sealed && !spool_unsealed(sp) && has_much_room(sp))
+		log_recovery(sp);
+}
+
 void
 spool_tick(struct spool *sp, uint64_t now_ms)
 {
@@ -827,6 +843,7 @@ spool_tick(struct spool *sp, uint64_t now_ms)
 		sp->lost(sp->arg, torn, LOSS_SPOOL_TORN);
 	}
 	keep_reserve(sp);
+	see_room(sp);
 	if (sp->conf.max_age_s)
 		drop_aged(sp);
 	spool_commit(sp);

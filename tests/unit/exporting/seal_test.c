@@ -252,6 +252,47 @@ test_torn(void)
 	folder_remove(copy);
 }
 
+/* One that was full takes messages again when there is room. */
+static void
+test_room(void)
+{
+	char path[FOLDER_NAME];
+	const struct exporting_spool conf = {
+		.directory = path,
+		.max_octets = 4 << 20,
+		.segment_octets = 1 << 20,
+		.sealed = true,
+	};
+	uint8_t message[10000];
+	struct account account = {0};
+	struct spool *sp = NULL;
+	uint64_t segment;
+	enum loss loss;
+	char *error = NULL;
+
+	make(message, 1);
+	memset(message + 70, 0, sizeof(message) - 70);
+	folder_make(path);
+	CU_ASSERT_EQUAL_FATAL(
+		spool_open(&conf, "test", on_lost, &account, &sp, &error), 0);
+	CU_ASSERT_FALSE(spool_tight(sp));
+	while (spool_prepare(sp, sizeof(message), &segment, &loss) == 0)
+		CU_ASSERT_EQUAL(spool_append(sp, message, sizeof(message), 1, 1,
+					     &loss),
+				0);
+	CU_ASSERT_TRUE(spool_tight(sp));
+	CU_ASSERT_EQUAL(spool_prepare_seal(sp, &segment, &loss), 0);
+	CU_ASSERT_EQUAL(spool_seal(sp, 1, message, 70, &loss), 0);
+	spool_release(sp);
+	while (get(sp))
+		spool_done(sp);
+	spool_tick(sp, 1);
+	CU_ASSERT_EQUAL(spool_records(sp), 0);
+	CU_ASSERT_FALSE(spool_tight(sp));
+	spool_close(sp);
+	folder_remove(path);
+}
+
 /* ---- the whole process -----------------------------------------------------
  */
 
@@ -459,6 +500,7 @@ static const struct unit_test tests[] = {
 	{"what counts", test_counts},
 	{"the last one stays", test_stays},
 	{"torn at each octet", test_torn},
+	{"room again", test_room},
 	{"two spools", test_two},
 	{"full", test_full},
 	{"segments", test_segments},
