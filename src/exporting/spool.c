@@ -335,6 +335,9 @@ write_entry(struct spool *sp, const uint8_t *message,
 		sp->octets += entry->length + SEGMENT_ENTRY;
 		kick(sp);
 	}
+	/* No file may be larger: the next one may be begun. */
+	if (rc == -EFBIG)
+		end_segment(sp);
 	return rc;
 }
 
@@ -359,12 +362,8 @@ spool_append(struct spool *sp, const uint8_t *message, uint32_t length,
 		rc = write_entry(sp, message, &entry);
 	if (rc == -ENOSPC && use_reserve(sp, SEAL_OCTETS))
 		rc = write_entry(sp, message, &entry);
-	if (rc < 0) {
-		/* No file may be larger: the next one may be begun. */
-		if (rc == -EFBIG)
-			end_segment(sp);
+	if (rc < 0)
 		return failed(sp, rc, loss);
-	}
 	sp->records += records;
 	sp->flows += flows;
 	log_recovery(sp);

@@ -4,6 +4,9 @@
  * Seals: what is behind the last one does not count, wherever a crash comes,
  * and what is known of incoming streams comes back with what counts.
  */
+#include <signal.h>
+#include <sys/resource.h>
+
 #include "conflux/positions.h"
 #include "conflux/wire.h"
 #include "folder.h"
@@ -293,6 +296,39 @@ test_room(void)
 	folder_remove(path);
 }
 
+/* No file may be so large: the next segment gets the seal. */
+static void
+test_too_large(void)
+{
+	struct rlimit before, small;
+	struct account account = {0};
+	char path[FOLDER_NAME];
+	uint8_t message[70];
+	struct spool *sp;
+	uint64_t segment;
+	enum loss loss;
+
+	folder_make(path);
+	sp = open_spool(path, true, &account);
+	put(sp, 1);
+	make(message, 1);
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &before);
+	small = before;
+	small.rlim_cur = 100; /* one of them */
+	setrlimit(RLIMIT_FSIZE, &small);
+	CU_ASSERT_EQUAL(spool_prepare_seal(sp, &segment, &loss), 0);
+	CU_ASSERT_EQUAL(spool_seal(sp, 1, message, 70, &loss), -EFBIG);
+	CU_ASSERT_EQUAL(loss, LOSS_DISK_FULL);
+	CU_ASSERT_EQUAL(spool_prepare_seal(sp, &segment, &loss), 0);
+	CU_ASSERT_EQUAL(spool_seal(sp, 1, message, 70, &loss), 0);
+	setrlimit(RLIMIT_FSIZE, &before);
+	spool_release(sp);
+	CU_ASSERT_EQUAL(get(sp), 1);
+	spool_close(sp);
+	folder_remove(path);
+}
+
 /* ---- the whole process -----------------------------------------------------
  */
 
@@ -501,6 +537,7 @@ static const struct unit_test tests[] = {
 	{"the last one stays", test_stays},
 	{"torn at each octet", test_torn},
 	{"room again", test_room},
+	{"files that are too large", test_too_large},
 	{"two spools", test_two},
 	{"full", test_full},
 	{"segments", test_segments},
