@@ -319,7 +319,8 @@ segment_truncate(int folder, uint64_t number, uint32_t entries, uint64_t octets)
 struct scan {
 	struct segment *segment;
 	uint32_t done;
-	uint64_t torn;
+	segment_each each;
+	void *arg;
 };
 
 static bool
@@ -330,8 +331,10 @@ scan_entry(void *arg, const struct segment_entry *entry, uint32_t index,
 	struct segment *segment = scan->segment;
 	bool done = index < scan->done;
 
-	if (scan->torn || !whole) {
-		scan->torn += done ? 0 : entry->records;
+	if (scan->each)
+		scan->each(scan->arg, entry, index, whole);
+	if (segment->torn || !whole) {
+		segment->torn += done ? 0 : entry->records;
 		return true;
 	}
 	segment->octets += entry->length;
@@ -346,13 +349,20 @@ scan_entry(void *arg, const struct segment_entry *entry, uint32_t index,
 }
 
 int
-segment_scan(int folder, struct segment *segment, uint32_t done, uint64_t *torn)
+segment_scan(int folder, struct segment *segment, uint32_t done,
+	     segment_each each, void *arg)
 {
-	struct scan scan = {.segment = segment, .done = done};
-	int rc = segment_walk(folder, segment->number, scan_entry, &scan);
+	struct scan scan = {
+		.segment = segment,
+		.done = done,
+		.each = each,
+		.arg = arg,
+	};
 
-	*torn = scan.torn;
-	return rc;
+	segment->octets = segment->records = segment->messages = 0;
+	segment->entries = segment->first_s = segment->last_s = 0;
+	segment->torn = 0;
+	return segment_walk(folder, segment->number, scan_entry, &scan);
 }
 
 int

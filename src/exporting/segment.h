@@ -25,6 +25,7 @@ struct segment {
 	uint64_t octets;	    /* of its messages */
 	uint32_t entries;	    /* messages, those with Templates, too */
 	uint64_t records, messages; /* with records: not done */
+	uint64_t torn; /* records found in the index, but not in the data */
 	uint32_t first_s, last_s;   /* when they were written, wall clock */
 };
 
@@ -95,11 +96,11 @@ int segment_truncate(int folder, uint64_t number, uint32_t entries,
 		     uint64_t octets);
 /*
  * Finds what it has: fills in all but the number. Messages before the entry
- * done are done. *torn counts the records of those that are in the index, but
- * not whole in the data. -ENOENT: one of the files is missing.
+ * done are done. It calls back as segment_walk does, but to its end, unless each
+ * is NULL. -ENOENT: one of the files is missing.
  */
 int segment_scan(int folder, struct segment *segment, uint32_t done,
-		 uint64_t *torn);
+		 segment_each each, void *arg);
 
 int segment_reader_init(struct segment_reader *reader); /* 0 or -ENOMEM */
 void segment_reader_fini(struct segment_reader *reader);

@@ -75,26 +75,30 @@ list_segments(struct spool *sp)
 	return rc;
 }
 
+/* 0: also if it is not there. */
 static int
-scan_segment(struct spool *sp, struct segment *g)
+scan_segment(const struct spool *sp, struct segment *g, segment_each each,
+	     void *arg)
 {
 	uint32_t done = g->number < sp->done_segment	? UINT32_MAX
 			: g->number == sp->done_segment ? sp->done_entries
 							: 0;
-	uint64_t torn;
-	int rc = segment_scan(sp->folder, g, done, &torn);
+	int rc = segment_scan(sp->folder, g, done, each, arg);
 
-	if (rc < 0 && rc != -ENOENT)
-		return rc;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+static void
+count_segment(struct spool *sp, struct segment *g)
+{
 	sp->octets += files_octets(g);
 	sp->records += g->records;
-	if (torn)
-		spool_log_torn(sp, g, torn, "it ends within a message");
-	sp->torn += torn;
-	sp->found += g->records + torn;
+	if (g->torn)
+		spool_log_torn(sp, g, g->torn, "it ends within a message");
+	sp->torn += g->torn;
+	sp->found += g->records + g->torn;
 	if (!g->messages && g->number != sp->seal_kept)
 		spool_remove(sp, g);
-	return 0;
 }
 
 /* ---- seals -------------------------------------------------------------- */
@@ -176,24 +180,39 @@ cut_segment(const struct spool *sp, const struct look *look, uint64_t number)
 
 /* Takes away what is behind the last seal, for it must not come to count. */
 static int
-cut_tail(struct spool *sp, uint64_t most)
+cut_tail(struct spool *sp, const struct look *look)
 {
-	struct look look = {.most = most};
-	const struct segment *g;
+	struct segment *g;
 	int rc = 0;
 
 	TAILQ_FOREACH(g, &sp->segments, next)
 	{
+		if (g->number < look->tail.segment)
+			continue;
+		rc = cut_segment(sp, look, g->number);
+		if (rc == 0)
+			rc = scan_segment(sp, g, NULL, NULL);
+		if (rc < 0)
+			break;
+	}
+	return rc;
+}
+
+static int
+scan_segments(struct spool *sp, uint64_t seal)
+{
+	struct look look = {.most = seal};
+	struct segment *g;
+	int rc;
+
+	TAILQ_FOREACH(g, &sp->segments, next)
+	{
 		look.segment = g->number;
-		rc = segment_walk(sp->folder, g->number, look_at, &look);
-		if (rc < 0 && rc != -ENOENT)
+		rc = scan_segment(sp, g, look_at, &look);
+		if (rc < 0)
 			return rc;
 	}
-	rc = 0;
-	if (look.tail.segment)
-		TAILQ_FOREACH(g, &sp->segments, next)
-	if (rc == 0 && g->number >= look.tail.segment)
-		rc = cut_segment(sp, &look, g->number);
+	rc = look.tail.segment ? cut_tail(sp, &look) : 0;
 	sp->seal = look.seal;
 	sp->seal_kept = sp->conf.sealed ? look.seal.segment : 0;
 	return rc;
@@ -209,10 +228,10 @@ spool_find(struct spool *sp, uint64_t seal)
 	sp->next_number = sp->done_segment + 1;
 	rc = list_segments(sp);
 	if (rc == 0)
-		rc = cut_tail(sp, seal);
+		rc = scan_segments(sp, seal);
 	for (g = TAILQ_FIRST(&sp->segments); g && rc == 0; g = next) {
 		next = TAILQ_NEXT(g, next);
-		rc = scan_segment(sp, g);
+		count_segment(sp, g);
 	}
 	/* All of it counts. */
 	sp->limit_segment = sp->next_number;
