@@ -90,16 +90,6 @@ take_off(struct held *held, uint32_t records)
 	return n;
 }
 
-/* Of the stream's account, to those of all. */
-static void
-account_gap(struct domain *domain, struct sequence *sequence, uint64_t before)
-{
-	uint64_t more = sequence->account.lost - before;
-
-	domain->ledger.lost[LOSS_SEQUENCE_GAP] += more;
-	domain->session->process->stage.ledger.lost[LOSS_SEQUENCE_GAP] += more;
-}
-
 /* Those of a late message that no gap lacked; returns what is left. */
 static uint32_t
 take_off_derived(struct domain *domain, const struct stream *stream,
@@ -132,7 +122,7 @@ held_came_late(struct domain *domain, struct stream *stream, uint32_t start,
 	if (records && near != start) {
 		sequence_late(&stream->sequence, near, records,
 			      domain->session->process->now_ms, true);
-		account_gap(domain, &stream->sequence, before);
+		account_gap(domain, stream->sequence.account.lost - before);
 	}
 }
 
@@ -149,7 +139,7 @@ settle_late(struct domain *domain, struct held *held, uint32_t records)
 	records = take_off_derived(domain, held->stream, held->start, records,
 				   &near);
 	sequence_late(sequence, near, records, held->since_ms, true);
-	account_gap(domain, sequence, before);
+	account_gap(domain, sequence->account.lost - before);
 }
 
 /*
@@ -177,7 +167,7 @@ settle_derived(struct domain *domain, struct held *held, uint32_t records)
 	if (records)
 		sequence_late(sequence, held->start + held->range, records,
 			      held->since_ms, true);
-	account_gap(domain, sequence, before);
+	account_gap(domain, sequence->account.lost - before);
 }
 
 /* Its template did not come in time, or there is no room. */

@@ -248,6 +248,15 @@ account_lost(struct domain *domain, enum loss reason, uint64_t records)
 	sum->lost[reason] += records;
 }
 
+/* Records that are missing; less than 0: that are not, after all. */
+static inline void
+account_gap(struct domain *domain, uint64_t records)
+{
+	domain->ledger.lost[LOSS_SEQUENCE_GAP] += records;
+	domain->session->process->stage.ledger.lost[LOSS_SEQUENCE_GAP] +=
+		records;
+}
+
 /* Found or made; NULL: a bound is reached, or no memory. */
 struct domain *session_domain(struct session *session, enum protocol protocol,
 			      uint32_t id);

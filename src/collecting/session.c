@@ -312,12 +312,10 @@ static void
 account_sequence(struct domain *domain, const struct sequence_account *before)
 {
 	const struct sequence_account *now = &domain->stream->sequence.account;
-	struct ledger *sum = &domain->session->process->stage.ledger;
 	struct counters *counters = &domain->session->counters;
 
 	/* May go down: what was late is no longer lost. */
-	domain->ledger.lost[LOSS_SEQUENCE_GAP] += now->lost - before->lost;
-	sum->lost[LOSS_SEQUENCE_GAP] += now->lost - before->lost;
+	account_gap(domain, now->lost - before->lost);
 	counters->late += now->late - before->late;
 	counters->restarts += now->restarts - before->restarts;
 }

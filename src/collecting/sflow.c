@@ -192,11 +192,8 @@ forward_packet(struct domain *domain, const struct sflow_packet *p,
 static void
 account_missing(struct domain *domain, int32_t datagrams)
 {
-	struct ledger *sum = &domain->session->process->stage.ledger;
-
 	domain->sflow_missing += (uint32_t)datagrams;
-	domain->ledger.lost[LOSS_SEQUENCE_GAP] += (uint64_t)(int64_t)datagrams;
-	sum->lost[LOSS_SEQUENCE_GAP] += (uint64_t)(int64_t)datagrams;
+	account_gap(domain, (uint64_t)(int64_t)datagrams);
 }
 
 /* False: it has been here before. */
