@@ -231,9 +231,12 @@ collecting_acknowledge(struct collecting *c, bool safe)
 	if (safe)
 		c->unacknowledged = 0;
 	TAILQ_FOREACH(receiver, &c->receivers, link)
-	if (receiver->acknowledges)
+	{
+		if (!receiver->acknowledges)
+			continue;
 		TAILQ_FOREACH(session, &receiver->sessions, link)
-	acknowledge(session, safe);
+		acknowledge(session, safe);
+	}
 }
 
 static bool
@@ -251,10 +254,13 @@ collecting_unacknowledged(const struct collecting *c)
 	const struct session *session;
 
 	TAILQ_FOREACH(receiver, &c->receivers, link)
-	if (receiver->acknowledges)
+	{
+		if (!receiver->acknowledges)
+			continue;
 		TAILQ_FOREACH(session, &receiver->sessions, link)
-	if (waits(session))
-		return true;
+		if (waits(session))
+			return true;
+	}
 	return false;
 }
 
