@@ -59,64 +59,68 @@ commit_wanted_by(const struct conf *conf, const struct conf_node *exporting)
 	return false;
 }
 
+/* Of the Exporting Processes that are asked the one behind it; NULL: the first,
+ * the end. */
+static const struct unit *
+next_unit(const struct worker *worker, const struct unit *unit)
+{
+	unsigned i = unit ? (unsigned)(unit - worker->unit) + 1 : 0;
+
+	for (; i < worker->unit_count; i++)
+		if (worker->unit[i].commits)
+			return &worker->unit[i];
+	return NULL;
+}
+
 /* The process that could not, or NULL. */
 static const struct unit *
-secure_all(struct worker *worker)
+secure_all(const struct worker *worker)
 {
-	const struct unit *failed = NULL;
+	const struct unit *failed = NULL, *unit = NULL;
 
-	for (unsigned i = 0; i < worker->unit_count; i++) {
-		struct unit *unit = &worker->unit[i];
-
-		if (unit->commits && !exporting_secure(unit->stage))
+	while ((unit = next_unit(worker, unit)))
+		if (!exporting_secure(unit->stage))
 			failed = unit;
-	}
 	return failed;
 }
 
 static bool
 is_unsealed(const struct worker *worker)
 {
-	for (unsigned i = 0; i < worker->unit_count; i++)
-		if (worker->unit[i].commits &&
-		    exporting_unsealed(worker->unit[i].stage))
+	const struct unit *unit = NULL;
+
+	while ((unit = next_unit(worker, unit)))
+		if (exporting_unsealed(unit->stage))
 			return true;
 	return false;
 }
 
 /* All spools, or none. */
 static const struct unit *
-seal_all(struct worker *worker, uint64_t number)
+seal_all(const struct worker *worker, uint64_t number)
 {
 	const struct positions *positions = worker->runtime->positions;
-	const struct unit *failed = NULL;
+	const struct unit *failed = NULL, *unit = NULL;
 
-	for (unsigned i = 0; i < worker->unit_count && !failed; i++) {
-		struct unit *unit = &worker->unit[i];
-
-		if (unit->commits &&
-		    exporting_seal(unit->stage, number, positions))
+	while (!failed && (unit = next_unit(worker, unit)))
+		if (exporting_seal(unit->stage, number, positions))
 			failed = unit;
-	}
-	for (unsigned i = 0; i < worker->unit_count; i++) {
-		struct unit *unit = &worker->unit[i];
-
-		if (!unit->commits)
-			continue;
+	unit = NULL;
+	while ((unit = next_unit(worker, unit)))
 		if (failed)
 			exporting_unseal(unit->stage, number);
 		else
 			exporting_release(unit->stage);
-	}
 	return failed;
 }
 
 static bool
 has_seals(const struct worker *worker)
 {
-	for (unsigned i = 0; i < worker->unit_count; i++)
-		if (worker->unit[i].commits &&
-		    exporting_seals(worker->unit[i].stage))
+	const struct unit *unit = NULL;
+
+	while ((unit = next_unit(worker, unit)))
+		if (exporting_seals(unit->stage))
 			return true;
 	return false;
 }
@@ -143,14 +147,13 @@ write_file(struct runtime *runtime)
 static void
 note_files(struct runtime *runtime)
 {
-	struct worker *worker = &runtime->worker[0];
+	const struct worker *worker = &runtime->worker[0];
+	const struct unit *unit = NULL;
 
 	if (!runtime->commit_file || has_seals(worker))
 		return;
-	for (unsigned i = 0; i < worker->unit_count; i++)
-		if (worker->unit[i].commits &&
-		    exporting_note_files(worker->unit[i].stage,
-					 runtime->positions))
+	while ((unit = next_unit(worker, unit)))
+		if (exporting_note_files(unit->stage, runtime->positions))
 			runtime->commit_grown = true;
 }
 
@@ -238,19 +241,18 @@ commit_tick(struct runtime *runtime)
  */
 
 static int
-restore(struct worker *worker, uint64_t number)
+restore(const struct worker *worker, uint64_t number)
 {
 	struct positions *positions = worker->runtime->positions;
+	const struct unit *unit = NULL;
 	bool read = false;
 	int rc = 0;
 
-	for (unsigned i = 0; i < worker->unit_count && rc == 0; i++)
-		if (worker->unit[i].commits)
-			rc = exporting_seal_back(worker->unit[i].stage, number);
-	for (unsigned i = 0; i < worker->unit_count && rc == 0 && !read; i++)
-		if (worker->unit[i].commits)
-			read = exporting_seal_read(worker->unit[i].stage,
-						   number, positions) == 0;
+	while (rc == 0 && (unit = next_unit(worker, unit)))
+		rc = exporting_seal_back(unit->stage, number);
+	unit = NULL;
+	while (rc == 0 && !read && (unit = next_unit(worker, unit)))
+		read = exporting_seal_read(unit->stage, number, positions) == 0;
 	if (rc == 0 && !read)
 		log_error("what was acknowledged can't be read: records may "
 			  "be doubled");
@@ -286,29 +288,26 @@ read_file(struct runtime *runtime, char **error)
 static int
 cut_files(struct runtime *runtime)
 {
-	struct worker *worker = &runtime->worker[0];
+	const struct unit *unit = NULL;
 	int rc = 0;
 
-	for (unsigned i = 0; i < worker->unit_count && rc == 0; i++)
-		if (worker->unit[i].commits)
-			rc = exporting_cut_files(worker->unit[i].stage,
-						 runtime->positions);
+	while (rc == 0 && (unit = next_unit(&runtime->worker[0], unit)))
+		rc = exporting_cut_files(unit->stage, runtime->positions);
 	return rc;
 }
 
 int
 commit_restore(struct runtime *runtime, char **error)
 {
-	struct worker *worker = &runtime->worker[0];
+	const struct worker *worker = &runtime->worker[0];
+	const struct unit *unit = NULL;
 	bool behind = false;
 	int rc;
 
 	if (!runtime->positions)
 		return 0;
-	for (unsigned i = 0; i < worker->unit_count; i++)
-		if (worker->unit[i].commits)
-			exporting_sealed(worker->unit[i].stage, &runtime->seal,
-					 &behind);
+	while ((unit = next_unit(worker, unit)))
+		exporting_sealed(unit->stage, &runtime->seal, &behind);
 	if (!runtime->seal) {
 		rc = read_file(runtime, error);
 		return rc < 0 ? rc : cut_files(runtime);
