@@ -154,48 +154,52 @@ forward_seal_open(struct forward *f)
 /* ---- of all destinations ---------------------------------------------------
  */
 
+/* The next one that is sealed, from *i on, which is counted on; NULL: the end.
+ */
 static struct forward *
-nth(const struct stage *stage, unsigned i)
+next_sealed(const struct stage *stage, unsigned *i)
 {
 	const struct exporting *e = (const struct exporting *)stage;
 
-	return forward_sealed(e->sink[i].forward) ? e->sink[i].forward : NULL;
-}
+	while (*i < e->conf.destination_count) {
+		struct forward *f = e->sink[(*i)++].forward;
 
-static unsigned
-count(const struct stage *stage)
-{
-	return ((const struct exporting *)stage)->conf.destination_count;
+		if (forward_sealed(f))
+			return f;
+	}
+	return NULL;
 }
 
 int
 exporting_seal(struct stage *stage, uint64_t number,
 	       const struct positions *positions)
 {
+	struct forward *f;
+	unsigned i = 0;
 	int rc = 0;
 
-	for (unsigned i = 0; rc == 0 && i < count(stage); i++)
-		if (nth(stage, i))
-			rc = forward_seal(nth(stage, i), number, positions);
+	while (rc == 0 && (f = next_sealed(stage, &i)))
+		rc = forward_seal(f, number, positions);
 	return rc;
 }
 
 void
 exporting_unseal(struct stage *stage, uint64_t number)
 {
-	for (unsigned i = 0; i < count(stage); i++)
-		if (nth(stage, i))
-			forward_unseal(nth(stage, i), number);
+	struct forward *f;
+	unsigned i = 0;
+
+	while ((f = next_sealed(stage, &i)))
+		forward_unseal(f, number);
 }
 
 void
 exporting_release(struct stage *stage)
 {
-	for (unsigned i = 0; i < count(stage); i++) {
-		struct forward *f = nth(stage, i);
+	struct forward *f;
+	unsigned i = 0;
 
-		if (!f)
-			continue;
+	while ((f = next_sealed(stage, &i))) {
 		spool_release(f->spool);
 		forward_wake(f);
 	}
@@ -204,17 +208,19 @@ exporting_release(struct stage *stage)
 bool
 exporting_seals(const struct stage *stage)
 {
-	for (unsigned i = 0; i < count(stage); i++)
-		if (nth(stage, i))
-			return true;
-	return false;
+	unsigned i = 0;
+
+	return next_sealed(stage, &i);
 }
 
 bool
 exporting_unsealed(const struct stage *stage)
 {
-	for (unsigned i = 0; i < count(stage); i++)
-		if (nth(stage, i) && spool_unsealed(nth(stage, i)->spool))
+	const struct forward *f;
+	unsigned i = 0;
+
+	while ((f = next_sealed(stage, &i)))
+		if (spool_unsealed(f->spool))
 			return true;
 	return false;
 }
@@ -222,9 +228,11 @@ exporting_unsealed(const struct stage *stage)
 void
 exporting_sealed(const struct stage *stage, uint64_t *newest, bool *behind)
 {
-	for (unsigned i = 0; i < count(stage); i++) {
-		struct forward *f = nth(stage, i);
-		uint64_t number = f ? spool_sealed(f->spool) : 0;
+	const struct forward *f;
+	unsigned i = 0;
+
+	while ((f = next_sealed(stage, &i))) {
+		uint64_t number = spool_sealed(f->spool);
 
 		if (number > *newest) {
 			*behind = number == *newest + 1 && *newest;
@@ -242,14 +250,12 @@ exporting_sealed(const struct stage *stage, uint64_t *newest, bool *behind)
 int
 exporting_seal_back(struct stage *stage, uint64_t number)
 {
+	struct forward *f;
 	uint64_t records;
+	unsigned i = 0;
 	int rc = 0;
 
-	for (unsigned i = 0; rc == 0 && i < count(stage); i++) {
-		struct forward *f = nth(stage, i);
-
-		if (!f)
-			continue;
+	while (rc == 0 && (f = next_sealed(stage, &i))) {
 		rc = spool_seal_back(f->spool, number, &records);
 		f->sink->ledger.in -= records;
 		f->sink->ledger.held -= records;
@@ -310,12 +316,14 @@ int
 exporting_seal_read(struct stage *stage, uint64_t number,
 		    struct positions *positions)
 {
-	for (unsigned i = 0; i < count(stage); i++) {
-		struct forward *f = nth(stage, i);
+	struct forward *f;
+	unsigned i = 0;
+
+	while ((f = next_sealed(stage, &i))) {
 		const uint8_t *message;
 		uint32_t length;
 
-		if (!f || spool_sealed(f->spool) != number)
+		if (spool_sealed(f->spool) != number)
 			continue;
 		message = spool_seal_read(f->spool, &length);
 		if (message && read_seal(message, length, positions))
